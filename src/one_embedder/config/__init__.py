@@ -1,0 +1,1 @@
+"""Configuration: the typed schema that every Hydra config is checked against."""

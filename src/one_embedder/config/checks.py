@@ -1,0 +1,111 @@
+"""Value checks that cost nothing, made before anything that does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from one_embedder.config.messages import nearest
+from one_embedder.config.schema import Config
+from one_embedder.errors import ConfigError
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "encoder.joining": ("pypi", "head"),
+    "loss.spelling": ("released", "paper"),
+    "trainer.precision": ("auto", "32-true", "bf16-mixed"),
+    "trainer.accelerator": ("auto", "cpu", "gpu", "mps"),
+    "benchmark.split": ("dev", "test"),
+    "tracking.wandb": ("disabled", "offline", "online"),
+}
+
+
+def _at_least(smallest: int) -> tuple[str, Callable[[Any], bool]]:
+    return f"at least {smallest}", lambda value: bool(value >= smallest)
+
+
+_POSITIVE: tuple[str, Callable[[Any], bool]] = ("a number > 0", lambda value: math.isfinite(value) and value > 0)
+_SHARE: tuple[str, Callable[[Any], bool]] = ("between 0 and 1", lambda value: 0 <= value <= 1)
+_GIVEN: tuple[str, Callable[[Any], bool]] = ("a non-empty text", lambda value: bool(value.strip()))
+
+RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "seed": _at_least(0),
+    "encoder.name_or_path": _GIVEN,
+    "encoder.max_length": _at_least(2),  # one token of text beside the end-of-sequence token
+    "medi.folder": _GIVEN,
+    "medi.rows_per_task": _at_least(1),
+    "medi.min_rows_per_task": _at_least(1),
+    "medi.workers": _at_least(1),
+    "sampler.global_batch_size": _at_least(2),  # in a batch of one nothing is contrasted
+    "loss.temperature": _POSITIVE,
+    "optimizer.learning_rate": _POSITIVE,
+    "optimizer.weight_decay": ("a number >= 0", lambda value: math.isfinite(value) and value >= 0),
+    "optimizer.frozen_layers": _at_least(0),
+    "schedule.warmup_ratio": _SHARE,
+    "trainer.max_steps": _at_least(1),
+    "trainer.devices": _at_least(1),
+    "trainer.num_nodes": _at_least(1),
+    "trainer.gradient_clip_val": _POSITIVE,
+    "trainer.log_every_n_steps": _at_least(1),
+    "trainer.checkpoint_every_n_steps": _at_least(1),
+    "trainer.max_length": _at_least(2),
+    "benchmark.root": _GIVEN,
+    "benchmark.tasks": ("null (all tasks) or a non-empty list", bool),
+    "evaluation.batch_size": _at_least(1),
+    "evaluation.demonstrations": _at_least(1),
+    "table.seeds": ("a non-empty list of different integers >= 0", lambda seeds: _are_seeds(seeds)),
+    "table.bootstrap_resamples": _at_least(1),
+    "table.confidence": ("strictly between 0 and 1", lambda value: 0 < value < 1),
+    "paths.data": _GIVEN,
+    "paths.experiments": _GIVEN,
+}
+
+
+def check(cfg: Config) -> None:
+    """Refuse values that cannot work.
+
+    Raises:
+        ConfigError: naming every such key, its value and what it may be.
+    """
+    troubles = [
+        f"{key}={value!r} must be {nearest(value, choices)}"
+        for key, choices in CHOICES.items()
+        if (value := _look_up(cfg, key)) not in choices
+    ]
+    troubles += [
+        f"{key}={value!r} must be {wanted}"
+        for key, (wanted, holds) in RANGES.items()
+        if (value := _look_up(cfg, key)) is not None and not holds(value)
+    ]
+    if cfg.output is not None and Path(cfg.output).is_file():
+        troubles.append(f"output={cfg.output!r} is a file; name a folder")
+    if troubles:
+        raise ConfigError("\n".join(troubles))
+
+
+def require_available(cfg: Config) -> None:
+    """Refuse a profile whose parts do not exist yet, before it can look as if it had run.
+
+    Raises:
+        ConfigError: saying what the profile needs and what is missing.
+    """
+    about = cfg.about
+    if about.missing is None:
+        return
+    raise ConfigError(
+        f"profile={cfg.profile} cannot run in this version. {about.missing}\n"
+        f"  what it is: {about.description}\n  needs: {about.hardware}; time: {about.time}\n"
+        f"  command, once it can: {about.command}\n  what runs today: profile=documentation, profile=local"
+    )
+
+
+def _look_up(cfg: Config, dotted: str) -> Any:
+    value: Any = cfg
+    for name in dotted.split("."):
+        value = getattr(value, name)
+    return value
+
+
+def _are_seeds(seeds: list[int]) -> bool:
+    return bool(seeds) and len(set(seeds)) == len(seeds) and min(seeds) >= 0

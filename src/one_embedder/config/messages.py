@@ -1,0 +1,102 @@
+"""Hydra's and OmegaConf's errors, told as: which key or choice, and what was probably meant."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import yaml
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+from one_embedder.config.location import CONF
+from one_embedder.config.schema import Config
+from one_embedder.errors import ConfigError
+
+
+@contextmanager
+def as_config_errors() -> Iterator[None]:
+    """Turn whatever goes wrong while composing into a ``ConfigError`` with a remedy."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
+        raise ConfigError(explain(error)) from error
+
+
+def explain(error: Exception) -> str:
+    """One message for one configuration error."""
+    if isinstance(error, MissingConfigException):
+        return _missing_choice(error)
+    for cause in _causes(error):
+        if isinstance(cause, (ConfigKeyError, ConfigAttributeError)) and cause.full_key:
+            return f"{_place(error)}unknown key {cause.full_key!r}: {suggestion(str(cause.full_key))}"
+        if isinstance(cause, OmegaConfBaseException) and cause.full_key:
+            return f"{_place(error)}{cause.full_key}: {_first_line(cause)}"
+    if isinstance(error, yaml.YAMLError):
+        return f"not valid YAML: {error}"
+    return f"{_place(error)}{error}"
+
+
+def suggestion(key: str) -> str:
+    """The nearest valid key, or the valid keys beside it."""
+    known = [candidate for candidate in known_keys() if not key.startswith(f"{candidate}.")]
+    same_leaf = [candidate for candidate in known if candidate.rpartition(".")[2] == key.rpartition(".")[2]]
+    close = same_leaf or difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    if not close:
+        leaves = {candidate.rpartition(".")[2]: candidate for candidate in known}
+        close = [leaves[leaf] for leaf in difflib.get_close_matches(key.rpartition(".")[2], leaves, n=1, cutoff=0.6)]
+    if close:
+        return f"did you mean {close[0]!r}?"
+    parent = key.rpartition(".")[0]
+    siblings = [name for name in known if name.rpartition(".")[0] == parent] or [n for n in known if "." not in n]
+    return "valid keys here: " + ", ".join(siblings)
+
+
+def nearest(value: str, choices: tuple[str, ...]) -> str:
+    """The valid values of a key that takes one of a few, the nearest first."""
+    close = difflib.get_close_matches(value, choices, n=1, cutoff=0.6)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"one of {', '.join(choices)}{hint}"
+
+
+def known_keys() -> list[str]:
+    """Every key of the schema, dotted, and the names of the config groups."""
+    keys = list(_walk(OmegaConf.structured(Config), ""))
+    groups = [path.name for path in sorted(CONF.iterdir()) if path.is_dir()] if CONF.is_dir() else []
+    return keys + [group for group in groups if group not in keys]
+
+
+def _walk(node: DictConfig, prefix: str) -> Iterator[str]:
+    for key in map(str, node):
+        yield f"{prefix}{key}"
+        child = node._get_node(key)
+        if isinstance(child, DictConfig):
+            yield from _walk(child, f"{prefix}{key}.")
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _place(error: Exception) -> str:
+    """``conf/loss/released.yaml: `` where Hydra says which file it was reading, else nothing."""
+    match = re.match(r"In '(?P<file>[^']+)'", str(error))
+    return f"conf/{match['file']}.yaml: " if match else ""
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0]
+
+
+def _missing_choice(error: MissingConfigException) -> str:
+    """Hydra lists the options of the group; the search path after it helps nobody here."""
+    match = re.search(r"Could not find '(?P<asked>[^']+)'", str(error))
+    if match is None or not error.options:
+        return _first_line(error)
+    group, _, choice = match["asked"].rpartition("/")
+    return f"unknown {group or 'config'} {choice!r}: {nearest(choice, tuple(sorted(error.options)))}"

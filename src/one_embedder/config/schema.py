@@ -1,0 +1,170 @@
+"""The typed schema of every configuration key.
+
+All four verbs share one schema, so that a profile, an experiment or an override means the same to each of them;
+each verb reads its own sections. Keys that are not here are refused (see ``one_embedder.config.entry``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class EncoderConfig:
+    """A text encoder: ``minilm`` (the embedded wheel), a hub id or a local folder."""
+
+    name_or_path: str = "minilm"
+    revision: str | None = None
+    max_length: int | None = None  # tokens, instruction included; None: what the checkpoint says
+    joining: str = "pypi"
+
+
+@dataclass
+class MediConfig:
+    """Training data: where it comes from and where it is on disk."""
+
+    source: str = "documentation"
+    folder: str = "${paths.data}/${medi.source}"  # holds medi/ (Arrow), benchmark/{dev,test}/ and report.md
+    rows_per_task: int = 400
+    min_rows_per_task: int = 32
+    workers: int = 2
+
+
+@dataclass
+class SamplerConfig:
+    """Same-task batches."""
+
+    global_batch_size: int = 32
+
+
+@dataclass
+class LossConfig:
+    """Contrastive loss."""
+
+    spelling: str = "released"
+    temperature: float = 0.01
+
+
+@dataclass
+class OptimizerConfig:
+    """AdamW."""
+
+    learning_rate: float = 2e-5
+    weight_decay: float = 0.01
+    frozen_layers: int = 0  # lowest transformer layers (and the word embeddings with them) left as they are
+    dropout: bool = True  # False: no dropout while training, a fifth less time on a CPU
+
+
+@dataclass
+class ScheduleConfig:
+    """Linear warm-up, then linear decay to zero."""
+
+    warmup_ratio: float = 0.1
+
+
+@dataclass
+class TrainerConfig:
+    """Arguments of the Lightning trainer."""
+
+    max_steps: int = 200
+    accelerator: str = "auto"
+    devices: int = 1
+    num_nodes: int = 1
+    strategy: str = "auto"
+    precision: str = "auto"  # "auto": bf16-mixed where the device computes it faster than fp32, measured at start
+    gradient_clip_val: float | None = 1.0
+    log_every_n_steps: int = 10
+    checkpoint_every_n_steps: int = 50
+    max_length: int | None = 64  # training tokens per text, instruction included
+
+
+@dataclass
+class InstructionsConfig:
+    """Evaluation instructions: a table of task -> side -> instruction."""
+
+    name: str = "none"
+    table: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+@dataclass
+class BenchmarkConfig:
+    """Which tasks are scored."""
+
+    name: str = "documentation"
+    root: str = "${medi.folder}/benchmark/${benchmark.split}"
+    split: str = "test"
+    tasks: list[str] | None = None
+
+
+@dataclass
+class EvaluationConfig:
+    """How tasks are scored."""
+
+    batch_size: int = 64
+    document_instructions: bool = True
+    demonstrations: int = 1  # shown to the in-context learner for each test input of prompt retrieval
+
+
+@dataclass
+class TableConfig:
+    """What the results table is made of."""
+
+    name: str = "table1"
+    seeds: list[int] = field(default_factory=lambda: [0])
+    bootstrap_resamples: int = 1000
+    confidence: float = 0.95
+    expected: str = "experiments/expected/${table.name}_${profile}.yaml"  # from the project's root, as is the next
+    published: str = "experiments/expected/paper_table2.yaml"
+    write_expected: bool = False  # make this run the one that later runs are judged by
+
+
+@dataclass
+class TrackingConfig:
+    """Weights & Biases; the run record and CSV metrics are always written."""
+
+    wandb: str = "offline"  # disabled | offline | online
+    project: str = "one-embedder"
+    group: str | None = None
+
+
+@dataclass
+class PathsConfig:
+    """Where things are written; relative paths start at the project's root."""
+
+    data: str = "data"
+    experiments: str = "experiments"
+
+
+@dataclass
+class AboutConfig:
+    """What a profile is and what it takes, in words; printed, never computed with."""
+
+    description: str = ""
+    command: str = ""
+    hardware: str = ""
+    time: str = ""
+    missing: str | None = None  # what this version lacks for the profile; every verb then refuses it
+
+
+@dataclass
+class Config:
+    """Everything a verb can be told."""
+
+    profile: str = "documentation"
+    seed: int = 0
+    output: str | None = None
+    with_instructions: bool = True
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    medi: MediConfig = field(default_factory=MediConfig)
+    sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    instructions: InstructionsConfig = field(default_factory=InstructionsConfig)
+    benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    table: TableConfig = field(default_factory=TableConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    paths: PathsConfig = field(default_factory=PathsConfig)
+    about: AboutConfig = field(default_factory=AboutConfig)

@@ -1,0 +1,1 @@
+"""Text and instruction to embedding."""

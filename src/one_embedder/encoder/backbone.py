@@ -1,0 +1,130 @@
+"""Loading a Hugging Face text encoder and its tokenizer from a folder, without a word on the terminal."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors import SafetensorError
+from transformers import (
+    AutoConfig,
+    AutoTokenizer,
+    MT5EncoderModel,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    T5EncoderModel,
+    UMT5EncoderModel,
+)
+from transformers.models.auto.modeling_auto import MODEL_MAPPING
+from transformers.utils import logging as _untyped_logging
+
+from one_embedder.encoder.folder import require_file
+from one_embedder.errors import CheckpointError
+
+_logging: Any = _untyped_logging
+
+# Of the encoder-decoder families only the encoder is wanted.
+_ENCODER_HALVES: dict[str, type[PreTrainedModel]] = {
+    "t5": T5EncoderModel,
+    "mt5": MT5EncoderModel,
+    "umt5": UMT5EncoderModel,
+}
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Keep transformers' bars and load reports off the terminal; what matters of them is checked here instead."""
+    verbosity, bars = _logging.get_verbosity(), _logging.is_progress_bar_enabled()
+    _logging.set_verbosity_error()
+    _logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        _logging.set_verbosity(verbosity)
+        if bars:
+            _logging.enable_progress_bar()
+
+
+def load_backbone(folder: Path) -> PreTrainedModel:
+    """Load the text encoder in float32, without a pooling head, in evaluation mode.
+
+    Raises:
+        CheckpointError: if files are missing or unreadable, weights are missing, or any weight is not finite.
+    """
+    require_file(folder / "config.json")
+    try:
+        with quiet_transformers():
+            config = AutoConfig.from_pretrained(folder, local_files_only=True)
+            model, report = _model_class(config).from_pretrained(
+                folder,
+                config=config,
+                dtype=torch.float32,
+                local_files_only=True,
+                output_loading_info=True,
+                **_without_pooler(config),
+            )
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError, pickle.UnpicklingError) as error:
+        raise CheckpointError(f"the model in {folder} cannot be loaded: {error}") from error
+    if report["missing_keys"]:
+        missing = ", ".join(sorted(report["missing_keys"])[:5])
+        raise CheckpointError(f"the weights in {folder} lack {missing}; fetch or save the folder again")
+    require_finite(model, folder)
+    return cast(PreTrainedModel, model.eval())
+
+
+def require_finite(module: torch.nn.Module, where: Path) -> None:
+    """Raise CheckpointError, naming the weight, if one is NaN or infinite."""
+    for name, weight in module.named_parameters():
+        if not torch.isfinite(weight).all():
+            raise CheckpointError(f"weight {name} in {where} is not finite: the training that wrote it diverged")
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    """Load the fast tokenizer.
+
+    ``tokenizer.json`` is taken to the letter: the tokenizer classes of single models (``T5Tokenizer``) would rebuild
+    its normaliser, and with it other tokens. Only a folder without it is left to the model's own class to convert.
+
+    Raises:
+        CheckpointError: if there is no tokenizer or it cannot be read.
+    """
+    verbatim = (folder / "tokenizer.json").is_file()
+    kind: Any = PreTrainedTokenizerFast if verbatim else AutoTokenizer
+    try:
+        with quiet_transformers():
+            tokenizer = kind.from_pretrained(folder, local_files_only=True)
+    # The tokenizers library raises plain Exception for a file it cannot read.
+    except Exception as error:
+        raise CheckpointError(f"the tokenizer in {folder} cannot be loaded: {error}") from error
+    if not tokenizer.is_fast:
+        raise CheckpointError(f"{folder} has no fast tokenizer; add its tokenizer.json")
+    return cast(PreTrainedTokenizerFast, tokenizer)
+
+
+def position_limit(config: PreTrainedConfig) -> int | None:
+    """Tokens that a model with learned positions can take, or None where nothing but memory limits them."""
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions is None:
+        return None
+    # RoBERTa and its kin number their positions from the padding index on.
+    offset = config.pad_token_id + 1 if config.model_type in _OFFSET_POSITIONS else 0
+    return int(positions) - int(offset)
+
+
+_OFFSET_POSITIONS = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer"}
+
+
+def _model_class(config: PreTrainedConfig) -> Any:
+    return _ENCODER_HALVES.get(config.model_type) or MODEL_MAPPING[type(config)]
+
+
+def _without_pooler(config: PreTrainedConfig) -> dict[str, bool]:
+    """BERT's pooler is not used: left in, it would be trained by nothing and stop distributed training."""
+    accepted = inspect.signature(_model_class(config).__init__).parameters
+    return {"add_pooling_layer": False} if "add_pooling_layer" in accepted else {}

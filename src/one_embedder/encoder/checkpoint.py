@@ -1,0 +1,175 @@
+"""Reading and writing sentence-transformers folders: hkunlp/instructor-*, GTR, MiniLM and our own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors import SafetensorError
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from one_embedder.encoder.backbone import (
+    load_backbone,
+    load_tokenizer,
+    position_limit,
+    quiet_transformers,
+    require_finite,
+)
+from one_embedder.encoder.dense import Dense, load_dense, save_dense
+from one_embedder.encoder.folder import read_layout
+from one_embedder.encoder.locate import locate
+from one_embedder.encoder.model import InstructionEncoder
+from one_embedder.encoder.tokenize import InstructionTokenizer
+from one_embedder.errors import CheckpointError, ConfigError
+
+_UNLIMITED = 1_000_000  # tokenizers without a maximum length state a number far above this one
+_DEFAULT_MAX_LENGTH = 512
+
+
+def load_encoder(
+    name_or_path: str | Path, *, revision: str | None = None, joining: str = "pypi", max_length: int | None = None
+) -> InstructionEncoder:
+    """Load an encoder in float32 on the CPU, in evaluation mode.
+
+    Embeddings are normalised whether or not the folder asks for it, as INSTRUCTOR's are.
+
+    Args:
+        name_or_path: ``"minilm"`` (the installed wheel), a local folder, or a hub id.
+        revision: hub revision; only for hub ids.
+        joining: how instruction and text are joined, ``"pypi"`` or ``"head"``.
+        max_length: tokens per text, instruction included; None takes what the folder states.
+
+    Raises:
+        CheckpointError: if the folder or a part of it is missing, damaged or of an unsupported kind.
+        ConfigError: if an argument is wrong, for example a maximum length that the model cannot take.
+    """
+    folder = locate(name_or_path, revision)
+    layout = read_layout(folder)
+    tokenizer = load_tokenizer(layout.transformer)
+    dense = [load_dense(part) for part in layout.dense]
+    for layer, part in zip(dense, layout.dense, strict=True):
+        require_finite(layer, part)
+    backbone = load_backbone(layout.transformer)
+    length = _max_length(backbone, tokenizer, asked=max_length, stated=layout.max_length)
+    try:
+        return InstructionEncoder(backbone, InstructionTokenizer(tokenizer, length, joining), dense).eval()
+    except CheckpointError as error:
+        raise CheckpointError(f"{folder}: {error}") from error
+
+
+def save_encoder(encoder: InstructionEncoder, folder: Path, prompts: Mapping[str, str] | None = None) -> None:
+    """Write a folder that ``SentenceTransformer(folder)`` loads as it is, with embeddings equal to ours.
+
+    The folder is written beside its place and then renamed, so that a half-written one is never taken for whole.
+    An older model folder at that place is replaced.
+
+    Args:
+        encoder: what to write.
+        folder: where; its parent is made if needed.
+        prompts: instructions by name, for ``SentenceTransformer.encode(..., prompt_name=...)``.
+
+    Raises:
+        CheckpointError: if the place holds something else than a model folder, or cannot be written to.
+    """
+    folder = Path(folder)
+    _refuse_foreign(folder)
+    partial, replaced = (folder.with_name(f".{folder.name}.{use}-{os.getpid()}") for use in ("partial", "replaced"))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(partial, ignore_errors=True)
+        _write(encoder, partial, dict(prompts or {}))
+        if folder.exists():
+            folder.rename(replaced)
+        partial.rename(folder)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{folder} could not be written ({error}); free space or choose another place") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(replaced, ignore_errors=True)
+
+
+def weights_sha256(encoder: InstructionEncoder) -> str:
+    """Hash of every weight's name, type, shape and bytes; equal before saving and after loading."""
+    digest = hashlib.sha256()
+    for name, weight in sorted(encoder.state_dict().items()):
+        digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}\n".encode())
+        digest.update(weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _max_length(
+    backbone: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, *, asked: int | None, stated: int | None
+) -> int:
+    limit = position_limit(backbone.config)
+    if asked is not None:
+        if limit is not None and asked > limit:
+            raise ConfigError(f"max_length={asked} is more than the {limit} tokens that the model has positions for")
+        return asked
+    if stated is None:
+        own = tokenizer.model_max_length
+        stated = own if own < _UNLIMITED else _DEFAULT_MAX_LENGTH
+    return stated if limit is None else min(stated, limit)
+
+
+def _refuse_foreign(folder: Path) -> None:
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "modules.json").is_file():
+        raise CheckpointError(f"{folder} holds other files; choose an empty or new folder for the model")
+    if folder.exists() and not folder.is_dir():
+        raise CheckpointError(f"{folder} is a file; choose an empty or new folder for the model")
+
+
+def _write(encoder: InstructionEncoder, folder: Path, prompts: dict[str, str]) -> None:
+    folder.mkdir()
+    with quiet_transformers():
+        encoder.backbone.save_pretrained(folder)
+    _write_tokenizer(encoder.tokenizer, folder)
+    modules = [("", "Transformer"), ("1_Pooling", "Pooling")]
+    for number, layer in enumerate(encoder.dense, start=len(modules)):
+        save_dense(cast(Dense, layer), folder / f"{number}_Dense")
+        modules.append((f"{number}_Dense", "Dense"))
+    modules.append((f"{len(modules)}_Normalize", "Normalize"))
+    (folder / "1_Pooling").mkdir()
+    (folder / modules[-1][0]).mkdir()
+    _dump(folder / "modules.json", [_module(number, *module) for number, module in enumerate(modules)])
+    _dump(folder / "1_Pooling" / "config.json", _pooling_config(int(encoder.backbone.config.hidden_size)))
+    _dump(folder / "config_sentence_transformers.json", {"prompts": prompts, "default_prompt_name": None})
+    length = {"max_seq_length": encoder.tokenizer.max_length, "do_lower_case": False}
+    _dump(folder / "sentence_bert_config.json", length)
+
+
+def _write_tokenizer(tokenizer: InstructionTokenizer, folder: Path) -> None:
+    with quiet_transformers():
+        tokenizer.tokenizer.save_pretrained(folder)
+    (folder / "tokenizer.json").write_text(tokenizer.vocabulary(), encoding="utf-8")
+    path = folder / "tokenizer_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    # This class takes tokenizer.json to the letter, in transformers 4 and 5; a model's own class may rebuild it.
+    config |= {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": tokenizer.max_length}
+    _dump(path, config)
+
+
+def _module(number: int, path: str, kind: str) -> dict[str, Any]:
+    """One entry of modules.json, by the class path that every sentence-transformers version knows."""
+    return {"idx": number, "name": str(number), "path": path, "type": f"sentence_transformers.models.{kind}"}
+
+
+def _pooling_config(width: int) -> dict[str, Any]:
+    """Mean pooling that leaves the prompt out, in the spelling that sentence-transformers 2.4 to 6 reads."""
+    return {
+        "word_embedding_dimension": width,
+        "pooling_mode_cls_token": False,
+        "pooling_mode_mean_tokens": True,
+        "pooling_mode_max_tokens": False,
+        "pooling_mode_mean_sqrt_len_tokens": False,
+        "include_prompt": False,
+    }
+
+
+def _dump(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,103 @@
+"""What a sentence-transformers folder says about itself, without loading any weight."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from one_embedder.errors import CheckpointError
+
+
+@dataclass(frozen=True)
+class FolderLayout:
+    """The parts of a model folder.
+
+    Attributes:
+        transformer: folder of the backbone and its tokenizer.
+        dense: folders of the dense layers, in order.
+        max_length: tokens per text that the folder states, or None.
+    """
+
+    transformer: Path
+    dense: tuple[Path, ...]
+    max_length: int | None
+
+
+def read_layout(folder: Path) -> FolderLayout:
+    """Read ``modules.json`` and what it points to, in the spelling of any sentence-transformers version so far.
+
+    A folder without ``modules.json`` is taken for a bare transformers model, mean-pooled.
+
+    Raises:
+        CheckpointError: if the folder or a part of it is missing, or asks for other pooling than the mean, or for
+            a module that INSTRUCTOR does not have.
+    """
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder} is not a folder; name a folder that holds a model, 'minilm' or a hub id")
+    if not (folder / "modules.json").is_file():
+        require_file(folder / "config.json")
+        return FolderLayout(transformer=folder, dense=(), max_length=None)
+    transformer, dense = None, []
+    for kind, part in _modules(folder):
+        if kind == "Transformer" and transformer is None:
+            transformer = part
+        elif kind == "Pooling":
+            _require_mean(part / "config.json")
+        elif kind == "Dense":
+            dense.append(part)
+        elif kind != "Normalize":
+            raise CheckpointError(f"{folder / 'modules.json'}: a module of type {kind} is not supported here")
+    if transformer is None:
+        raise CheckpointError(f"{folder / 'modules.json'} lists no Transformer module; fetch the folder again")
+    return FolderLayout(transformer=transformer, dense=tuple(dense), max_length=_stated_max_length(transformer))
+
+
+def read_json(path: Path) -> Any:
+    """Read one JSON file of a model folder.
+
+    Raises:
+        CheckpointError: if it is missing or not JSON.
+    """
+    require_file(path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path} is not JSON ({error}); fetch or save the model folder again") from error
+
+
+def require_file(path: Path) -> None:
+    """Raise CheckpointError if the file is missing."""
+    if not path.is_file():
+        raise CheckpointError(f"{path} is missing; fetch or save the model folder again")
+
+
+def _modules(folder: Path) -> list[tuple[str, Path]]:
+    """Each module's class name and folder; the package path before the class changed between versions."""
+    path = folder / "modules.json"
+    try:
+        return [(str(module["type"]).rsplit(".", 1)[-1], folder / str(module["path"])) for module in read_json(path)]
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{path}: every module needs 'type' and 'path'; save the model folder again") from error
+
+
+def _require_mean(path: Path) -> None:
+    config = read_json(path)
+    modes = config.get("pooling_mode")  # sentence-transformers 6; before, one switch per mode
+    if modes is None:
+        switches = {key.removeprefix("pooling_mode_"): on for key, on in config.items() if "pooling_mode_" in key}
+        modes = [mode for mode, on in switches.items() if on]
+    if modes not in ("mean", ["mean"], ["mean_tokens"]):
+        raise CheckpointError(f"{path}: this model pools by {modes}; an instruction can only be left out of the mean")
+
+
+def _stated_max_length(transformer: Path) -> int | None:
+    path = transformer / "sentence_bert_config.json"
+    if not path.is_file():
+        return None
+    config = read_json(path)
+    if config.get("do_lower_case"):
+        raise CheckpointError(f"{path}: do_lower_case is not supported; let the tokenizer do it (tokenizer.json)")
+    stated = config.get("max_seq_length")
+    return None if stated is None else int(stated)

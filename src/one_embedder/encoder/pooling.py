@@ -1,0 +1,20 @@
+"""Mean pooling over the positions that a mask keeps."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def masked_mean(hidden: Tensor, mask: Tensor) -> Tensor:
+    """Mean of the hidden states at the positions where the mask is 1.
+
+    Args:
+        hidden: (B, L, D), any floating dtype.
+        mask: (B, L), 0 or 1; a row of zeros gives the zero vector.
+
+    Returns:
+        (B, D) float32: half-precision hidden states are summed in float32.
+    """
+    hidden = hidden.float()
+    weights = mask.unsqueeze(-1).to(hidden.dtype)  # (B, L, 1)
+    return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0)

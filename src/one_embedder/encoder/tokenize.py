@@ -1,0 +1,199 @@
+"""The one place where instruction and text are joined and where the instruction is masked out of pooling.
+
+The rules are those of the published checkpoints' package (InstructorEmbedding 1.0.1), odd corners included:
+
+- instruction and text are joined with nothing between them, and the end of the joined text is cut off at the maximum
+  length, before the end token;
+- the instruction's length is the number of tokens that ``instruction.strip()`` has alone, less its end token;
+- a length of 1 counts as 0: an instruction of one T5 token is pooled too (the repository's head dropped this rule);
+- the end token is always pooled, and it alone when the text is empty or the instruction fills the maximum length.
+
+The same rules serve tokenizers that also put a token in front, such as BERT's: the length then covers ``[CLS]`` and the
+instruction, ``[SEP]`` is pooled, and the empty instruction masks nothing at all, so that an encoder used without
+instructions is exactly its mean-pooled self. sentence-transformers masks alike with ``include_prompt: false``.
+
+Where the joint merges tokens until the instruction alone has as many as the joined text, the package pools nothing
+and returns a zero vector; here the end token stays.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerFast
+
+from one_embedder.errors import CheckpointError, ConfigError
+
+
+@dataclass(frozen=True)
+class Joining:
+    """One published way of joining.
+
+    Attributes:
+        strip_instruction: drop the space that an instruction ends with: ``"...: " + text`` becomes ``"...:text"``.
+        shortest_masked: instructions of fewer tokens are pooled.
+    """
+
+    strip_instruction: bool
+    shortest_masked: int
+
+    def __call__(self, instruction: str, text: str) -> str:
+        """Instruction and text as the encoder reads them."""
+        return ((instruction.strip() if self.strip_instruction else instruction) + text.strip()).strip()
+
+
+JOININGS = {
+    "pypi": Joining(strip_instruction=False, shortest_masked=2),  # InstructorEmbedding 1.0.1, which users install
+    "head": Joining(strip_instruction=True, shortest_masked=1),  # the repository since January 2024
+}
+
+
+class TokenizedText(NamedTuple):
+    """Token ids of one joined text and how many of the first ones are left out of pooling."""
+
+    input_ids: list[int]
+    instruction_length: int
+
+
+@dataclass(frozen=True)
+class TokenizedBatch:
+    """Joined texts, padded on the right to the longest of them.
+
+    Attributes:
+        input_ids, attention_mask, pooling_mask: (B, L) int64. The encoder attends to the instruction; pooling
+            leaves it out.
+    """
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    pooling_mask: Tensor
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+    def to(self, device: torch.device | str) -> TokenizedBatch:
+        """The same batch on another device."""
+        return TokenizedBatch(
+            input_ids=self.input_ids.to(device, non_blocking=True),
+            attention_mask=self.attention_mask.to(device, non_blocking=True),
+            pooling_mask=self.pooling_mask.to(device, non_blocking=True),
+        )
+
+
+class InstructionTokenizer:
+    """Joins, tokenises, pads and masks.
+
+    Args:
+        tokenizer: a fast tokenizer that ends every text with a special token (T5, BERT and their kin).
+        max_length: tokens per text, instruction and special tokens included; the rest of a longer text is cut off.
+        joining: ``"pypi"`` or ``"head"``, the two published ways.
+
+    Raises:
+        ConfigError: if the joining is unknown or no token of the text would fit in the maximum length.
+        CheckpointError: if the tokenizer ends texts with no special token, or has no padding token.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, max_length: int, joining: str = "pypi") -> None:
+        if joining not in JOININGS:
+            raise ConfigError(f"encoder.joining={joining!r} is unknown; choose one of {', '.join(JOININGS)}")
+        _check_special_tokens(tokenizer)
+        self.tokenizer = tokenizer
+        self.joining = joining
+        self.max_length = _checked_max_length(tokenizer, max_length)
+        self._instruction_lengths: dict[str, int] = {}
+
+    def with_max_length(self, max_length: int) -> InstructionTokenizer:
+        """A copy that cuts elsewhere; the underlying tokenizer is shared."""
+        twin = copy.copy(self)
+        twin.max_length = _checked_max_length(self.tokenizer, max_length)
+        return twin
+
+    def __call__(self, instructions: Sequence[str], texts: Sequence[str]) -> TokenizedBatch:
+        """Tokenise one batch, text i with instruction i (``""`` for none)."""
+        return self.pad(self.tokenize(instructions, texts))
+
+    def tokenize(self, instructions: Sequence[str], texts: Sequence[str]) -> list[TokenizedText]:
+        """Join and tokenise without padding, in the given order.
+
+        Raises:
+            ValueError: if there are not as many instructions as texts.
+        """
+        join = JOININGS[self.joining]
+        joined = [join(instruction, text) for instruction, text in zip(instructions, texts, strict=True)]
+        self._measure(instructions)
+        return [
+            TokenizedText(ids, min(self._instruction_lengths[instruction], len(ids) - 1))
+            for ids, instruction in zip(self._token_ids(joined, self.max_length), instructions, strict=True)
+        ]
+
+    def pad(self, rows: Sequence[TokenizedText]) -> TokenizedBatch:
+        """Pad tokenised texts to the longest of them and make both masks."""
+        lengths = torch.tensor([len(row.input_ids) for row in rows])
+        instruction_lengths = torch.tensor([row.instruction_length for row in rows])
+        positions = torch.arange(int(lengths.max()))
+        attended = positions < lengths.unsqueeze(1)  # (B, L)
+        pooled = attended & (positions >= instruction_lengths.unsqueeze(1))
+        input_ids = torch.full(attended.shape, self._pad_token_id, dtype=torch.long)
+        input_ids[attended] = torch.tensor([token for row in rows for token in row.input_ids], dtype=torch.long)
+        return TokenizedBatch(input_ids, attended.long(), pooled.long())
+
+    def vocabulary(self) -> str:
+        """The underlying tokenizer as JSON, without the truncation and padding that the last call left set in it."""
+        backend = self.tokenizer.backend_tokenizer
+        backend.no_truncation()
+        backend.no_padding()
+        return str(backend.to_str())
+
+    @property
+    def _pad_token_id(self) -> int:
+        return int(self.tokenizer.pad_token_id)
+
+    def _measure(self, instructions: Iterable[str]) -> None:
+        """Remember the length of every instruction not met before."""
+        new = [text for text in dict.fromkeys(instructions) if text not in self._instruction_lengths]
+        if not new:
+            return
+        for instruction, ids in zip(new, self._token_ids([text.strip() for text in new], None), strict=True):
+            length = len(ids) - 1  # without the end token
+            masked = bool(instruction.strip()) and length >= JOININGS[self.joining].shortest_masked
+            self._instruction_lengths[instruction] = length if masked else 0
+
+    def _token_ids(self, texts: list[str], max_length: int | None) -> list[list[int]]:
+        if not texts:
+            return []
+        encoded = self.tokenizer(
+            texts,
+            truncation=max_length is not None,
+            max_length=max_length,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            verbose=False,
+        )
+        token_ids: list[list[int]] = encoded["input_ids"]
+        return token_ids
+
+
+def _check_special_tokens(tokenizer: PreTrainedTokenizerFast) -> None:
+    if tokenizer.pad_token_id is None:
+        raise CheckpointError("the tokenizer has no padding token; set pad_token in its tokenizer_config.json")
+    last = tokenizer("a")["input_ids"][-1:]
+    if not last or last[0] not in tokenizer.all_special_ids:
+        raise CheckpointError(
+            "the tokenizer puts no special token at the end of a text, so an empty text would have nothing to pool; "
+            "use an encoder whose tokenizer adds one (T5, BERT, RoBERTa, MPNet, ...)"
+        )
+
+
+def _checked_max_length(tokenizer: PreTrainedTokenizerFast, max_length: int) -> int:
+    special = tokenizer.num_special_tokens_to_add()
+    if max_length <= special:
+        raise ConfigError(
+            f"max_length={max_length} leaves no room for text: this tokenizer adds {special} special "
+            f"token{'s' if special > 1 else ''} to every text; use at least {special + 1}"
+        )
+    return max_length

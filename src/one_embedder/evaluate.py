@@ -1,0 +1,22 @@
+"""``python -m one_embedder.evaluate``: A checkpoint -> one result file per task."""
+
+from __future__ import annotations
+
+from one_embedder.config.entry import run_verb
+from one_embedder.config.schema import Config
+
+
+def work(cfg: Config) -> None:
+    """Import late, then run."""
+    from one_embedder.evaluation.run import evaluate
+
+    evaluate(cfg)
+
+
+def main() -> None:
+    """Console script."""
+    run_verb("evaluate", work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""Evaluation instructions: task -> (query instruction, document instruction), from ``conf/instructions/``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from one_embedder.errors import ConfigError
+
+TWO_SIDED = frozenset({"Retrieval", "Reranking"})
+"""Categories whose tasks have a query side and a document side; the others have one side, ``text``."""
+
+_SIDES = frozenset({"query", "document", "text"})
+
+
+@dataclass(frozen=True)
+class TaskInstructions:
+    """What each side of a task is joined with; an empty string is no instruction.
+
+    Attributes:
+        query: instruction of queries; of every text of a one-sided task.
+        document: instruction of documents.
+    """
+
+    query: str = ""
+    document: str = ""
+
+
+@dataclass(frozen=True)
+class InstructionTable:
+    """A named table of instructions.
+
+    Attributes:
+        name: of the table; results say which one they used.
+        table: task name -> side -> instruction. Empty: no instruction anywhere.
+        document_instructions: False leaves the documents of *retrieval* tasks without instruction, as the released
+            evaluation code did from December 2022 to January 2024 (xlang-ai/instructor-embedding, issue 111).
+    """
+
+    name: str
+    table: Mapping[str, Mapping[str, str]]
+    document_instructions: bool = True
+
+    def __post_init__(self) -> None:
+        for task, sides in self.table.items():
+            unknown = sorted(set(sides) - _SIDES)
+            if unknown or not sides:
+                raise ConfigError(
+                    f"instructions.table.{task} of table '{self.name}' has {unknown or 'no side'}; "
+                    "write query and document for retrieval and reranking, text for the other categories"
+                )
+
+    def for_task(self, task: str, category: str) -> TaskInstructions:
+        """The instructions of one task.
+
+        Raises:
+            ConfigError: if the table is not empty and does not name the task or one of its sides.
+        """
+        if not self.table:
+            return TaskInstructions()
+        sides = self.table.get(task)
+        if sides is None:
+            raise ConfigError(
+                f"instruction table '{self.name}' does not name {category} task {task}; add it to "
+                "conf/instructions (an empty text means no instruction)"
+            )
+        if category not in TWO_SIDED:
+            text = self._side(task, sides, "text")
+            return TaskInstructions(text, text)
+        query, document = self._side(task, sides, "query"), self._side(task, sides, "document")
+        bare = category == "Retrieval" and not self.document_instructions
+        return TaskInstructions(query, "" if bare else document)
+
+    def _side(self, task: str, sides: Mapping[str, str], side: str) -> str:
+        if side in sides:
+            return sides[side]
+        raise ConfigError(f"instruction table '{self.name}' has no '{side}' for task {task}; it has {sorted(sides)}")

@@ -1,0 +1,138 @@
+"""Scores of single test items, and the statistic that turns them into a task's main score.
+
+scipy and scikit-learn are imported where they are called: reading results back needs neither, and they take seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from one_embedder.errors import DataError
+
+Column = NDArray[np.float64]
+
+
+def mean(value: Column) -> float:
+    """Arithmetic mean of ``value`` (N,)."""
+    return float(value.mean())
+
+
+def pearson(predicted: Column, gold: Column) -> float:
+    """Pearson correlation of two (N,) columns; nan if one of them is constant."""
+    from scipy.stats import pearsonr
+
+    return _correlation(pearsonr, predicted, gold)
+
+
+def spearman(predicted: Column, gold: Column) -> float:
+    """Spearman correlation of two (N,) columns, ties sharing their mean rank; nan if one of them is constant."""
+    from scipy.stats import spearmanr
+
+    return _correlation(spearmanr, predicted, gold)
+
+
+def average_precision(predicted: Column, gold: Column) -> float:
+    """Average precision of ``predicted`` (N,) for ``gold`` (N,) in {0, 1}; nan without a positive."""
+    from sklearn.metrics import average_precision_score
+
+    return float(average_precision_score(gold, predicted)) if gold.any() else float("nan")
+
+
+def v_measure(predicted: Column, gold: Column) -> float:
+    """Agreement of cluster numbers ``predicted`` (N,) with classes ``gold`` (N,)."""
+    from sklearn.metrics import v_measure_score
+
+    return float(v_measure_score(gold.astype(np.int64), predicted.astype(np.int64)))
+
+
+def _correlation(function: Callable[..., Any], predicted: Column, gold: Column) -> float:
+    from scipy.stats import ConstantInputWarning
+
+    if len(predicted) < 2:
+        return float("nan")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConstantInputWarning)  # nan is the documented answer
+        return float(function(predicted, gold).statistic)
+
+
+STATISTICS: dict[str, tuple[Callable[..., float], tuple[str, ...]]] = {
+    "mean": (mean, ("value",)),
+    "pearson": (pearson, ("predicted", "gold")),
+    "spearman": (spearman, ("predicted", "gold")),
+    "average_precision": (average_precision, ("predicted", "gold")),
+    "v_measure": (v_measure, ("predicted", "gold")),
+}
+"""Name -> (function, columns it reads)."""
+
+
+@dataclass(frozen=True, eq=False)
+class ItemScores:
+    """The items of one task in a form from which the main score can be recomputed on any resample.
+
+    Attributes:
+        statistic: a key of ``STATISTICS``.
+        columns: name -> (N,) numbers; row i of each belongs to test item i, the unit of resampling: a query
+            (retrieval, reranking), a text (clustering, classification), a pair (pair classification, STS), a document
+            (summarization), an input (prompt retrieval), a judged text (text evaluation).
+    """
+
+    statistic: str
+    columns: dict[str, Column]
+
+    def __post_init__(self) -> None:
+        if self.statistic not in STATISTICS:
+            raise DataError(f"unknown statistic {self.statistic!r}; known are {sorted(STATISTICS)}")
+        expected = STATISTICS[self.statistic][1]
+        if tuple(self.columns) != expected:
+            raise DataError(f"statistic {self.statistic!r} needs the columns {expected}, got {tuple(self.columns)}")
+        columns = {name: np.asarray(column, dtype=np.float64) for name, column in self.columns.items()}
+        if len({column.shape for column in columns.values()}) != 1 or next(iter(columns.values())).ndim != 1:
+            raise DataError(f"columns must be (N,) each, got { {name: c.shape for name, c in columns.items()} }")
+        if len(next(iter(columns.values()))) == 0:
+            raise DataError("there are no items; a score needs at least one")
+        object.__setattr__(self, "columns", columns)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    def score(self, index: NDArray[np.integer[Any]] | None = None) -> float:
+        """The main score of the items ``index`` (M,), repeats allowed; of all items if None.
+
+        Returns:
+            A score on the 0-1 scale; nan where the resample leaves it undefined (a constant column for a correlation,
+            no positive pair for average precision), which a bootstrap has to skip.
+        """
+        function = STATISTICS[self.statistic][0]
+        columns = self.columns.values()
+        return function(*columns) if index is None else function(*(column[index] for column in columns))
+
+    def to_json(self) -> str:
+        """One JSON object; numbers keep full precision."""
+        columns = {name: column.tolist() for name, column in self.columns.items()}
+        return json.dumps({"statistic": self.statistic, "columns": columns}, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str, where: str) -> ItemScores:
+        """Read what ``to_json`` wrote.
+
+        Args:
+            text: the JSON object.
+            where: file name for the message.
+
+        Raises:
+            DataError: if ``text`` is not such an object.
+        """
+        try:
+            content: Mapping[str, Any] = json.loads(text)
+            return cls(content["statistic"], dict(content["columns"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{where}: not an items file ({error}); remove it and evaluate again") from error
+        except DataError as error:
+            raise DataError(f"{where}: {error}; remove it and evaluate again") from error

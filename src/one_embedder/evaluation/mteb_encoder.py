@@ -1,0 +1,146 @@
+"""InstructionEmbedder as mteb's encoder: our instruction for each task and side, each text encoded once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+from mteb.models.abs_encoder import AbsEncoder
+from mteb.models.model_meta import ModelMeta, ScoringFunction
+from mteb.types import PromptType
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from one_embedder.errors import EvaluationError, OneEmbedderError
+from one_embedder.evaluation.instructions import TaskInstructions
+
+if TYPE_CHECKING:
+    from mteb.abstasks.task_metadata import TaskMetadata
+    from mteb.types import BatchedInput
+    from torch.utils.data import DataLoader
+
+Embeddings = NDArray[np.float32]
+
+
+class TextEncoder(Protocol):
+    """What evaluation asks of an encoder; ``encoder.embedder.InstructionEmbedder`` is the one in use."""
+
+    @property
+    def revision(self) -> str:
+        """Hash of the weights."""
+
+    def encode(
+        self, sentences: Sequence[str], instruction: str, *, batch_size: int, show_progress_bar: bool | None
+    ) -> Embeddings:
+        """Unit-length embeddings (N, D) of N texts under one instruction."""
+
+
+class CachingEncoder:
+    """Encodes each (instruction, text) once, over all tasks of a run.
+
+    Tasks built from the same corpus share many texts, and mteb encodes repeats within a task too.
+
+    Attributes:
+        encoded: texts that went through the model.
+        hits: texts that did not have to.
+    """
+
+    def __init__(self, encoder: TextEncoder, *, batch_size: int, max_entries: int = 500_000) -> None:
+        """Wrap an encoder.
+
+        Args:
+            encoder: the model; the cache belongs to it alone.
+            batch_size: texts a forward pass.
+            max_entries: embeddings kept (500,000 of 384 dimensions are 0.8 GB); the cache is emptied when full.
+        """
+        self.encoder = encoder
+        self.batch_size = batch_size
+        self.max_entries = max_entries
+        self.encoded = 0
+        self.hits = 0
+        self._threads = torch.get_num_threads()  # tasks are scored with one thread, texts encoded with all
+        self._embeddings: dict[tuple[str, str], Embeddings] = {}
+
+    def encode(self, texts: Sequence[str], instruction: str, *, task: str) -> Embeddings:
+        """Unit-length embeddings (N, D) float32, row i of text i.
+
+        Raises:
+            EvaluationError: if an embedding has a value that is not finite; the message names task and row.
+        """
+        new = [text for text in dict.fromkeys(texts) if (instruction, text) not in self._embeddings]
+        known = self._embeddings
+        if len(known) + len(new) > self.max_entries:
+            known = {(instruction, t): known[instruction, t] for t in texts if (instruction, t) in known}
+        if new:
+            fresh = self._encode(new, instruction, task)
+            _check_finite(fresh, new, texts, task)
+            known.update(zip(((instruction, text) for text in new), fresh, strict=True))
+        self.encoded += len(new)
+        self.hits += len(texts) - len(new)
+        self._embeddings = known
+        return np.stack([known[instruction, text] for text in texts])
+
+    def _encode(self, texts: Sequence[str], instruction: str, task: str) -> Embeddings:
+        try:
+            with threadpool_limits(self._threads):
+                return self.encoder.encode(texts, instruction, batch_size=self.batch_size, show_progress_bar=False)
+        except OneEmbedderError as error:
+            raise EvaluationError(f"task {task}, among its texts not encoded before: {error}") from error
+
+
+def _check_finite(embeddings: Embeddings, encoded: Sequence[str], texts: Sequence[str], task: str) -> None:
+    broken = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
+    if len(broken):
+        text = encoded[broken[0]]
+        raise EvaluationError(
+            f"task {task}: the embedding of row {texts.index(text) + 1} is not finite ({len(broken)} of {len(encoded)} "
+            f"are not; the text begins {text[:60]!r}); check the checkpoint, and the precision it is run in"
+        )
+
+
+class MtebEncoder(AbsEncoder):
+    """One task's view of the encoder.
+
+    mteb's own choice of instructions is bypassed: a model without any would silently be given mteb's generic prompt of
+    the category, which is neither the paper's baseline nor its method.
+    """
+
+    mteb_model_meta: ModelMeta
+
+    def __init__(self, encoder: CachingEncoder, instructions: TaskInstructions, *, name: str) -> None:
+        """Make mteb's encoder for a task.
+
+        Args:
+            encoder: shared by all tasks.
+            instructions: of this task.
+            name: of the model, for mteb's result files.
+        """
+        self.encoder = encoder
+        self.instructions = instructions
+        self.mteb_model_meta = ModelMeta.create_empty(
+            {
+                "name": name,
+                "revision": encoder.encoder.revision,
+                "similarity_fn_name": ScoringFunction.COSINE,
+                "use_instructions": True,
+                "framework": ["PyTorch"],
+            }
+        )
+
+    def encode(
+        self,
+        inputs: DataLoader[BatchedInput],
+        *,
+        task_metadata: TaskMetadata,
+        hf_split: str,
+        hf_subset: str,
+        prompt_type: PromptType | None = None,
+        **kwargs: Any,
+    ) -> Embeddings:
+        """Embeddings (N, D) of all texts of ``inputs``; documents get the document instruction, others the query's."""
+        is_document = prompt_type == PromptType.document
+        instruction = self.instructions.document if is_document else self.instructions.query
+        texts = [text for batch in inputs for text in batch["text"]]
+        return self.encoder.encode(texts, instruction, task=task_metadata.name)

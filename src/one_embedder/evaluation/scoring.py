@@ -1,0 +1,108 @@
+"""One task with one encoder -> its score and the fields of its result file."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from mteb.results import TaskResult
+
+from one_embedder.errors import EvaluationError
+from one_embedder.evaluation.benchmarks import METRICS, TaskScore
+from one_embedder.evaluation.instructions import TaskInstructions
+from one_embedder.evaluation.items import ItemScores
+from one_embedder.evaluation.mteb_encoder import CachingEncoder, MtebEncoder
+from one_embedder.evaluation.mteb_tasks import SPLIT, TASKS
+from one_embedder.evaluation.prompt_retrieval import NearestCopyLearner, score_prompt_retrieval
+from one_embedder.evaluation.task_folder import TaskFolder
+from one_embedder.evaluation.text_evaluation import score_text_evaluation
+
+TOLERANCE = 1e-6
+"""How far the main score recomputed from single items may be from the reported one."""
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Scores tasks with one encoder.
+
+    Attributes:
+        encoder: shared by all tasks.
+        model_name: for mteb's result files.
+        demonstrations: shown for each test input of prompt retrieval.
+    """
+
+    encoder: CachingEncoder
+    model_name: str
+    demonstrations: int
+
+    def score(self, folder: TaskFolder, instructions: TaskInstructions) -> tuple[TaskScore, dict[str, Any]]:
+        """Evaluate one task.
+
+        Returns:
+            The score, and mteb's fields for the result file.
+
+        Raises:
+            DataError: if the task's data is unusable.
+            EvaluationError: if an embedding or the score is not finite, or the items do not make up the score.
+        """
+        began = time.monotonic()
+        if folder.category in TASKS:
+            reported, items, fields = self._with_mteb(folder, instructions, began)
+        else:
+            items = self._ourselves(folder, instructions)
+            reported = items.score()
+            fields = _own_fields(folder, reported, time.monotonic() - began)
+        _check(folder, reported, items.score())
+        return TaskScore(folder.name, folder.category, METRICS[folder.category], reported, items), fields
+
+    def _with_mteb(
+        self, folder: TaskFolder, instructions: TaskInstructions, began: float
+    ) -> tuple[float, ItemScores, dict[str, Any]]:
+        task = TASKS[folder.category](folder)
+        model = MtebEncoder(self.encoder, instructions, name=self.model_name)
+        scores, items = task.run(model, {"batch_size": self.encoder.batch_size, "show_progress_bar": False})
+        result = TaskResult.from_task_results(task, {SPLIT: scores}, evaluation_time=time.monotonic() - began)
+        return float(result.get_score()), items, result.to_dict()
+
+    def _ourselves(self, folder: TaskFolder, instructions: TaskInstructions) -> ItemScores:
+        if folder.category == "TextEvaluation":
+            return score_text_evaluation(folder, self.encoder, instructions)
+        return score_prompt_retrieval(
+            folder, self.encoder, instructions, top_k=self.demonstrations, learner=NearestCopyLearner()
+        )
+
+
+def _own_fields(folder: TaskFolder, reported: float, seconds: float) -> dict[str, Any]:
+    """The fields that mteb would write, for a category that it does not know."""
+    return {
+        "dataset_revision": folder.sha256,
+        "task_name": folder.name,
+        "mteb_version": version("mteb"),
+        "scores": {
+            SPLIT: [
+                {
+                    METRICS[folder.category]: reported,
+                    "main_score": reported,
+                    "hf_subset": "default",
+                    "languages": ["eng-Latn"],
+                }
+            ]
+        },
+        "evaluation_time": seconds,
+        "kg_co2_emissions": None,
+    }
+
+
+def _check(folder: TaskFolder, reported: float, recomputed: float) -> None:
+    if not math.isfinite(reported):
+        raise EvaluationError(
+            f"task {folder.name}: the score is {reported}; its data leave it undefined ({folder.path})"
+        )
+    if abs(reported - recomputed) > TOLERANCE:
+        raise EvaluationError(
+            f"task {folder.name}: the items give {recomputed}, mteb reports {reported}; this mteb version computes the "
+            "score differently, pin the locked one"
+        )

@@ -1,0 +1,71 @@
+"""What a source hands to the miner: texts with their instructions, before hard negatives are chosen.
+
+Two shapes, as in the paper (section 2.3): text-output data, where each input has its own output, and classification
+data, where texts carry labels. A third, relations, is classification with links instead of labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from one_embedder.instruction import Instruction
+
+
+@dataclass(frozen=True)
+class PairTask:
+    """Inputs with their outputs.
+
+    Attributes:
+        name: unique task name.
+        query, document: instructions of both sides.
+        pairs: (input, output, group); rows of one group are never each other's negatives.
+    """
+
+    name: str
+    query: Instruction
+    document: Instruction
+    pairs: tuple[tuple[str, str, str], ...]
+
+    def texts(self) -> list[str]:
+        """Every text that the miner compares."""
+        return [text for query, document, _ in self.pairs for text in (query, document)]
+
+
+@dataclass(frozen=True)
+class LabelTask:
+    """Texts with labels; one instruction for both sides.
+
+    Attributes:
+        items: (text, label).
+    """
+
+    name: str
+    instruction: Instruction
+    items: tuple[tuple[str, str], ...]
+
+    def texts(self) -> list[str]:
+        """Every text that the miner compares."""
+        return [text for text, _ in self.items]
+
+
+@dataclass(frozen=True)
+class RelationTask:
+    """Texts with links between them; one instruction for both sides.
+
+    Attributes:
+        items: key -> text.
+        links: key -> keys of the texts it is linked with, in either direction.
+    """
+
+    name: str
+    instruction: Instruction
+    items: Mapping[str, str]
+    links: Mapping[str, frozenset[str]]
+
+    def texts(self) -> list[str]:
+        """Every text that the miner compares."""
+        return list(self.items.values())
+
+
+CandidateTask = PairTask | LabelTask | RelationTask

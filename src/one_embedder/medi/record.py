@@ -1,0 +1,95 @@
+"""One MEDI row, its validation, and its released JSON form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from one_embedder.errors import DataError
+
+SIDES = ("query", "positive", "negative")
+RELEASED_KEYS = {"query": "query", "positive": "pos", "negative": "neg"}  # the spelling of medi-data.json
+
+
+@dataclass(frozen=True)
+class MediRow:
+    """A query, what should be near it, and what should not; each side is (instruction, text).
+
+    Attributes:
+        task_id: rows of one task share it; a batch never mixes two.
+        task_name: the task, readable.
+        query: the anchor. The instruction may be empty, the text may not.
+        positive: what is similar to the query for this task.
+        negative: a hard negative, mined for this row.
+    """
+
+    task_id: int
+    task_name: str
+    query: tuple[str, str]
+    positive: tuple[str, str]
+    negative: tuple[str, str]
+
+
+def validate_row(row: MediRow, where: str) -> MediRow:
+    """Return the row if it can be trained on.
+
+    Args:
+        row: the row.
+        where: file and row, for the message ("medi-data.json row 17").
+
+    Raises:
+        DataError: a side is not a pair of strings, a text is empty, or the task is not an integer and a name.
+    """
+    if type(row.task_id) is not int or row.task_id < 0:
+        raise DataError(f"{where}, field task_id: expected an integer of at least 0, got {row.task_id!r}")
+    if not isinstance(row.task_name, str) or not row.task_name:
+        raise DataError(f"{where}, field task_name: expected a name, got {row.task_name!r}")
+    for side in SIDES:
+        _validate_side(getattr(row, side), f"{where}, field {side}")
+    return row
+
+
+def from_released(record: object, where: str) -> MediRow:
+    """Read one item of the released file, ``{"query": [i, t], "pos": [i, t], "neg": [i, t], "task_id": n}``.
+
+    ``task_name`` may be given as well; without it the task is called ``task_<n>``.
+
+    Raises:
+        DataError: a key is missing or a value cannot be used.
+    """
+    if not isinstance(record, Mapping):
+        raise DataError(f"{where}: expected an object with query, pos, neg and task_id, got {type(record).__name__}")
+    missing = [key for key in (*RELEASED_KEYS.values(), "task_id") if key not in record]
+    if missing:
+        raise DataError(f"{where}: the key {missing[0]!r} is missing; it has {sorted(map(str, record))}")
+    pairs = {side: _pair(record[key], f"{where}, field {key}") for side, key in RELEASED_KEYS.items()}
+    task_id = record["task_id"]
+    return validate_row(MediRow(task_id=task_id, task_name=record.get("task_name", f"task_{task_id}"), **pairs), where)
+
+
+def to_released(row: MediRow) -> dict[str, Any]:
+    """The row as the released file spells it, with ``task_name`` added."""
+    pairs = {key: list(getattr(row, side)) for side, key in RELEASED_KEYS.items()}
+    return {**pairs, "task_id": row.task_id, "task_name": row.task_name}
+
+
+def _pair(value: object, where: str) -> tuple[str, str]:
+    if not isinstance(value, (list, tuple)) or len(value) != 2:
+        raise DataError(f"{where}: expected [instruction, text], got {_shown(value)}")
+    return (value[0], value[1])
+
+
+def _validate_side(value: object, where: str) -> None:
+    instruction, text = _pair(value, where)
+    for name, part in (("instruction", instruction), ("text", text)):
+        if not isinstance(part, str):
+            raise DataError(f"{where}: the {name} is {_shown(part)}, not a string")
+    if not text.strip():
+        raise DataError(f"{where}: the text is empty; leave this row out or give it a text")
+
+
+def _shown(value: object) -> str:
+    """A value in an error message, short enough to read."""
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,1 @@
+"""Where training data comes from: one module or package per source."""

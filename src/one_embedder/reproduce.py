@@ -1,0 +1,22 @@
+"""``python -m one_embedder.reproduce``: Everything up to the results table."""
+
+from __future__ import annotations
+
+from one_embedder.config.entry import run_verb
+from one_embedder.config.schema import Config
+
+
+def work(cfg: Config) -> int:
+    """Import late, then run."""
+    from one_embedder.reproduction.run import reproduce
+
+    return reproduce(cfg)
+
+
+def main() -> None:
+    """Console script."""
+    run_verb("reproduce", work)
+
+
+if __name__ == "__main__":
+    main()

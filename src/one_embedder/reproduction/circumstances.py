@@ -1,0 +1,56 @@
+"""What the numbers of a run depend on: its data, its settings, its environment."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from hashlib import sha256
+from pathlib import Path
+
+from one_embedder.config.location import LOCK
+from one_embedder.config.schema import Config
+from one_embedder.errors import DataError
+from one_embedder.reproduction.compare import Circumstances
+from one_embedder.tracking.manifest import config_hash
+
+# Seeds are left out: expected numbers are means over seeds with tolerances made from them. Data settings are left out:
+# the data's own hash says more.
+_SECTIONS = ("encoder", "sampler", "loss", "optimizer", "schedule", "trainer", "instructions")
+
+
+def circumstances(cfg: Config, data: Mapping[str, str]) -> Circumstances:
+    """Circumstances of a run of ``cfg`` on ``data`` (name -> sha256) here and now."""
+    scoring = replace(cfg.evaluation, batch_size=0)  # without effect on the scores
+    evaluated = [cfg.benchmark.name, cfg.benchmark.split, cfg.benchmark.tasks, asdict(scoring)]
+    settings = config_hash(cfg, _SECTIONS, json.dumps(evaluated))
+    return Circumstances(dict(data), settings, data_environment())
+
+
+def data_environment() -> dict[str, str]:
+    """What the documentation data is read from. The same environment must give the same data."""
+    lock = sha256(LOCK.read_bytes()).hexdigest()[:16] if LOCK.is_file() else "none"
+    return {"python": platform.python_version(), "lock": lock, "platform": f"{platform.system()} {platform.machine()}"}
+
+
+def data_identity(cfg: Config) -> dict[str, str]:
+    """Content hashes of the training data and of the benchmark that ``cfg`` names.
+
+    Raises:
+        DataError: if either is not there; ``build_medi`` makes both.
+    """
+    from one_embedder.evaluation.rows import SUFFIXES, content_sha256
+
+    manifest = Path(cfg.medi.folder) / "medi" / "manifest.json"
+    root = Path(cfg.benchmark.root)
+    folders = sorted({path.parent for path in root.rglob("*.jsonl*") if path.name.endswith(SUFFIXES)})
+    if not manifest.is_file() or not folders:
+        absent = root if manifest.is_file() else manifest
+        raise DataError(
+            f"{absent}: there is no data here; build it with `python -m one_embedder.build_medi profile={cfg.profile}`"
+        )
+    benchmark = sha256()
+    for folder in folders:
+        benchmark.update(f"{folder.relative_to(root).as_posix()}\0{content_sha256(folder)}\0".encode())
+    return {"medi": json.loads(manifest.read_text(encoding="utf-8"))["sha256"], "benchmark": benchmark.hexdigest()}

@@ -1,0 +1,47 @@
+"""What a reproduction will do and cost, said before it starts."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+from one_embedder.config.schema import AboutConfig, Config
+from one_embedder.reproduction.expected import ExpectedTable
+from one_embedder.reproduction.layout import ROWS
+from one_embedder.reproduction.profiles import NOT_MEASURED
+
+
+def preamble(cfg: Config, expected: ExpectedTable | None, machine: Mapping[str, Any]) -> str:
+    """Plan, estimate and hardware as text.
+
+    Args:
+        cfg: the configuration to be run.
+        expected: the recorded run, whose cost stands in where the profile itself says none.
+        machine: cores, memory in GiB, cpu and gpu names.
+    """
+    trained = 2 * len(cfg.table.seeds)
+    untrained = sum(not spec.is_trained for spec in ROWS)
+    seeds = ", ".join(map(str, cfg.table.seeds))
+    gpu = f", {machine['gpu_count']} x {machine['gpu']}" if machine.get("gpu") else ", no GPU in use yet"
+    return "\n".join(
+        [
+            f"Reproducing Table 1, profile {cfg.profile}",
+            f"  plan      build data -> {trained} trainings of {cfg.trainer.max_steps} steps (with and without "
+            f"instructions, seeds {seeds}) -> {trained + untrained} evaluations -> table",
+            f"  estimate  {_estimate(cfg.about, expected)}; what is already done is found again, not repeated",
+            f"  hardware  {machine['cores']} cores ({machine['cpu']}), {machine['memory_gib']} GiB memory{gpu}, "
+            f"Python {platform.python_version()}",
+            "",
+        ]
+    )
+
+
+def _estimate(about: AboutConfig, expected: ExpectedTable | None) -> str:
+    if about.time or expected is None:
+        return f"{about.time or NOT_MEASURED} ({about.hardware or NOT_MEASURED})"
+    cost, machine = expected.recorded["cost"], expected.recorded["hardware"]
+    return (
+        f"{cost['wall_s'] / 60:.0f} minutes and {cost['peak_memory_gib']:.1f} GiB in the recorded run (seeds "
+        f"{', '.join(map(str, expected.recorded['seeds']))}; {machine['cores']} cores, {machine['cpu']})"
+    )

@@ -1,0 +1,89 @@
+"""The README's generated parts: ``python -m one_embedder.reproduction.readme`` (``make readme``) fills them.
+
+They come from files under version control alone, so the README does not go stale when somebody runs a reproduction:
+the recorded run (``experiments/expected``), the paper's table, and what the profiles say about themselves.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from one_embedder.config.location import CONF, PROJECT_ROOT
+from one_embedder.errors import DataError
+from one_embedder.reproduction.expected import ExpectedTable, read_expected
+from one_embedder.reproduction.grid import Grid
+from one_embedder.reproduction.layout import AVERAGE, COLUMNS, ROWS
+from one_embedder.reproduction.profiles import others_grid, read_about
+from one_embedder.reproduction.published import load_published
+from one_embedder.reproduction.table import header, paper_grid
+from one_embedder.tracking.manifest import write_atomically
+
+NOT_RUN = "not run"
+
+log = logging.getLogger(__name__)
+
+
+def fill(text: str, parts: Mapping[str, str], path: Path) -> str:
+    """Replace what stands between ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->`` for every part.
+
+    Args:
+        text: the README.
+        parts: name -> Markdown.
+        path: named in errors.
+
+    Raises:
+        DataError: if a part's markers are not there exactly once.
+    """
+    for name, content in parts.items():
+        pattern = re.compile(rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)", re.DOTALL)
+        if len(pattern.findall(text)) != 1:
+            raise DataError(
+                f"{path}: needs the lines <!-- {name}:begin --> and <!-- {name}:end --> once; put them back"
+            )
+        text = pattern.sub(lambda match, new=content: f"{match[1]}\n{new}\n\n{match[2]}", text)  # type: ignore[misc]
+    return text
+
+
+def generated_parts(root: Path = PROJECT_ROOT, conf: Path = CONF) -> dict[str, str]:
+    """Name -> Markdown of every generated part."""
+    expected = root / "experiments" / "expected"
+    return {
+        "table1": recorded_table(read_expected(expected / "table1_documentation.yaml")),
+        "paper": paper_grid(load_published(expected / "paper_table2.yaml")).markdown(),
+        "profiles": others_grid(read_about(conf), "").markdown(),
+    }
+
+
+def recorded_table(recorded: ExpectedTable | None) -> str:
+    """The recorded run as a table with its claims; every cell ``not run`` when there is none."""
+    if recorded is None:
+        return Grid(header({}), [[spec.label, *[NOT_RUN] * 10] for spec in ROWS]).markdown().replace(" (0)", "")
+    rows = []
+    for spec in ROWS:
+        cells = recorded.cells[spec.id]
+        low, high = recorded.recorded["average_intervals"][spec.id]
+        points = [f"{cells[column].expected:.1f}" for column in (*COLUMNS, AVERAGE)]
+        rows.append([spec.label, *points, f"[{low:.1f}, {high:.1f}]", f"{cells[AVERAGE].ok:.1f}"])
+    interval = f"{100 * recorded.recorded['bootstrap']['confidence']:g} % interval"
+    grid = Grid([*header(recorded.task_counts), interval, "ok within"], rows)
+    seeds = ", ".join(map(str, recorded.recorded["seeds"]))
+    machine = recorded.recorded["hardware"]
+    claims = "\n".join(f"- {claim}" for claim in recorded.recorded["claims"])
+    caption = (
+        f"Points; finetuned rows are means over seeds {seeds}; Python {recorded.circumstances.environment['python']}, "
+        f"{machine['cores']} cores ({machine['cpu']})."
+    )
+    return f"{grid.markdown()}\n\n{caption}\n\n{claims}"
+
+
+def main(path: Path = PROJECT_ROOT / "README.md") -> None:
+    """Fill the README in place."""
+    write_atomically(path, fill(path.read_text(encoding="utf-8"), generated_parts(), path))
+    log.info("filled %s", path)
+
+
+if __name__ == "__main__":
+    main()

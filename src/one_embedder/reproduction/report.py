@@ -1,0 +1,177 @@
+"""The report of a reproduction: what goes to the terminal, and the files beside it."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from one_embedder.reproduction.compare import Comparison, Verdict
+from one_embedder.reproduction.layout import AVERAGE, COLUMNS, INSTRUCTOR
+from one_embedder.reproduction.profiles import About, others_grid, others_text
+from one_embedder.reproduction.published import PublishedTable
+from one_embedder.reproduction.table import (
+    Results,
+    difference_grid,
+    format_difference,
+    interval_grid,
+    main_grid,
+    paper_grid,
+    task_grid,
+    tasks_csv,
+    to_csv,
+    verdict_grid,
+)
+from one_embedder.tracking.manifest import write_atomically
+
+WIDTH = 120
+"""Characters of a line of prose in the terminal."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that is said about one reproduction.
+
+    Attributes:
+        results: the table's content.
+        published: the paper's table, shown beside ours.
+        statement: what this profile's numbers are and are not.
+        about: profile -> what it is, needs and costs.
+        provenance: data, settings, environment, runs, hardware and cost.
+    """
+
+    results: Results
+    published: PublishedTable
+    statement: str
+    about: Mapping[str, About]
+    provenance: Mapping[str, Any]
+
+    @property
+    def title(self) -> str:
+        """Names the table, the profile and the seeds."""
+        seeds = ", ".join(map(str, self.results.row(INSTRUCTOR).seeds))
+        return f"Table 1, profile {self.results.profile} (points; finetuned rows: mean over seeds {seeds})"
+
+    def claims(self) -> list[str]:
+        """One sentence a claim, with the difference that decides it."""
+        return [
+            f"{claim.text}: {claim.verdict} ({format_difference(claim.difference)})" for claim in self.results.claims
+        ]
+
+    def verdict(self) -> str:
+        """One sentence about expected and obtained numbers, with the cells that are not ok by name."""
+        cells = self.results.comparison.cells
+        if self.results.comparison.note:
+            return self.results.comparison.note
+        counts = Counter(str(cell.verdict) for cell in cells)
+        return "Expected against obtained: " + ", ".join(f"{n} {verdict}" for verdict, n in counts.items()) + "."
+
+    def terminal(self) -> str:
+        """The text that the command prints at its end."""
+        parts = [
+            f"The other profiles\n{others_text(self.about, self.results.profile)}",
+            f"The paper's rows ({self.published.source})\n{paper_grid(self.published).text()}",
+            textwrap.fill(self.statement, WIDTH),
+            f"{self.title}\n{main_grid(self.results).text()}",
+            "\n".join(["Claims (paired bootstrap over test items):", *(f"  {line}" for line in self.claims())]),
+            textwrap.fill(self.verdict(), WIDTH),
+            *self._not_ok(),
+        ]
+        return "\n\n".join(parts)
+
+    def _not_ok(self) -> list[str]:
+        """The cells to look at, unless one sentence has said it for all of them."""
+        comparison = self.results.comparison
+        cells = [] if comparison.note else [cell for cell in comparison.cells if cell.verdict is not Verdict.OK]
+        return [verdict_grid(Comparison(cells), self.labels()).text()] if cells else []
+
+    def markdown(self) -> str:
+        """The whole report, per-task appendix included."""
+        sections = [
+            f"# {self.title}",
+            self.statement,
+            main_grid(self.results).markdown(),
+            "Intervals: paired bootstrap over test items, seeds redrawn too "
+            f"({self.provenance['bootstrap']['resamples']} resamples).",
+            "## Claims\n\n" + "\n".join(f"- {line}" for line in self.claims()),
+            "## INSTRUCTOR minus every other row, points\n\n" + difference_grid(self.results).markdown(),
+            "## Every cell with its interval, points\n\n" + interval_grid(self.results).markdown(),
+            f"## Expected against obtained\n\n{self.verdict()}",
+            verdict_grid(self.results.comparison, self.labels()).markdown(),
+            "## Per task, points\n\n" + task_grid(self.results).markdown(),
+            f"## The paper's rows\n\n{self.published.source}\n\n{paper_grid(self.published).markdown()}",
+            "## The other profiles\n\n" + others_grid(self.about, self.results.profile).markdown(),
+        ]
+        return "\n\n".join(sections) + "\n"
+
+    def labels(self) -> dict[str, str]:
+        """Row id -> label."""
+        return {row.spec.id: row.spec.label for row in self.results.rows}
+
+
+def write_report(report: Report, folder: Path) -> list[Path]:
+    """Write ``<profile>.{csv,md,tex,json}`` and ``<profile>_tasks.csv``; returns what was written."""
+    profile = report.results.profile
+    contents = {
+        f"{profile}.csv": to_csv(report.results),
+        f"{profile}_tasks.csv": tasks_csv(report.results),
+        f"{profile}.md": report.markdown(),
+        f"{profile}.tex": main_grid(report.results).latex(f"{report.title}. {report.statement}"),
+        f"{profile}.json": json.dumps(_record(report), indent=1) + "\n",
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        write_atomically(folder / name, content)
+    return [folder / name for name in contents]
+
+
+def _record(report: Report) -> dict[str, Any]:
+    """The report for programs; scores 0-1, expected numbers and verdict cells in points."""
+    results = report.results
+    return {
+        "schema": 1,
+        "table": "table1",
+        "profile": results.profile,
+        "statement": report.statement,
+        "tasks": results.counts,
+        "rows": [
+            {
+                "id": row.spec.id,
+                "label": row.spec.label,
+                "seeds": list(row.seeds),
+                "results": list(row.folders),
+                "scores": row.columns(),
+                "deviations": row.deviations(),
+                "intervals": _intervals(results, row.spec.id),
+            }
+            for row in results.rows
+        ],
+        "differences": _differences(results),
+        "claims": [{"claim": c.text, "verdict": c.verdict, "difference": asdict(c.difference)} for c in results.claims],
+        "verdicts": {
+            "exit_code": results.comparison.exit_code,
+            "note": results.comparison.note,
+            "cells": [asdict(cell) for cell in results.comparison.cells],
+        },
+        **report.provenance,
+    }
+
+
+def _differences(results: Results) -> dict[str, dict[str, Any]]:
+    """INSTRUCTOR minus every other row: row id -> column -> estimate, low, high."""
+    columns = list(results.bootstrap.samples[INSTRUCTOR.id])
+    others = [row.spec.id for row in results.rows if row.spec != INSTRUCTOR]
+    return {
+        other: {column: asdict(results.bootstrap.difference(INSTRUCTOR.id, other, column)) for column in columns}
+        for other in others
+    }
+
+
+def _intervals(results: Results, row: str) -> dict[str, Sequence[float]]:
+    columns = [column for column in (*COLUMNS, AVERAGE) if column in results.bootstrap.samples[row]]
+    intervals = {column: results.bootstrap.interval(row, column) for column in columns}
+    return {column: [interval.low, interval.high] for column, interval in intervals.items()}

@@ -1,0 +1,175 @@
+"""The verb ``reproduce``: data, trainings, evaluations and the table, in one process and resumable at every step."""
+
+from __future__ import annotations
+
+import logging
+import resource
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from one_embedder.config.location import CONF, PROJECT_ROOT
+from one_embedder.config.schema import Config, InstructionsConfig
+from one_embedder.reproduction.ablation import ABLATION, ablation_folder, run_grid, summary
+from one_embedder.reproduction.children import benchmark_instructions, evaluation_config, training_config
+from one_embedder.reproduction.circumstances import circumstances
+from one_embedder.reproduction.claims import decide_claims
+from one_embedder.reproduction.compare import Circumstances, compare
+from one_embedder.reproduction.expected import ExpectedTable, read_expected, write_expected
+from one_embedder.reproduction.layout import AVERAGE, COLUMNS, ROWS, RowSpec
+from one_embedder.reproduction.preamble import preamble
+from one_embedder.reproduction.profiles import read_about, statement
+from one_embedder.reproduction.published import load_published
+from one_embedder.reproduction.report import Report, write_report
+from one_embedder.reproduction.scores import RowRuns
+from one_embedder.reproduction.stages import StageClock, Stages, project_stages
+from one_embedder.reproduction.statistics import paired_bootstrap
+from one_embedder.reproduction.table import Results, points
+from one_embedder.tracking.surroundings import code_state, hardware, peak_memory_gib
+
+log = logging.getLogger(__name__)
+
+
+def reproduce(cfg: Config, stages: Stages | None = None) -> int:
+    """Fill Table 1 for ``cfg.profile``, print it, and judge it; or fill the ablation's table if ``cfg.table`` names it.
+
+    Args:
+        cfg: the configuration. ``output`` is the folder of the table (default: ``<experiments>/table1``); runs and
+            results stay under ``paths.experiments``, where later runs find them again.
+        stages: the functions that do the work; None: the project's own.
+
+    Returns:
+        Exit code: 0 if every cell was obtained and none is off, 1 if any is off, 2 if any is missing or stale.
+    """
+    if cfg.table.name == ABLATION:
+        run_grid(cfg, stages)
+        _say(summary(ablation_folder(cfg)))
+        return 0
+    # Read before anything is computed: a damaged file should not cost the user a training.
+    expected = None if cfg.table.write_expected else read_expected(PROJECT_ROOT / cfg.table.expected)
+    published = load_published(PROJECT_ROOT / cfg.table.published)
+    clock = StageClock(total=_stage_count(cfg))
+    _say(preamble(cfg, expected, hardware()))
+
+    rows, now = _obtain(cfg, stages or project_stages(), clock)
+    with clock.stage("intervals and verdicts"):
+        results = _results(cfg, rows, expected, now)
+    provenance = _provenance(cfg, now, clock)
+    report = Report(results, published, statement(cfg.profile, cfg.about.description), read_about(CONF), provenance)
+    written = write_report(report, table_folder(cfg))
+    if cfg.table.write_expected:
+        written.append(_record_expected(cfg, report, now))
+    _say(
+        "\n".join(
+            [report.terminal(), "", _cost_text(provenance["cost"]), "", "Written:", *(f"  {path}" for path in written)]
+        )
+    )
+    return results.comparison.exit_code
+
+
+def table_folder(cfg: Config) -> Path:
+    """Where the rendered tables go."""
+    return Path(cfg.output) if cfg.output else Path(cfg.paths.experiments) / cfg.table.name
+
+
+def _stage_count(cfg: Config) -> int:
+    return 2 + sum(2 * len(cfg.table.seeds) if spec.is_trained else 1 for spec in ROWS)
+
+
+def _obtain(cfg: Config, stages: Stages, clock: StageClock) -> tuple[list[RowRuns], Circumstances]:
+    instructions = benchmark_instructions(cfg)
+    with clock.stage("data and benchmark"):
+        stages.build(replace(cfg, output=None))  # `output` is the table's place, not the data's
+        now = circumstances(cfg, stages.data_identity(cfg))
+    return [_obtain_row(cfg, spec, instructions, stages, clock) for spec in ROWS], now
+
+
+def _obtain_row(
+    cfg: Config, spec: RowSpec, instructions: InstructionsConfig, stages: Stages, clock: StageClock
+) -> RowRuns:
+    runs, folders = [], []
+    for seed in cfg.table.seeds if spec.is_trained else [None]:
+        run = None
+        name = spec.label if seed is None else f"{spec.label}, seed {seed}"
+        if seed is not None:
+            with clock.stage(f"train: {name}"):
+                run = stages.train(
+                    training_config(cfg, with_instructions=bool(spec.trained_with_instructions), seed=seed)
+                )
+        child = evaluation_config(cfg, spec, run, instructions)
+        with clock.stage(f"evaluate: {name}"):
+            runs.append(tuple(stages.evaluate(child)))
+        folders.append(str(child.output))
+    return RowRuns(spec, tuple(cfg.table.seeds) if spec.is_trained else (), tuple(runs), tuple(folders))
+
+
+def _results(cfg: Config, rows: list[RowRuns], expected: ExpectedTable | None, now: Circumstances) -> Results:
+    bootstrap = paired_bootstrap(
+        rows, resamples=cfg.table.bootstrap_resamples, confidence=cfg.table.confidence, seed=cfg.seed
+    )
+    comparison = compare(
+        expected.cells if expected else None,
+        expected.circumstances if expected else None,
+        {row.spec.id: points(row.columns()) for row in rows},
+        now,
+        required=[(spec.id, column) for spec in ROWS for column in (*COLUMNS, AVERAGE)],
+    )
+    return Results(cfg.profile, rows, bootstrap, comparison, decide_claims(bootstrap))
+
+
+def _provenance(cfg: Config, now: Circumstances, clock: StageClock) -> dict[str, Any]:
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return {
+        "data": dict(now.data),
+        "settings": now.settings,
+        "environment": dict(now.environment),
+        "code": code_state(),
+        "hardware": hardware(),
+        "bootstrap": {"resamples": cfg.table.bootstrap_resamples, "confidence": cfg.table.confidence, "seed": cfg.seed},
+        "cost": {
+            "stages": {name: round(seconds, 1) for name, seconds in clock.seconds},
+            "wall_s": round(sum(seconds for _, seconds in clock.seconds), 1),
+            "peak_memory_gib": peak_memory_gib(),
+            "largest_child_gib": round(children / 1024**3, 3),
+        },
+    }
+
+
+def _record_expected(cfg: Config, report: Report, now: Circumstances) -> Path:
+    path = PROJECT_ROOT / cfg.table.expected
+    rows = report.results.rows
+    write_expected(
+        path,
+        profile=cfg.profile,
+        points={row.spec.id: points(row.columns()) for row in rows},
+        deviations={row.spec.id: points(row.deviations()) for row in rows},
+        circumstances=now,
+        task_counts=report.results.counts,
+        recorded={
+            "seeds": list(cfg.table.seeds),
+            "runs": sorted({Path(folder).parent.name for row in rows for folder in row.folders}),
+            "average_intervals": {
+                row.spec.id: [round(100 * bound, 3) for bound in (interval.low, interval.high)]
+                for row in rows
+                for interval in [report.results.bootstrap.interval(row.spec.id)]
+            },
+            "claims": report.claims(),
+            **{key: report.provenance[key] for key in ("bootstrap", "code", "hardware", "cost")},
+        },
+    )
+    return path
+
+
+def _cost_text(cost: Mapping[str, Any]) -> str:
+    lines = [f"  {seconds:8.1f} s  {name}" for name, seconds in cost["stages"].items()]
+    total = f"  {cost['wall_s']:8.1f} s  in all; peak memory {cost['peak_memory_gib']:.1f} GiB"
+    child = cost["largest_child_gib"]
+    return "\n".join(["Time and memory", *lines, total + (f", largest child process {child:.1f} GiB" if child else "")])
+
+
+def _say(text: str) -> None:
+    """To standard output: the table is this command's product, and logging goes elsewhere."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

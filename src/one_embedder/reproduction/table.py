@@ -1,0 +1,182 @@
+"""Table 1 and the tables beside it, as grids of text. The only place where 0-1 becomes points."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from one_embedder.reproduction.claims import Claim
+from one_embedder.reproduction.compare import Comparison
+from one_embedder.reproduction.grid import Grid
+from one_embedder.reproduction.layout import (
+    AVERAGE,
+    BACKBONE,
+    COLUMN_HEADERS,
+    COLUMNS,
+    INSTRUCTOR,
+    RELATIVE_GAIN,
+    RowSpec,
+)
+from one_embedder.reproduction.published import PublishedTable
+from one_embedder.reproduction.scores import RowRuns, relative_gain, task_counts
+from one_embedder.reproduction.statistics import Bootstrap, Interval
+
+ABSENT = "-"
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything a rendering needs; scores are 0-1 inside."""
+
+    profile: str
+    rows: Sequence[RowRuns]
+    bootstrap: Bootstrap
+    comparison: Comparison
+    claims: Sequence[Claim]
+
+    def row(self, spec: RowSpec) -> RowRuns:
+        """The runs of one row."""
+        return next(row for row in self.rows if row.spec == spec)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Category -> number of tasks."""
+        return task_counts(self.rows[0].runs[0])
+
+
+def points(scores: Mapping[str, float]) -> dict[str, float]:
+    """0-1 -> 0-100."""
+    return {column: 100 * score for column, score in scores.items()}
+
+
+def header(counts: Mapping[str, int]) -> list[str]:
+    """Column headers with their numbers of tasks."""
+    return ["model", *(f"{COLUMN_HEADERS[column]} ({counts.get(column, 0)})" for column in COLUMNS), "average"]
+
+
+def main_grid(results: Results) -> Grid:
+    """Table 1: points with one decimal, the interval of the average, and the relative gain over the backbone."""
+    percent = f"{100 * results.bootstrap.confidence:g} % interval"
+    rows = [
+        [row.spec.label, *_numbers(points(row.columns())), _interval(results.bootstrap, row.spec)]
+        for row in results.rows
+    ]
+    gain = relative_gain(results.row(INSTRUCTOR).columns(), results.row(BACKBONE).columns())
+    rows.append([RELATIVE_GAIN, *_numbers(gain, signed=True), ""])
+    return Grid([*header(results.counts), percent], rows)
+
+
+def paper_grid(published: PublishedTable) -> Grid:
+    """The paper's rows, with the gains it derives from them."""
+    rows = []
+    for row in published.rows:
+        rows.append([f"{row.model} ({row.parameters})", *_numbers({**row.scores, AVERAGE: row.average})])
+        if row.backbone is not None:
+            gains = published.relative_gains(row.model)
+            rows.append([f"  relative gain over {row.backbone}, %", *_numbers(gains, signed=True)])
+    return Grid(header(published.task_counts), rows)
+
+
+def verdict_grid(comparison: Comparison, labels: Mapping[str, str]) -> Grid:
+    """One line a cell: expected, obtained, delta, verdict; points."""
+    rows = [
+        [
+            f"{labels[cell.row]}: {cell.column}",
+            _number(cell.expected),
+            _number(cell.obtained),
+            _number(cell.delta, signed=True),
+            str(cell.verdict),
+        ]
+        for cell in comparison.cells
+    ]
+    return Grid(["cell", "expected", "obtained", "delta", "verdict"], rows)
+
+
+def difference_grid(results: Results) -> Grid:
+    """INSTRUCTOR minus every other row, with intervals, per column; points."""
+    present = [column for column in (*COLUMNS, AVERAGE) if column in results.bootstrap.samples[INSTRUCTOR.id]]
+    others = [row.spec for row in results.rows if row.spec != INSTRUCTOR]
+    rows = [
+        [
+            column,
+            *(format_difference(results.bootstrap.difference(INSTRUCTOR.id, other.id, column)) for other in others),
+        ]
+        for column in present
+    ]
+    return Grid(["INSTRUCTOR minus", *(other.label for other in others)], rows)
+
+
+def interval_grid(results: Results) -> Grid:
+    """Every cell of Table 1 with its interval; points."""
+    present = [column for column in (*COLUMNS, AVERAGE) if column in results.bootstrap.samples[INSTRUCTOR.id]]
+    rows = [
+        [column, *(format_interval(results.bootstrap.interval(row.spec.id, column)) for row in results.rows)]
+        for column in present
+    ]
+    return Grid(["column", *(row.spec.label for row in results.rows)], rows)
+
+
+def task_grid(results: Results) -> Grid:
+    """One line a task: points of every row, mean over seeds."""
+    rows = []
+    for index, first in enumerate(results.rows[0].runs[0]):
+        means = [sum(run[index].main_score for run in row.runs) / len(row.runs) for row in results.rows]
+        rows.append(
+            [first.task, first.category, first.metric, str(len(first.items)), *(f"{100 * mean:.1f}" for mean in means)]
+        )
+    return Grid(["task", "category", "metric", "items", *(row.spec.label for row in results.rows)], rows)
+
+
+def to_csv(results: Results) -> str:
+    """One row a model, one column a category plus ``average``; points with four decimals, empty where absent."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["model", *COLUMNS, AVERAGE])
+    for row in results.rows:
+        scores = points(row.columns())
+        writer.writerow([row.spec.label, *(f"{scores[c]:.4f}" if c in scores else "" for c in (*COLUMNS, AVERAGE))])
+    return stream.getvalue()
+
+
+def tasks_csv(results: Results) -> str:
+    """The appendix: one row a model, seed and task; points with four decimals."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["model", "seed", "category", "task", "metric", "items", "points"])
+    for row in results.rows:
+        for seed, run in zip(row.seeds or ("",), row.runs, strict=True):
+            for score in run:
+                value = f"{100 * score.main_score:.4f}"
+                writer.writerow(
+                    [row.spec.label, seed, score.category, score.task, score.metric, len(score.items), value]
+                )
+    return stream.getvalue()
+
+
+def format_interval(interval: Interval) -> str:
+    """``58.4 [57.9, 59.0]`` in points."""
+    return f"{100 * interval.estimate:.1f} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
+
+
+def format_difference(interval: Interval) -> str:
+    """``+1.2 [+0.3, +2.0]`` in points."""
+    return f"{100 * interval.estimate:+.1f} [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"
+
+
+def _interval(bootstrap: Bootstrap, spec: RowSpec) -> str:
+    if AVERAGE not in bootstrap.samples[spec.id]:
+        return ABSENT
+    interval = bootstrap.interval(spec.id)
+    return f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
+
+
+def _numbers(values: Mapping[str, float], *, signed: bool = False) -> list[str]:
+    return [_number(values.get(column), signed=signed) for column in (*COLUMNS, AVERAGE)]
+
+
+def _number(value: float | None, *, signed: bool = False) -> str:
+    if value is None:
+        return ABSENT
+    return f"{value:+.1f}" if signed else f"{value:.1f}"

@@ -1,0 +1,1 @@
+"""Run records (always written) and metric loggers (CSV always, Weights & Biases when wanted)."""

@@ -1,0 +1,59 @@
+"""Deterministic names for results: the same settings on the same data have the same id."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from one_embedder.config.schema import Config
+
+# What determines a trained checkpoint, next to its data (whose hash callers pass as a part). Where things are written,
+# how often progress is logged and how it is later evaluated are left out on purpose.
+TRAINING_SECTIONS = (
+    "seed",
+    "with_instructions",
+    "encoder",
+    "sampler",
+    "loss",
+    "optimizer",
+    "schedule",
+    "trainer",
+)
+_WITHOUT_EFFECT = frozenset({"log_every_n_steps", "checkpoint_every_n_steps"})
+
+
+def resolved(cfg: Config) -> dict[str, Any]:
+    """The configuration as plain values, every ``${...}`` filled in."""
+    container = OmegaConf.to_container(OmegaConf.structured(cfg), resolve=True, throw_on_missing=True)
+    return dict(container)  # type: ignore[arg-type]
+
+
+def config_hash(cfg: Config, sections: Sequence[str], *parts: str) -> str:
+    """Sha256 (hex) of some sections of the configuration and of further parts, such as data hashes.
+
+    Args:
+        cfg: the configuration.
+        sections: the top-level keys that determine the result in question; no others are looked at.
+        parts: anything else that determines it. Their order counts.
+
+    Raises:
+        KeyError: if a section does not exist.
+    """
+    values = resolved(cfg)
+    chosen = {name: _effective(values[name]) for name in sections}
+    return hashlib.sha256(json.dumps([chosen, list(parts)], sort_keys=True).encode()).hexdigest()
+
+
+def run_id(cfg: Config, name: str, *parts: str) -> str:
+    """``<name>-s<seed>-<8 hex>``, the hex from what determines a trained checkpoint and from ``parts``."""
+    return f"{name}-s{cfg.seed}-{config_hash(cfg, TRAINING_SECTIONS, *parts)[:8]}"
+
+
+def _effective(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _effective(item) for key, item in value.items() if key not in _WITHOUT_EFFECT}
+    return value

@@ -1,0 +1,22 @@
+"""``python -m one_embedder.train``: MEDI -> a checkpoint and its run record."""
+
+from __future__ import annotations
+
+from one_embedder.config.entry import run_verb
+from one_embedder.config.schema import Config
+
+
+def work(cfg: Config) -> None:
+    """Import late, then run."""
+    from one_embedder.training.run import train
+
+    train(cfg)
+
+
+def main() -> None:
+    """Console script."""
+    run_verb("train", work)
+
+
+if __name__ == "__main__":
+    main()

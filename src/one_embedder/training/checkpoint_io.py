@@ -1,0 +1,58 @@
+"""``last.ckpt``: written whole or not at all, and looked at before it is trusted."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
+
+log = logging.getLogger(__name__)
+
+LAST = "last.ckpt"
+_UNREADABLE = (RuntimeError, OSError, EOFError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile)
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes beside the target and renames: a process killed while saving leaves the older checkpoint."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
+        """Save on this process; Lightning calls it on rank 0 only."""
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+        try:
+            torch.save(checkpoint, partial)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def resumable(path: Path) -> Path | None:
+    """The checkpoint if it exists and is whole, else None; a damaged one is reported."""
+    if not path.is_file():
+        return None
+    try:
+        _check(path)
+    except _UNREADABLE as error:
+        log.warning("%s cannot be read (%s): training starts over", path, error)
+        return None
+    return path
+
+
+def _check(path: Path) -> None:
+    """Raise unless every part of the file matches its checksum and it holds a training state."""
+    with zipfile.ZipFile(path) as archive:
+        if (damaged := archive.testzip()) is not None:
+            raise zipfile.BadZipFile(f"its part {damaged} is damaged")
+    content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    if not isinstance(content, dict):
+        raise ValueError("it is no training state")
+    for key in ("state_dict", "global_step", "optimizer_states", "loops"):
+        if key not in content:
+            raise KeyError(key)

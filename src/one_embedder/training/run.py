@@ -1,0 +1,253 @@
+"""One training run, from MEDI on disk to a checkpoint folder and a run record; interrupted ones resume."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import Trainer
+
+from one_embedder.config.schema import Config
+from one_embedder.encoder.checkpoint import load_encoder, save_encoder, weights_sha256
+from one_embedder.encoder.model import InstructionEncoder
+from one_embedder.encoder.tokenize import InstructionTokenizer
+from one_embedder.errors import ConfigError, DataError
+from one_embedder.medi.datamodule import MediDataModule
+from one_embedder.medi.store import Medi, load_medi
+from one_embedder.tracking.manifest import MANIFEST, RunRecord, is_complete, read_manifest, run_id
+from one_embedder.training.callbacks import RandomState, Speed, StopOnInterrupt
+from one_embedder.training.checkpoint_io import LAST, resumable
+from one_embedder.training.loss import LOSSES
+from one_embedder.training.memory import keep_freed_memory
+from one_embedder.training.module import InstructorModule
+from one_embedder.training.precision import Precision, choose_precision
+from one_embedder.training.report import batch_facts, start_report
+from one_embedder.training.trainer import build_trainer, is_main_process, quiet_lightning, training_device
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT = "checkpoint"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run's settings, inputs and place.
+
+    Attributes:
+        cfg: the configuration.
+        identity: the run id, a function of all that determines the result.
+        folder: the run folder.
+        medi: the training data.
+        encoder: what learns.
+        revision: hash of the encoder's weights before training.
+    """
+
+    cfg: Config
+    identity: str
+    folder: Path
+    medi: Medi
+    encoder: InstructionEncoder
+    revision: str
+
+    @property
+    def world_size(self) -> int:
+        """Processes of the run."""
+        return self.cfg.trainer.devices * self.cfg.trainer.num_nodes
+
+
+def train(cfg: Config) -> Path:
+    """Finetune ``cfg.encoder`` on ``cfg.medi.folder``/medi.
+
+    The run folder is ``cfg.output`` or ``<experiments>/runs/<run id>``. A completed run with the same id is not
+    repeated. An interrupted one continues from its ``last.ckpt``: on one CPU process bit for bit as if it had never
+    stopped.
+
+    Returns:
+        The run folder: ``checkpoint/`` (sentence-transformers format), ``metrics.csv``, ``manifest.yaml`` and
+        ``config.yaml``.
+
+    Raises:
+        ConfigError: a setting is out of range, or ``cfg.output`` holds another run.
+        DataError: the training data cannot be used.
+        CheckpointError: the encoder cannot be loaded.
+        KeyboardInterrupt: Ctrl-C, after ``last.ckpt`` was saved; running the same command again continues.
+    """
+    run = _open(cfg)
+    if is_complete(run.folder, run.identity):
+        log.info("%s is already trained: %s", run.identity, run.folder)
+        return run.folder
+    checkpoint = _checkpoint_to_resume(run)
+    precision = _precision(run, resumes=checkpoint is not None)
+    data = _data(run)
+    with _record(run, data, precision) as record:
+        _announce(run, data, precision, checkpoint)
+        trainer, speed = _fit(run, data, precision, checkpoint)
+        if record is not None:
+            save_encoder(run.encoder, run.folder / CHECKPOINT)
+            record.complete(_metrics(trainer), _cost(trainer, speed))
+            (run.folder / LAST).unlink(missing_ok=True)  # three times the size of the model, and of no more use
+    return run.folder
+
+
+def _open(cfg: Config) -> Run:
+    if cfg.loss.spelling not in LOSSES:
+        raise ConfigError(f"loss.spelling={cfg.loss.spelling!r} is unknown; use one of {', '.join(LOSSES)}")
+    medi = load_medi(Path(cfg.medi.folder) / "medi")
+    settings = cfg.encoder
+    encoder = load_encoder(
+        settings.name_or_path,
+        revision=settings.revision,
+        joining=settings.joining,
+        max_length=settings.max_length,
+    )
+    revision = weights_sha256(encoder)  # a local folder can change under its name
+    name = "with_instructions" if cfg.with_instructions else "without_instructions"
+    identity = run_id(cfg, name, medi.sha256, revision)
+    folder = Path(cfg.output) if cfg.output else Path(cfg.paths.experiments) / "runs" / identity
+    return Run(cfg=cfg, identity=identity, folder=folder, medi=medi, encoder=encoder, revision=revision)
+
+
+def _checkpoint_to_resume(run: Run) -> Path | None:
+    """The run's own ``last.ckpt`` if it is whole; one that cannot be used is removed, so that all ranks agree."""
+    last = run.folder / LAST
+    whole = resumable(last) if _holds_this_run(run) else None
+    if whole is None and is_main_process():
+        last.unlink(missing_ok=True)
+    return whole
+
+
+def _holds_this_run(run: Run) -> bool:
+    """Whether the folder was begun by this run.
+
+    Raises:
+        ConfigError: it holds another run.
+    """
+    if not (run.folder / MANIFEST).exists():
+        return False
+    try:
+        found = read_manifest(run.folder)["run_id"]
+    except (DataError, KeyError) as error:
+        log.warning("%s: training starts over", error)
+        return False
+    if found != run.identity:
+        raise ConfigError(
+            f"{run.folder} holds the run {found}, these settings are {run.identity}; "
+            "choose another output= or delete that folder"
+        )
+    return True
+
+
+def _precision(run: Run, *, resumes: bool) -> Precision:
+    """As configured or measured; a run keeps the choice that it began with, and all ranks follow rank 0."""
+    if resumes or not is_main_process():
+        begun_with = (read_manifest(run.folder).get("batch") or {}).get("precision")
+        if begun_with is not None:
+            return Precision(str(begun_with), "as the run began")
+    return choose_precision(run.cfg.trainer.precision, training_device(run.cfg.trainer.accelerator))
+
+
+def _data(run: Run) -> MediDataModule:
+    return MediDataModule(
+        run.medi,
+        _training_tokenizer(run),
+        global_batch_size=run.cfg.sampler.global_batch_size,
+        with_instructions=run.cfg.with_instructions,
+        seed=run.cfg.seed,
+    )
+
+
+def _training_tokenizer(run: Run) -> InstructionTokenizer:
+    tokenizer, length = run.encoder.tokenizer, run.cfg.trainer.max_length
+    if length is None:
+        return tokenizer
+    if length > tokenizer.max_length:
+        raise ConfigError(
+            f"trainer.max_length={length} is more than the encoder's {tokenizer.max_length} tokens; "
+            "lower it or set encoder.max_length as well"
+        )
+    return tokenizer.with_max_length(length)
+
+
+def _record(run: Run, data: MediDataModule, precision: Precision) -> RunRecord | nullcontext[None]:
+    """The run record, kept by one process."""
+    if not is_main_process():
+        return nullcontext()
+    shares = data.sampler(world_size=run.world_size).summary()
+    facts = {
+        "name": "medi",
+        "file": str(run.medi.folder),
+        "sha256": run.medi.sha256,
+        "rows": len(run.medi.dataset),
+        "tasks": len(shares),
+        "dropped_rows": sum(share.rows for share in shares if not share.batches),
+    }
+    return RunRecord.start(
+        run.folder,
+        name="train",
+        cfg=run.cfg,
+        data=[facts],
+        model={
+            "base": run.cfg.encoder.name_or_path,
+            "revision": run.revision,
+            "parameters": sum(parameter.numel() for parameter in run.encoder.parameters()),
+        },
+        batch={**batch_facts(run.cfg, run.world_size), "precision": precision.name},
+        identity=run.identity,
+    )
+
+
+def _announce(run: Run, data: MediDataModule, precision: Precision, checkpoint: Path | None) -> None:
+    if not is_main_process():
+        return
+    parameters = list(run.encoder.parameters())
+    notes = [
+        f"encoder: {run.cfg.encoder.name_or_path}, {sum(p.numel() for p in parameters) / 1e6:.1f} M parameters, "
+        f"{run.cfg.optimizer.frozen_layers} layers frozen, instructions {'on' if run.cfg.with_instructions else 'off'}",
+        f"precision: {precision.name} ({precision.reason})",
+        f"run: {run.folder}" + (f", resuming from {checkpoint.name}" if checkpoint else ""),
+    ]
+    shares = data.sampler(world_size=run.world_size).summary()
+    log.info(start_report(run.cfg, shares, run.medi.task_names, world_size=run.world_size, notes=notes))
+    for share in shares:
+        if not share.batches:
+            name = run.medi.task_names[share.task_id]
+            log.warning("task %d (%s) has %d rows, fewer than a batch: left out", share.task_id, name, share.rows)
+
+
+def _fit(run: Run, data: MediDataModule, precision: Precision, checkpoint: Path | None) -> tuple[Trainer, Speed]:
+    cfg = run.cfg
+    module = InstructorModule(
+        run.encoder,
+        loss=cfg.loss,
+        optimizer=cfg.optimizer,
+        schedule=cfg.schedule,
+        max_steps=cfg.trainer.max_steps,
+        gradient_clip_val=cfg.trainer.gradient_clip_val,
+    )
+    speed, stop = Speed(), StopOnInterrupt(run.folder / LAST)
+    with quiet_lightning():
+        trainer = build_trainer(cfg, run.folder, precision=precision.name, callbacks=[RandomState(), speed, stop])
+        if trainer.strategy.root_device.type == "cpu":
+            keep_freed_memory()
+        torch.manual_seed(cfg.seed)
+        with stop.listening():
+            trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
+    if stop.stopped:
+        log.warning("stopped at step %d of %d; the same command continues", trainer.global_step, cfg.trainer.max_steps)
+        raise KeyboardInterrupt
+    return trainer, speed
+
+
+def _metrics(trainer: Trainer) -> dict[str, float]:
+    return {name: float(value) for name, value in trainer.logged_metrics.items()}
+
+
+def _cost(trainer: Trainer, speed: Speed) -> dict[str, Any]:
+    cost: dict[str, Any] = {"steps": trainer.global_step, "tokens_per_s": round(speed.tokens_per_s, 1)}
+    if torch.cuda.is_available():
+        cost["peak_gpu_gib"] = round(torch.cuda.max_memory_allocated() / 1024**3, 3)
+    return cost

@@ -1,0 +1,96 @@
+"""The Lightning trainer of a run."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.utilities import rank_zero_only
+
+from one_embedder.config.schema import Config
+from one_embedder.errors import ConfigError
+from one_embedder.tracking.loggers import loggers
+from one_embedder.training.checkpoint_io import LAST, AtomicCheckpointIO
+
+_MADE_ON_PURPOSE = (".*many workers", ".*Checkpoint directory", ".*log_every_n_steps", ".*in eval mode")
+
+
+def build_trainer(cfg: Config, folder: Path, *, precision: str, callbacks: Sequence[Callback]) -> Trainer:
+    """A trainer that runs ``trainer.max_steps`` steps, whatever the length of an epoch, and validates nothing.
+
+    Args:
+        cfg: sections trainer and tracking are read.
+        folder: the run folder.
+        precision: Lightning's name.
+        callbacks: in the order in which they run; the periodic checkpoint comes after them.
+
+    Raises:
+        ConfigError: an interval below 1.
+    """
+    settings = cfg.trainer
+    for key in ("max_steps", "log_every_n_steps", "checkpoint_every_n_steps"):
+        if getattr(settings, key) < 1:
+            raise ConfigError(f"trainer.{key} must be at least 1, got {getattr(settings, key)}")
+    return Trainer(
+        max_steps=settings.max_steps,
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        num_nodes=settings.num_nodes,
+        strategy=settings.strategy,
+        precision=precision,  # type: ignore[arg-type]
+        callbacks=[*callbacks, _periodic_checkpoint(folder, settings.checkpoint_every_n_steps)],
+        logger=loggers(cfg, folder),
+        log_every_n_steps=settings.log_every_n_steps,
+        use_distributed_sampler=False,  # SameTaskBatchSampler knows the rank
+        plugins=[AtomicCheckpointIO()],
+        enable_progress_bar=sys.stderr.isatty(),
+        enable_model_summary=False,
+        default_root_dir=folder,
+    )
+
+
+def training_device(accelerator: str) -> torch.device:
+    """The kind of device that Lightning's accelerator name means here."""
+    if accelerator in ("cuda", "gpu", "auto") and torch.cuda.is_available():
+        return torch.device("cuda")
+    if accelerator in ("mps", "gpu", "auto") and torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def is_main_process() -> bool:
+    """Whether this process writes files; Lightning knows from the environment, before a trainer exists."""
+    return int(getattr(rank_zero_only, "rank", 0)) == 0
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Hide what Lightning says about choices that are made on purpose here."""
+    chatter = logging.getLogger("pytorch_lightning")
+    level = chatter.level
+    chatter.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            for message in (*_MADE_ON_PURPOSE, ".*LeafSpec"):  # the last: Lightning's own use of torch
+                warnings.filterwarnings("ignore", message=message)
+            yield
+    finally:
+        chatter.setLevel(level)
+
+
+def _periodic_checkpoint(folder: Path, steps: int) -> ModelCheckpoint:
+    """``last.ckpt`` every so many steps, one file that is replaced."""
+    return ModelCheckpoint(
+        dirpath=folder,
+        filename=LAST.removesuffix(".ckpt"),
+        every_n_train_steps=steps,
+        save_top_k=1,
+        enable_version_counter=False,
+    )

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from one_embedder.config.compose import VERBS
+from one_embedder.config.location import PROJECT_ROOT
+from one_embedder.config.quiet import needs_hub
+from one_embedder.config.schema import Config, EncoderConfig
+
+HELP_SECONDS = 4.0  # 2 s are promised on an idle machine; tests share theirs
+HEAVY = ("torch", "transformers", "pytorch_lightning", "mteb", "datasets", "wandb", "sentence_transformers")
+
+# A verb whose work is over at once, run through the real entry point in a process of its own.
+JOB = """
+from one_embedder.config.entry import run_verb
+from one_embedder.errors import DataError
+
+def work(cfg):
+    if cfg.seed == 7:
+        raise DataError("row 3 is empty")
+    if cfg.seed == 8:
+        raise KeyboardInterrupt
+    if cfg.seed == 9:
+        raise OSError(28, "No space left on device", "metrics.csv")
+    if cfg.seed == 10:
+        raise RuntimeError("a bug")
+    print("stdout", cfg.seed, cfg.with_instructions)
+    return cfg.seed
+
+if __name__ == "__main__":
+    run_verb("train", work)
+"""
+
+
+def run(*arguments: str, cwd: Path = PROJECT_ROOT) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if name != "HYDRA_FULL_ERROR"}
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Path:
+    path = tmp_path / "job.py"
+    path.write_text(JOB)
+    return path
+
+
+def run_job(job: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+    return run(str(job), *overrides, f"paths.experiments={job.parent / 'experiments'}", cwd=job.parent)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_answers_at_once(verb: str) -> None:
+    began = time.monotonic()
+    done = run("-m", f"one_embedder.{verb}", "--help")
+    assert time.monotonic() - began < HELP_SECONDS
+    assert done.returncode == 0, done.stderr
+    assert f"python -m one_embedder.{verb}" in done.stdout
+    assert "profile: documentation, local, paper, released" in done.stdout
+    assert "temperature:" in done.stdout
+
+
+def test_entry_points_import_nothing_heavy() -> None:
+    modules = ", ".join(f"one_embedder.{verb}" for verb in VERBS)
+    done = run("-c", f"import sys, {modules}; print([name for name in {HEAVY!r} if name in sys.modules])")
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_a_run_gives_its_result_on_stdout_and_hydras_files_under_experiments(job: Path) -> None:
+    done = run_job(job, "with_instructions=false")
+    assert (done.returncode, done.stdout) == (0, "stdout 0 False\n"), done.stderr
+    assert {path.name for path in job.parent.iterdir()} == {"job.py", "experiments"}
+    assert len(list((job.parent / "experiments" / "hydra" / "train").glob("*/.hydra/config.yaml"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("override", "code", "message"),
+    [
+        ("seed=3", 3, ""),
+        ("seed=7", 2, "error: row 3 is empty\n"),
+        ("seed=8", 130, "interrupted: run the same command again, finished parts are kept\n"),
+        ("seedd=1", 2, "error: unknown key 'seedd': did you mean 'seed'?\n"),
+    ],
+)
+def test_an_expected_end_is_one_message_and_an_exit_code(job: Path, override: str, code: int, message: str) -> None:
+    done = run_job(job, override)
+    assert (done.returncode, done.stderr) == (code, message)
+
+
+def test_a_full_disk_is_told_with_the_file_and_without_a_traceback(job: Path) -> None:
+    done = run_job(job, "seed=9")
+    assert done.returncode == 2
+    assert "no space left on device (metrics.csv)" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_bug_keeps_its_traceback(job: Path) -> None:
+    done = run_job(job, "seed=10")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr and "RuntimeError: a bug" in done.stderr
+
+
+def test_a_profile_that_cannot_run_yet_fails_the_command(tmp_path: Path) -> None:
+    done = run("-m", "one_embedder.reproduce", "profile=paper", f"paths.experiments={tmp_path}")
+    assert done.returncode == 2
+    assert "profile=paper cannot run in this version" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_ablation_sweeps_seeds_with_and_without_instructions(job: Path) -> None:
+    done = run_job(job, "--multirun", "ablation=with_without_instructions", "seed=0")
+    ran = [line for line in done.stdout.splitlines() if line.startswith("stdout")]
+    assert sorted(ran) == [f"stdout {seed} {yes}" for seed in (0,) for yes in (False, True)], done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
+def test_an_error_in_a_worker_process_of_a_sweep_fails_the_command(job: Path, launcher: str) -> None:
+    done = run_job(job, "--multirun", "seed=0,7", f"launcher={launcher}")
+    assert done.returncode == 2
+    assert "error: row 3 is empty" in done.stderr
+
+
+def test_the_hub_is_left_alone_unless_the_encoder_comes_from_it(tmp_path: Path) -> None:
+    assert not needs_hub(Config())
+    assert not needs_hub(Config(encoder=EncoderConfig(name_or_path=str(tmp_path))))
+    assert needs_hub(Config(encoder=EncoderConfig(name_or_path="hkunlp/instructor-base")))

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from one_embedder.config import compose, messages
+from one_embedder.config.checks import CHOICES, RANGES, check, require_available
+from one_embedder.config.compose import load_config
+from one_embedder.config.location import CONF
+from one_embedder.config.schema import Config
+from one_embedder.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("override", "nearest"),
+    [
+        ("seedd=1", "seed"),
+        ("loss.temprature=0.1", "loss.temperature"),
+        ("temperature=0.1", "loss.temperature"),
+        ("+loss.temprature=0.1", "loss.temperature"),
+        ("++trainer.max_step=1", "trainer.max_steps"),
+        ("los=paper", "loss"),
+        ("experimnt=x", "experiment"),
+        ("sampler.batch_size=2", "evaluation.batch_size"),
+        ("optimiser=adamw", "optimizer"),
+    ],
+)
+def test_a_mistyped_key_is_named_with_the_nearest_valid_key(override: str, nearest: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config("train", [override])
+    assert repr(override.lstrip("+").partition("=")[0]) in str(caught.value)
+    assert f"did you mean {nearest!r}?" in str(caught.value)
+
+
+def test_a_key_like_no_other_is_answered_with_the_valid_ones() -> None:
+    with pytest.raises(ConfigError, match=r"'loss\.qqqq': valid keys here: loss\.spelling, loss\.temperature"):
+        load_config("train", ["loss.qqqq=1"])
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (
+            "temprature: 0.1\n",
+            r"conf/loss/mine\.yaml: unknown key .*: did you mean 'loss\.temperature'",
+        ),
+        ("# @package _global_\nloss: {temperatur: 2}\n", r"conf/loss/mine\.yaml: unknown key 'loss\.temperatur'"),
+        ("temperature: warm\n", r"conf/loss/mine\.yaml: loss\.temperature: Value 'warm'"),
+        ("temperature: [\n", r"mine\.yaml"),
+        ("- temperature\n", r"conf/loss/mine\.yaml"),
+    ],
+)
+def test_a_mistake_inside_a_yaml_file_is_named_with_its_file(
+    content: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = copied_conf(tmp_path, monkeypatch)
+    (copy / "loss" / "mine.yaml").write_text(content)
+    with pytest.raises(ConfigError, match=expected):
+        load_config("train", ["loss=mine"])
+
+
+def copied_conf(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    import shutil
+
+    copy = folder / "conf"
+    shutil.copytree(CONF, copy)
+    monkeypatch.setattr(compose, "conf_folder", lambda: copy)
+    return copy
+
+
+def test_local_choices_are_read_last_when_they_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = copied_conf(tmp_path, monkeypatch)
+    (copy / "local").mkdir(exist_ok=True)
+    (copy / "local" / "default.yaml").write_text("# @package _global_\npaths: {data: /fast}\n")
+    assert load_config("train").medi.folder == "/fast/documentation"
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("profile=documentatio", r"unknown profile 'documentatio': one of .*released; did you mean 'documentation'\?"),
+        ("profile=qq", r"unknown profile 'qq': one of documentation, local, paper, released$"),
+        ("encoder=gtr_t5_bas", r"did you mean 'gtr_t5_base'"),
+        ("seed=one", r"seed: Value 'one' of type 'str' could not be converted to Integer"),
+        ("seed=1.5", r"seed: Value '1\.5'"),
+        ("loss.temperature=1,2", r"--multirun"),
+        ("seed=[1", r"\[1"),
+    ],
+)
+def test_a_wrong_choice_or_type_says_what_would_be_right(override: str, expected: str) -> None:
+    with pytest.raises(ConfigError, match=expected):
+        load_config("train", [override])
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "loss.temperature=0",
+        "loss.temperature=-1",
+        "loss.temperature=nan",
+        "loss.spelling=rleased",
+        "encoder.joining=glue",
+        "encoder.max_length=1",
+        "encoder.name_or_path=''",
+        "sampler.global_batch_size=1",
+        "seed=-1",
+        "table.seeds=[]",
+        "table.seeds=[1,1]",
+        "table.confidence=1",
+        "schedule.warmup_ratio=1.5",
+        "trainer.max_steps=0",
+        "trainer.precision=half",
+        "tracking.wandb=maybe",
+        "benchmark.split=train",
+        "benchmark.tasks=[]",
+        "paths.data=' '",
+    ],
+)
+def test_a_value_that_cannot_work_is_refused_before_any_work(override: str) -> None:
+    values = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.from_dotlist([override]))
+    with pytest.raises(ConfigError, match=override.partition("=")[0]):
+        check(OmegaConf.to_object(values))
+
+
+def test_all_wrong_values_are_told_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config("train", ["loss.temperature=0", "seed=-1"])
+    assert "loss.temperature" in str(caught.value) and "seed" in str(caught.value)
+
+
+def test_an_output_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    with pytest.raises(ConfigError, match="is a file"):
+        load_config("train", [f"output={tmp_path / 'taken'}"])
+
+
+def test_every_checked_key_exists() -> None:
+    assert set(CHOICES) | set(RANGES) <= set(messages.known_keys())
+
+
+@pytest.mark.parametrize("profile", ["released", "paper"])
+def test_a_profile_that_cannot_run_yet_is_refused_with_what_it_needs(profile: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        require_available(load_config("reproduce", [f"profile={profile}"]))
+    for part in (f"profile={profile}", "70 tasks", "GPU", f"PROFILE={profile}", "profile=documentation"):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("profile", ["documentation", "local"])
+def test_a_profile_that_can_run_is_not_refused(profile: str) -> None:
+    require_available(load_config("reproduce", [f"profile={profile}"]))

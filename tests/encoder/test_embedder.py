@@ -1,0 +1,154 @@
+"""InstructionEmbedder.encode."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from one_embedder.encoder.checkpoint import weights_sha256
+from one_embedder.encoder.dense import Dense
+from one_embedder.encoder.embedder import InstructionEmbedder
+from one_embedder.encoder.model import InstructionEncoder
+from one_embedder.errors import ConfigError, DataError, OneEmbedderError
+from one_embedder.instruction import Instruction
+
+INSTRUCTION = "represent the question for retrieval: "
+TEXTS = ["the cats", "", "dog", "cats and dogs? " * 20, "a document", "dog", "   "]
+
+
+@pytest.fixture(scope="module")
+def embedder(tiny: InstructionEncoder) -> InstructionEmbedder:
+    """The tiny encoder's embedder."""
+    return InstructionEmbedder(tiny, device="cpu")
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    pairs=st.lists(
+        st.tuples(st.sampled_from(["", INSTRUCTION, "the "]), st.text("cats dog?", max_size=90)), min_size=1
+    ),
+    batch_size=st.integers(1, 5),
+    seed=st.integers(0, 99),
+)
+def test_an_embedding_depends_neither_on_its_batch_mates_nor_on_their_order(
+    embedder: InstructionEmbedder, pairs: list[tuple[str, str]], batch_size: int, seed: int
+) -> None:
+    alone = np.concatenate([embedder.encode(text, instruction) for instruction, text in pairs])
+    order = np.random.default_rng(seed).permutation(len(pairs))
+    together = embedder.encode([pairs[row] for row in order], batch_size=batch_size)
+    np.testing.assert_allclose(together, alone[order], atol=2e-6)
+
+
+def test_every_form_of_the_same_call_gives_the_same_embeddings(embedder: InstructionEmbedder) -> None:
+    expected = embedder.encode(TEXTS, INSTRUCTION)
+    as_object = Instruction.parse(INSTRUCTION)
+    capital = embedder.encode(TEXTS, "Represent the question for retrieval: ")
+    for other in (
+        embedder.encode([[INSTRUCTION, text] for text in TEXTS]),
+        embedder.encode([(INSTRUCTION, text) for text in TEXTS], batch_size=2),
+        embedder.encode(tuple(TEXTS), [INSTRUCTION] * len(TEXTS)),
+    ):
+        np.testing.assert_allclose(other, expected, atol=1e-6)
+    np.testing.assert_allclose(embedder.encode(TEXTS, as_object), capital, atol=1e-6)
+    np.testing.assert_allclose(embedder.encode(TEXTS, [as_object] * len(TEXTS)), capital, atol=1e-6)
+
+
+def test_no_instruction_is_the_empty_instruction(embedder: InstructionEmbedder) -> None:
+    np.testing.assert_array_equal(embedder.encode(TEXTS), embedder.encode(TEXTS, ""))
+
+
+def test_embeddings_are_float32_rows(embedder: InstructionEmbedder) -> None:
+    assert embedder.encode(TEXTS).shape == (len(TEXTS), 24)
+    assert embedder.encode(TEXTS).dtype == np.float32
+    assert embedder.encode("one text").shape == (1, 24)
+    assert embedder.encode([]).shape == (0, 24)
+    assert embedder.encode([], INSTRUCTION).shape == (0, 24)
+
+
+def test_more_texts_than_one_window_come_back_in_order(
+    embedder: InstructionEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = embedder.encode(TEXTS * 3)
+    monkeypatch.setattr(sys.modules[InstructionEmbedder.__module__], "_WINDOW", 2)
+    np.testing.assert_allclose(embedder.encode(TEXTS * 3, batch_size=2), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("sentences", "instruction", "message"),
+    [
+        (["a", None, "b"], None, r"sentences\[1\] is None \(NoneType\), not a string"),
+        (["a", "b", 3.5], INSTRUCTION, r"sentences\[2\] is 3.5 \(float\)"),
+        (["a", ["i", "b"]], None, r"sentences\[1\] is"),
+        ([["i", "a"], "b"], None, r"sentences\[1\] is 'b' \(str\), not an \[instruction, text\] pair"),
+        ([["i", "a"], ["i", "b", 0]], None, r"sentences\[1\]"),
+        ([["i", "a"], ["i", None]], None, r"sentences\[1\]\[1\]"),
+        ([[None, "a"]], None, r"sentences\[0\]\[0\]"),
+        ([["i", "a"]], INSTRUCTION, "pass no other instruction"),
+        (["a", "b"], ["i"], "1 instructions for 2 texts"),
+        (["a", "b"], ["i", 7], r"instruction\[1\] is 7"),
+    ],
+)
+def test_wrong_input_is_named_by_its_index(
+    embedder: InstructionEmbedder, sentences: list[object], instruction: object, message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        embedder.encode(sentences, instruction)  # type: ignore[arg-type]
+
+
+def test_a_batch_size_below_one_is_refused(embedder: InstructionEmbedder) -> None:
+    with pytest.raises(ConfigError, match="batch_size=0"):
+        embedder.encode(TEXTS, batch_size=0)
+
+
+@pytest.mark.parametrize("arguments", [{"dtype": "int8"}, {"joining": "head"}, {"max_length": 8}, {"revision": "main"}])
+def test_arguments_that_a_loaded_encoder_cannot_obey_are_refused(
+    tiny: InstructionEncoder, arguments: dict[str, object]
+) -> None:
+    with pytest.raises(ConfigError, match=next(iter(arguments))):
+        InstructionEmbedder(tiny, **arguments)  # type: ignore[arg-type]
+
+
+def test_an_embedding_that_is_not_finite_is_an_error_with_a_remedy(make_encoder: object) -> None:
+    encoder = make_encoder()  # type: ignore[operator]
+    encoder.backbone.shared.weight.data[4] = float("inf")
+    with pytest.raises(OneEmbedderError, match="the first of text 1, in float32"):
+        InstructionEmbedder(encoder, device="cpu").encode(["dog", "the cats"])
+
+
+def test_bfloat16_is_near_float32_and_still_returned_as_float32(make_encoder: object) -> None:
+    layer = Dense(16, 24, bias=False, activation="torch.nn.modules.linear.Identity")
+    encoder = make_encoder(layer)  # type: ignore[operator]
+    exact = InstructionEmbedder(encoder, device="cpu").encode(TEXTS)
+    rough = InstructionEmbedder(encoder, device="cpu", dtype="bfloat16").encode(TEXTS)
+    assert rough.dtype == np.float32
+    assert 0 < np.abs(rough - exact).max()
+    assert (rough * exact).sum(axis=1).min() > 0.99
+
+
+def test_the_progress_bar_shows_when_asked_and_not_otherwise(
+    embedder: InstructionEmbedder, capfd: pytest.CaptureFixture[str]
+) -> None:
+    embedder.encode(TEXTS)
+    embedder.encode(TEXTS, show_progress_bar=False)
+    assert capfd.readouterr().err == ""
+    embedder.encode(TEXTS, show_progress_bar=True)
+    assert f"{len(TEXTS)}/{len(TEXTS)}" in capfd.readouterr().err
+
+
+def test_the_revision_changes_with_whatever_changes_the_embeddings(
+    tiny: InstructionEncoder, make_encoder: object
+) -> None:
+    revision = InstructionEmbedder(tiny, device="cpu").revision
+    twin = make_encoder(Dense(16, 24, bias=False, activation="torch.nn.modules.linear.Identity"))  # type: ignore[operator]
+    assert InstructionEmbedder(twin, device="cpu").revision == revision
+    twin.tokenizer = tiny.tokenizer.with_max_length(8)
+    assert InstructionEmbedder(twin, device="cpu").revision != revision
+    assert weights_sha256(twin) == weights_sha256(tiny)
+    twin.tokenizer = tiny.tokenizer
+    twin.dense[0].linear.weight.data[0, 0] += 1
+    assert InstructionEmbedder(twin, device="cpu").revision != revision
+    assert weights_sha256(twin) != weights_sha256(tiny)

@@ -1,0 +1,267 @@
+"""The verb evaluate: scores that can be checked, results that are kept only while they are valid."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mteb.results import TaskResult
+from scipy.stats import spearmanr
+from sklearn.metrics import average_precision_score
+
+from one_embedder.errors import ConfigError, DataError, EvaluationError
+from one_embedder.evaluation.benchmarks import CATEGORIES, METRICS, category_means, load_scores, overall_mean
+from one_embedder.evaluation.rows import JsonLines
+from one_embedder.evaluation.run import evaluate
+from one_embedder.tracking.manifest import read_manifest
+
+
+def result_file(cfg, task: str) -> Path:
+    return Path(cfg.output) / "results" / f"{task}.json"
+
+
+def cosines(encoder, first: list[str], second: list[str]) -> np.ndarray:
+    left, right = (encoder.encode(texts, "", batch_size=8, show_progress_bar=False) for texts in (first, second))
+    return (left * right).sum(axis=1)
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_items_make_up_the_reported_main_score(category: str, evaluated) -> None:
+    cfg, scores, _ = evaluated
+    (score,) = (score for score in scores if score.category == category)
+    reported = json.loads(result_file(cfg, score.task).read_text())["scores"]["test"][0]
+    assert score.metric == METRICS[category]
+    assert score.main_score == reported["main_score"] == reported[score.metric]
+    assert score.items.score() == pytest.approx(score.main_score, abs=1e-6)
+    assert len(score.items) > 5 and 0 < score.main_score <= 1
+
+
+def test_pair_classification_is_average_precision_of_cosines(evaluated, encoder) -> None:
+    cfg, scores, _ = evaluated
+    rows = JsonLines.read(Path(cfg.benchmark.root) / "eval/PairClassification/TinyPairs", "test")
+    expected = average_precision_score(rows.values("label"), cosines(encoder, rows.texts("sent1"), rows.texts("sent2")))
+    assert {s.task: s.main_score for s in scores}["TinyPairs"] == pytest.approx(expected, abs=1e-5)
+
+
+def test_sts_is_the_spearman_correlation_of_cosines(evaluated, encoder) -> None:
+    cfg, scores, _ = evaluated
+    rows = JsonLines.read(Path(cfg.benchmark.root) / "eval/STS/TinySTS", "test")
+    expected = spearmanr(rows.values("score"), cosines(encoder, rows.texts("sentence1"), rows.texts("sentence2")))
+    assert {s.task: s.main_score for s in scores}["TinySTS"] == pytest.approx(expected.statistic, abs=1e-3)
+
+
+def test_retrieval_is_ndcg_at_10_and_never_counts_a_querys_own_document(evaluated, encoder) -> None:
+    """Queries q0.. have a document with their id and exact text, which would rank first and push all others down."""
+    cfg, scores, _ = evaluated
+    folder = Path(cfg.benchmark.root) / "eval/Retrieval/TinyRetrieval"
+    corpus, queries = JsonLines.read(folder, "corpus").rows, JsonLines.read(folder, "queries").rows
+    documents = [f"{row['title']} {row['text']}".strip() for row in corpus]
+    (score,) = (score for score in scores if score.task == "TinyRetrieval")
+    for i, query in enumerate(queries):
+        similarities = cosines(encoder, [query["text"]] * len(documents), documents)
+        own = [row["_id"] for row in corpus].index(query["_id"])
+        assert similarities[own] == pytest.approx(1.0)
+        ranked = [int(j) for j in np.argsort(-similarities) if j != own][:10]
+        dcg = sum(
+            1 / np.log2(rank + 2) for rank, j in enumerate(ranked) if corpus[j]["_id"] in (f"d{i}", f"d{(i + 4) % 15}")
+        )
+        assert score.items.columns["value"][i] == pytest.approx(dcg / (1 + 1 / np.log2(3)), abs=1e-6)
+
+
+def test_the_baseline_without_instructions_gets_none(evaluated) -> None:
+    _, _, encoder = evaluated
+    assert {instruction for instruction, _ in encoder.calls} == {""}
+
+
+def test_each_side_gets_its_instruction(cfg, task_folder: Callable, encoder) -> None:
+    task_folder("TinyRetrieval")
+    cfg.instructions.table = {"TinyRetrieval": {"query": "ask: ", "document": "tell: "}}
+    evaluate(cfg, encoder)
+    assert {instruction: len(texts) for instruction, texts in encoder.calls} == {"ask: ": 9, "tell: ": 24}
+    cfg.evaluation.document_instructions = False
+    encoder.calls.clear()
+    evaluate(cfg, encoder)
+    assert {instruction for instruction, _ in encoder.calls} == {"ask: ", ""}
+
+
+def test_a_table_without_one_of_the_tasks_is_refused_before_any_work(cfg, encoder) -> None:
+    cfg.instructions.table = {"TinySTS": {"text": "state: "}}
+    with pytest.raises(ConfigError, match="TinyRetrieval"):
+        evaluate(cfg, encoder)
+    assert not encoder.calls and not Path(cfg.output).exists()
+
+
+def test_scores_are_the_same_every_time_and_read_back_equal(evaluated, cfg, encoder) -> None:
+    first, again = evaluated[1], evaluate(cfg, encoder)
+    assert [(s.task, s.main_score) for s in first] == [(s.task, s.main_score) for s in again]
+    read = load_scores(Path(cfg.output))
+    assert [(s.task, s.category, s.metric, s.main_score) for s in read] == [
+        (s.task, s.category, s.metric, s.main_score) for s in again
+    ]
+    assert all(a.items.score() == b.items.score() for a, b in zip(read, again, strict=True))
+
+
+def test_results_are_reused_until_something_they_depend_on_changes(
+    cfg, task_folder: Callable, rewrite: Callable, encoder
+) -> None:
+    folder = task_folder("TinySTS")
+
+    def scored_again() -> bool:
+        encoder.calls.clear()
+        evaluate(cfg, encoder)
+        return bool(encoder.calls)
+
+    assert scored_again()
+    assert not scored_again()
+    rewrite(folder, "test", 0, score=2.5)
+    assert scored_again()
+    encoder.revision = "hash-encoder-2"
+    assert scored_again()
+    cfg.instructions.table = {"TinySTS": {"text": "state: "}}
+    assert scored_again()
+    cfg.instructions.table["Other"] = {"text": "another task's instruction changes nothing here"}
+    assert not scored_again()
+
+
+def test_another_library_version_invalidates_a_result(cfg, task_folder: Callable, encoder, monkeypatch) -> None:
+    task_folder("TinySTS")
+    evaluate(cfg, encoder)
+    encoder.calls.clear()
+    monkeypatch.setattr("one_embedder.evaluation.run._versions", lambda: {"mteb": "0.0"})
+    evaluate(cfg, encoder)
+    assert encoder.calls
+
+
+@pytest.mark.parametrize("damage", ["truncated result", "missing items", "foreign items"])
+def test_a_damaged_result_is_scored_again_and_refused_when_read(
+    damage: str, cfg, task_folder: Callable, encoder
+) -> None:
+    task_folder("TinySTS")
+    (before,) = evaluate(cfg, encoder)
+    items = Path(cfg.output) / "items/TinySTS.json"
+    if damage == "truncated result":
+        result_file(cfg, "TinySTS").write_text(result_file(cfg, "TinySTS").read_text()[:200])
+    elif damage == "missing items":
+        items.unlink()
+    else:
+        items.write_text(items.read_text().replace("spearman", "pearson"))
+    with pytest.raises(DataError, match=r"TinySTS\.json"):
+        load_scores(Path(cfg.output))
+    encoder.calls.clear()
+    (after,) = evaluate(cfg, encoder)
+    assert encoder.calls and after.main_score == before.main_score
+
+
+def test_a_failing_task_is_named_stops_no_other_and_leaves_no_score(
+    cfg, benchmark_root: Path, rewrite, encoder
+) -> None:
+    cfg.benchmark.tasks = ["TinyRetrieval", "TinySTS", "TinyPairs"]
+    rewrite(benchmark_root / "eval/Retrieval/TinyRetrieval", "queries", 0, text="")
+    with pytest.raises(EvaluationError, match=r"1 of 3 tasks could not be scored: TinyRetrieval .*row 1") as caught:
+        evaluate(cfg, encoder)
+    assert "TinySTS" not in str(caught.value)
+    assert [score.task for score in load_scores(Path(cfg.output))] == ["TinyPairs", "TinySTS"]
+    assert read_manifest(Path(cfg.output))["status"] == "failed"
+    rewrite(benchmark_root / "eval/Retrieval/TinyRetrieval", "queries", 0, text="wave ship sail")
+    encoder.calls.clear()
+    assert len(evaluate(cfg, encoder)) == 3
+    assert sum(len(texts) for _, texts in encoder.calls) <= 9 + 24  # the retrieval task's texts only
+    assert read_manifest(Path(cfg.output))["status"] == "completed"
+
+
+def test_constant_embeddings_are_an_error_and_not_a_score(cfg, task_folder: Callable, encoder) -> None:
+    task_folder("TinySTS")
+    encoder.encode = lambda sentences, instruction, **_: np.ones((len(sentences), 4), dtype=np.float32) / 2
+    with pytest.raises(EvaluationError, match="TinySTS"):
+        evaluate(cfg, encoder)
+    assert not result_file(cfg, "TinySTS").exists()
+
+
+def test_task_folders_need_no_network(cfg, encoder, monkeypatch) -> None:
+    def refuse(*address: object, **_: object) -> None:
+        raise OSError(f"a connection to {address} was tried")
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+    assert len(evaluate(cfg, encoder)) == len(CATEGORIES)
+
+
+def test_mteb_reads_our_result_files(evaluated) -> None:
+    cfg, scores, _ = evaluated
+    for score in scores:
+        result = TaskResult.from_disk(result_file(cfg, score.task))
+        assert result.task_name == score.task
+        assert result.get_score() == score.main_score
+
+
+def test_the_run_record_names_data_model_and_cost(evaluated) -> None:
+    cfg, scores, encoder = evaluated
+    record = read_manifest(Path(cfg.output))
+    assert record["status"] == "completed" and record["name"] == "evaluate"
+    assert [item["name"] for item in record["data"]] == [score.task for score in scores]
+    assert all(len(item["sha256"]) == 64 for item in record["data"])
+    assert record["model"]["revision"] == encoder.revision
+    assert record["cost"]["encoded_texts"] == sum(len(texts) for _, texts in encoder.calls)
+    assert record["cost"]["cache_hits"] > 0
+    assert record["outcome"]["metrics"]["mean"] == pytest.approx(overall_mean(scores))
+
+
+def test_a_finished_evaluation_is_read_back_without_touching_its_record(evaluated, tmp_path, encoder) -> None:
+    cfg, scores, _ = evaluated
+    record = (Path(cfg.output) / "manifest.yaml").read_text()
+    assert len(evaluate(cfg, encoder)) == len(scores)
+    assert not encoder.calls
+    assert (Path(cfg.output) / "manifest.yaml").read_text() == record
+
+
+def test_without_output_the_folder_is_the_same_for_the_same_evaluation(
+    cfg, task_folder: Callable, tmp_path, encoder
+) -> None:
+    task_folder("TinySTS")
+    cfg.output = None
+    cfg.paths.experiments = str(tmp_path / "experiments")
+    evaluate(cfg, encoder)
+    encoder.calls.clear()
+    evaluate(cfg, encoder)
+    (folder,) = (tmp_path / "experiments/evaluations").iterdir()
+    assert folder.name.startswith("evaluate-s0-") and not encoder.calls
+
+
+def test_the_average_is_the_mean_of_category_means(evaluated) -> None:
+    _, scores, _ = evaluated
+    doubled = [*scores, *(score for score in scores if score.category == "STS")]
+    assert list(category_means(scores)) == list(CATEGORIES)
+    assert overall_mean(doubled) == pytest.approx(overall_mean(scores))
+    assert overall_mean(scores) == pytest.approx(np.mean([score.main_score for score in scores]))
+    with pytest.raises(EvaluationError, match="no scores"):
+        overall_mean([])
+
+
+def test_results_of_two_encoders_are_not_read_as_one_evaluation(cfg, encoder) -> None:
+    for task, revision in (("TinySTS", "first"), ("TinyPairs", "second")):
+        cfg.benchmark.tasks, encoder.revision = [task], revision
+        evaluate(cfg, encoder)
+    with pytest.raises(DataError, match="results of different encoders"):
+        load_scores(Path(cfg.output))
+
+
+def test_reading_a_folder_without_results_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no result files"):
+        load_scores(tmp_path)
+
+
+@pytest.mark.slow
+def test_minilm_gets_the_published_score_on_stsbenchmark(shared: Path, cfg, tmp_path: Path) -> None:
+    """82.032 is what mteb's result repository has for all-MiniLM-L6-v2 (0.02 points tolerated)."""
+    source = shared / "data/eval/STS/STSBenchmark"
+    if not source.is_dir():
+        pytest.skip(f"no {source}")
+    shutil.copytree(source, tmp_path / "published/eval/STS/STSBenchmark")
+    cfg.benchmark.root = str(tmp_path / "published")
+    (score,) = evaluate(cfg)
+    assert 100 * score.main_score == pytest.approx(82.032, abs=0.02)

@@ -1,0 +1,81 @@
+"""ItemScores: the statistic on any resample of the items."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn import metrics
+
+from one_embedder.errors import DataError
+from one_embedder.evaluation.items import STATISTICS, ItemScores
+
+RNG = np.random.default_rng(3)
+CONTINUOUS = {"predicted": RNG.normal(size=60).round(1), "gold": RNG.integers(0, 6, 60).astype(float)}
+BINARY = {"predicted": CONTINUOUS["predicted"], "gold": RNG.integers(0, 2, 60).astype(float)}
+CLUSTERS = {"predicted": RNG.integers(0, 5, 60).astype(float), "gold": CONTINUOUS["gold"]}
+
+REFERENCE = {
+    "mean": ({"value": CONTINUOUS["predicted"]}, np.mean),
+    "pearson": (CONTINUOUS, lambda p, g: stats.pearsonr(p, g)[0]),
+    "spearman": (CONTINUOUS, lambda p, g: stats.spearmanr(p, g)[0]),
+    "average_precision": (BINARY, lambda p, g: metrics.average_precision_score(g, p)),
+    "v_measure": (CLUSTERS, lambda p, g: metrics.v_measure_score(g, p)),
+}
+
+
+def test_every_statistic_is_covered_by_a_reference() -> None:
+    assert set(REFERENCE) == set(STATISTICS)
+
+
+@pytest.mark.parametrize("statistic", sorted(REFERENCE))
+def test_score_of_a_resample_is_the_statistic_of_the_resampled_columns(statistic: str) -> None:
+    columns, function = REFERENCE[statistic]
+    items = ItemScores(statistic, columns)
+    index = np.random.default_rng(1).integers(0, len(items), len(items))
+    assert items.score() == pytest.approx(function(*columns.values()), abs=1e-12)
+    assert items.score(index) == pytest.approx(function(*(column[index] for column in columns.values())), abs=1e-12)
+    assert items.score(index) != pytest.approx(items.score(), abs=1e-6)
+
+
+@pytest.mark.parametrize("statistic", sorted(REFERENCE))
+def test_json_keeps_every_digit(statistic: str) -> None:
+    items = ItemScores(statistic, REFERENCE[statistic][0])
+    again = ItemScores.from_json(items.to_json(), "items.json")
+    assert again.statistic == statistic
+    assert again.score() == items.score()
+    assert all(np.array_equal(again.columns[name], items.columns[name]) for name in items.columns)
+
+
+def test_an_undefined_statistic_is_nan_and_never_a_number() -> None:
+    constant = ItemScores("spearman", {"predicted": np.ones(4), "gold": np.arange(4.0)})
+    no_positive = ItemScores("average_precision", {"predicted": np.arange(4.0), "gold": np.zeros(4)})
+    single = ItemScores("pearson", {"predicted": np.ones(1), "gold": np.ones(1)})
+    assert all(np.isnan(items.score()) for items in (constant, no_positive, single))
+
+
+@pytest.mark.parametrize(
+    ("statistic", "columns", "message"),
+    [
+        ("median", {"value": np.ones(2)}, "unknown statistic 'median'"),
+        ("pearson", {"predicted": np.ones(2)}, "needs the columns"),
+        ("pearson", {"predicted": np.ones(2), "gold": np.ones(3)}, "must be"),
+        ("mean", {"value": np.ones((2, 2))}, "must be"),
+        ("mean", {"value": np.ones(0)}, "no items"),
+    ],
+)
+def test_columns_that_do_not_fit_the_statistic_are_refused(
+    statistic: str, columns: dict[str, np.ndarray], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        ItemScores(statistic, columns)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"statistic": "mean"}', json.dumps({"statistic": "x", "columns": {}})]
+)
+def test_a_broken_items_file_is_named(text: str) -> None:
+    with pytest.raises(DataError, match=r"folder/items\.json.*evaluate again"):
+        ItemScores.from_json(text, "folder/items.json")

@@ -1,0 +1,147 @@
+"""The build as a whole on a made-up package: same input, same bytes; interruption; refusals."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from one_embedder.config.schema import Config
+from one_embedder.encoder import embedder as embedder_module
+from one_embedder.errors import ConfigError, DataError
+from one_embedder.medi import build as build_module
+from one_embedder.medi.build import DONE, build
+from one_embedder.medi.leakage import BenchmarkTexts
+from one_embedder.medi.sources.documentation.extract import DocObject, Parameter
+from one_embedder.medi.store import load_medi
+
+NOUNS = "array table graph matrix figure model token request socket thread queue record".split()
+VERBS = "Compute Return Create Check Convert Remove Merge Split".split()
+TYPES = ("int", "str", "bool", "array")
+ERRORS = ("ValueError", "TypeError")
+
+
+def made_up(package: str, side: str, domain: str) -> list[DocObject]:
+    """96 objects in four areas, each with every section."""
+    objects = []
+    for i in range(96):
+        verb, noun, other = VERBS[i % 8], NOUNS[i % 12], NOUNS[(i * 5 + 3) % 12]
+        objects.append(
+            DocObject(
+                package=package, domain=domain, side=side, module=f"{package}.area{i % 4}", qualname=f"f{i}",
+                area=f"area{i % 4}", kind="function" if i % 3 else "class", arguments=("first", "second"),
+                summary=f"{verb} the {noun} number {package} {i} from a {other} that is given.",
+                details=f"The {noun} {package} {i} is read once, then every {package} {other} is looked at {i}.",
+                notes=f"Large {noun} objects of {package} take long when {other} {package} grows beyond {i}.",
+                example=f"f{i}({noun}, {other})",
+                parameters=(
+                    Parameter("first", TYPES[i % 4], f"The {noun} of {package} to begin with {i}."),
+                    Parameter("second", TYPES[i % 2], f"Where the {other} of {package} goes {i}."),
+                ),
+                returns=(f"A {noun} of {package} with all of its {other} parts, case {i}.",),
+                raises=((ERRORS[i % 2], f"If the {noun} of {package} has no {other} in it, case {i}."),),
+                related=(f"f{(i + 1) % 96}",),
+            )
+        )  # fmt: skip
+    return objects
+
+
+class HashEmbedder:
+    """Stands in for the miner's encoder: a unit vector from the text's own bytes."""
+
+    calls = 0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    def encode(self, texts: list[str], **kwargs: Any) -> np.ndarray:
+        HashEmbedder.calls += 1
+        seeds = [int.from_bytes(hashlib.blake2b(text.encode()).digest()[:8], "big") for text in texts]
+        vectors = np.stack([np.random.default_rng(seed).normal(size=16) for seed in seeds])
+        return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture
+def cfg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
+    objects = made_up("alpha", "train", "data") + made_up("beta", "dev", "toy") + made_up("gamma", "test", "toy")
+    monkeypatch.setattr(build_module, "extract", lambda packages, workers: objects)
+    monkeypatch.setattr(embedder_module, "InstructionEmbedder", HashEmbedder)
+    HashEmbedder.calls = 0
+    cfg = Config()
+    cfg.medi.folder = str(tmp_path / "data" / "documentation")
+    cfg.medi.rows_per_task = 200
+    return cfg
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted((folder / "benchmark").rglob("*.gz"))}
+
+
+def test_same_sources_give_the_same_hash_and_the_same_benchmark(cfg: Config, tmp_path: Path) -> None:
+    first = build(cfg)
+    cfg.medi.folder = str(tmp_path / "again")
+    second = build(cfg)
+    assert load_medi(first / "medi").sha256 == load_medi(second / "medi").sha256
+    assert contents(first) == contents(second)
+    assert len(contents(first)) > 30
+
+
+def test_rows_follow_the_template_and_no_training_text_is_in_the_benchmark(cfg: Config) -> None:
+    folder = build(cfg)
+    rows = load_medi(folder / "medi").dataset
+    benchmark = BenchmarkTexts.read(folder / "benchmark")
+    assert len(rows) > 300
+    assert len(set(rows["task_name"])) >= 15
+    for side in ("query", "pos", "neg"):
+        assert all(text.startswith("Represent the ") and text.endswith(": ") for text in rows[f"{side}_instruction"])
+        assert not [text for text in rows[f"{side}_text"] if benchmark.overlaps(text)]
+    assert "| related/data |" in (folder / "report.md").read_text()
+
+
+def test_finished_build_is_not_repeated(cfg: Config) -> None:
+    build(cfg)
+    calls = HashEmbedder.calls
+    assert calls > 0
+    build(cfg)
+    assert calls == HashEmbedder.calls
+
+
+def test_changed_settings_build_again(cfg: Config) -> None:
+    first = load_medi(build(cfg) / "medi").sha256
+    cfg.medi.rows_per_task = 190
+    assert load_medi(build(cfg) / "medi").sha256 != first
+
+
+def test_interrupted_build_is_not_taken_for_whole_and_resumes(cfg: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*args: Any) -> str:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(build_module, "write_medi", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            build(cfg)
+    assert not Path(cfg.medi.folder, DONE).exists()
+    calls = HashEmbedder.calls
+    folder = build(cfg)
+    assert calls == HashEmbedder.calls  # the embeddings of the first try were used
+    assert json.loads((folder / DONE).read_text())["rows"] == len(load_medi(folder / "medi").dataset)
+    assert sorted(path.name for path in folder.parent.iterdir()) == [folder.name]
+
+
+def test_full_disk_is_reported_with_the_folder(cfg: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: Any) -> str:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(build_module, "write_medi", full)
+    with pytest.raises(DataError, match=r"documentation: cannot write.*No space left.*free disk space"):
+        build(cfg)
+
+
+def test_unknown_source_is_refused(cfg: Config) -> None:
+    cfg.medi.source = "wikipedia"
+    with pytest.raises(ConfigError, match="'wikipedia'"):
+        build(cfg)

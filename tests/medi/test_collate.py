@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from datasets import Dataset
+
+from one_embedder.errors import DataError
+from one_embedder.medi.collate import ContrastiveCollator
+from one_embedder.medi.store import load_medi, write_medi
+from tests.medi.toy import INSTRUCTION, instruction_tokenizer, toy_rows
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    folder: Path = tmp_path_factory.mktemp("collate") / "medi"
+    write_medi(toy_rows({4: 5, 8: 2}), folder, about={})
+    return load_medi(folder).dataset
+
+
+def test_each_side_is_what_the_tokenizer_makes_of_it(dataset: Dataset) -> None:
+    rows: list[dict[str, Any]] = dataset.__getitems__([0, 2, 4])
+    tokenizer = instruction_tokenizer()
+    batch = ContrastiveCollator(tokenizer, with_instructions=True)(rows)
+    for side, key in ((batch.query, "query"), (batch.positive, "pos"), (batch.negative, "neg")):
+        expected = tokenizer([INSTRUCTION] * 3, [row[f"{key}_text"] for row in rows])
+        assert torch.equal(side.input_ids, expected.input_ids)
+        assert torch.equal(side.pooling_mask, expected.pooling_mask)
+    assert (batch.task_id, len(batch)) == (4, 3)
+    sides = (batch.query, batch.positive, batch.negative)
+    assert batch.tokens == sum(int(side.attention_mask.sum()) for side in sides)
+
+
+def test_each_side_is_padded_to_its_own_longest_text(dataset: Dataset) -> None:
+    batch = ContrastiveCollator(instruction_tokenizer(), with_instructions=True)(dataset.__getitems__([0, 1, 2, 3, 4]))
+    lengths = set()
+    for side in (batch.query, batch.positive, batch.negative):
+        assert side.attention_mask[:, -1].any()
+        lengths.add(side.input_ids.shape[1])
+    assert len(lengths) > 1
+
+
+def test_without_instructions_only_the_texts_are_read(dataset: Dataset) -> None:
+    rows = dataset.__getitems__([0, 1])
+    batch = ContrastiveCollator(instruction_tokenizer(), with_instructions=False)(rows)
+    assert int(batch.query.attention_mask.sum()) == sum(len(row["query_text"].split()) + 1 for row in rows)
+    assert torch.equal(batch.query.attention_mask, batch.query.pooling_mask)
+
+
+def test_a_text_longer_than_the_maximum_loses_its_end_and_keeps_the_end_token() -> None:
+    text = " ".join(["q0_0"] * 100)
+    row = {"task_id": 1, **{f"{k}_instruction": INSTRUCTION for k in ("query", "pos", "neg")}}
+    row |= {f"{k}_text": text for k in ("query", "pos", "neg")}
+    tokenizer = instruction_tokenizer(max_length=12)
+    batch = ContrastiveCollator(tokenizer, with_instructions=True)([row])
+    assert batch.query.input_ids.shape == (1, 12)
+    assert batch.query.input_ids[0, -1] == tokenizer.tokenizer.eos_token_id
+    assert batch.query.pooling_mask.sum() == 12 - len(INSTRUCTION.split())
+
+
+def test_rows_of_two_tasks_are_refused(dataset: Dataset) -> None:
+    with pytest.raises(DataError, match=r"one task, this one holds \[4, 8\]"):
+        ContrastiveCollator(instruction_tokenizer(), with_instructions=True)(dataset.__getitems__([0, 5]))
+
+
+def test_a_batch_moves_as_a_whole(dataset: Dataset) -> None:
+    batch = ContrastiveCollator(instruction_tokenizer(), with_instructions=True)(dataset.__getitems__([0]))
+    moved = batch.to(torch.device("meta"))
+    assert {side.input_ids.device.type for side in (moved.query, moved.positive, moved.negative)} == {"meta"}
+    assert (moved.task_id, moved.tokens) == (batch.task_id, batch.tokens)

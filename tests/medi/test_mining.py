@@ -1,0 +1,94 @@
+"""The two mining rules against literal loops, and what may never become a row."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from one_embedder.instruction import Instruction
+from one_embedder.medi.candidates import LabelTask, PairTask, RelationTask
+from one_embedder.medi.mining import FALSE_NEGATIVE_SIMILARITY, embed_texts, mine
+
+ASK = Instruction("question", "toy", "retrieving answers")
+
+
+def embeddings(texts: list[str], seed: int = 0) -> dict[str, np.ndarray]:
+    """Random unit vectors, all a little alike."""
+    rng = np.random.default_rng(seed)
+    vectors = rng.normal(size=(len(texts), 6)) + 0.3
+    return dict(zip(texts, vectors / np.linalg.norm(vectors, axis=1, keepdims=True), strict=True))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_pair_negative_maximises_input_similarity_minus_output_similarity(seed: int) -> None:
+    pairs = tuple((f"x{i}", f"y{i}", f"g{i}") for i in range(12))
+    found = embeddings([text for pair in pairs for text in pair[:2]], seed)
+    rows = mine(PairTask("toy", ASK, ASK, pairs), 0, found, limit=100)
+    assert len(rows) == len(pairs)
+    for i, row in enumerate(rows):
+        scores = {
+            f"y{j}": found[f"x{i}"] @ found[f"x{j}"] - found[f"y{i}"] @ found[f"y{j}"]
+            for j in range(12)
+            if j != i and found[f"y{i}"] @ found[f"y{j}"] <= FALSE_NEGATIVE_SIMILARITY
+        }
+        assert row.query[1] == f"x{i}"
+        assert row.positive[1] == f"y{i}"
+        assert row.negative[1] == max(scores, key=lambda text: scores[text])
+
+
+def test_pair_negative_is_never_of_the_same_group_or_the_same_text() -> None:
+    pairs = (("x0", "y0", "a"), ("x1", "y1", "a"), ("x2", "y0", "b"), ("x3", "y3", "c"))
+    rows = mine(PairTask("toy", ASK, ASK, pairs), 0, embeddings(["x0", "x1", "x2", "x3", "y0", "y1", "y3"]), limit=9)
+    allowed = {"x0": {"y3"}, "x1": {"y0", "y3"}, "x2": {"y1", "y3"}, "x3": {"y0", "y1"}}
+    assert rows
+    assert all(row.negative[1] in allowed[row.query[1]] for row in rows)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_label_rule_pairs_similar_texts_by_label(seed: int) -> None:
+    items = tuple((f"t{i}", "even" if i % 2 == 0 else "odd") for i in range(20))
+    found = embeddings([text for text, _ in items], seed)
+    rows = mine(LabelTask("toy", ASK, items), 0, found, limit=100)
+    label = dict(items)
+    assert len(rows) == len(items)
+    for row in rows:
+        text = row.query[1]
+        others = [other for other in label if label[other] != label[text]]
+        eligible = [other for other in others if found[text] @ found[other] <= FALSE_NEGATIVE_SIMILARITY]
+        assert label[row.positive[1]] == label[text]
+        assert row.positive[1] != text
+        assert row.negative[1] == max(eligible, key=lambda other: found[text] @ found[other])
+
+
+def test_label_task_with_one_label_gives_no_rows() -> None:
+    items = tuple((f"t{i}", "same") for i in range(5))
+    assert mine(LabelTask("toy", ASK, items), 0, embeddings([text for text, _ in items]), limit=10) == []
+
+
+def test_relation_negative_is_not_linked() -> None:
+    items = {f"k{i}": f"t{i}" for i in range(8)}
+    links = {"k0": frozenset({"k1", "k2"}), "k1": frozenset({"k0"}), "k2": frozenset({"k0"})}
+    rows = mine(RelationTask("toy", ASK, items, links), 3, embeddings(list(items.values())), limit=10)
+    assert [(row.query[1], row.positive[1]) for row in rows] == [("t0", "t1"), ("t0", "t2"), ("t1", "t0"), ("t2", "t0")]
+    assert all(row.negative[1] not in {"t0", "t1", "t2"} or row.query[1] != "t0" for row in rows)
+    assert {row.task_id for row in rows} == {3}
+
+
+def test_near_copies_are_never_negatives() -> None:
+    items = (("a", "left"), ("b", "left"), ("c", "right"))
+    vectors = {"a": np.array([1.0, 0.0]), "b": np.array([0.0, 1.0]), "c": np.array([0.999, 0.04])}
+    rows = mine(LabelTask("toy", ASK, items), 0, vectors, limit=10)
+    assert ("a", "c") not in {(row.query[1], row.negative[1]) for row in rows}
+    assert ("b", "c") in {(row.query[1], row.negative[1]) for row in rows}
+
+
+def test_each_distinct_text_is_embedded_once() -> None:
+    asked: list[str] = []
+
+    def encode(texts: list[str]) -> np.ndarray:
+        asked.extend(texts)
+        return np.eye(len(texts))
+
+    task = LabelTask("toy", ASK, (("b", "x"), ("a", "y")))
+    embed_texts([task, task, PairTask("pairs", ASK, ASK, (("a", "c", "g"),))], encode)
+    assert asked == ["a", "b", "c"]

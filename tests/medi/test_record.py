@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from one_embedder.errors import DataError
+from one_embedder.medi.record import MediRow, from_released, to_released, validate_row
+
+ROW = MediRow(
+    task_id=1,
+    task_name="nq",
+    query=("Represent the question;", "who sang it"),
+    positive=("", "She did."),
+    negative=("Represent the document;", "Nobody."),
+)
+RELEASED: dict[str, Any] = {
+    "query": ["Represent the question;", "who sang it"],
+    "pos": ["", "She did."],
+    "neg": ["Represent the document;", "Nobody."],
+    "task_id": 1,
+}
+
+
+def test_released_form_and_back_keeps_every_value() -> None:
+    assert from_released({**RELEASED, "task_name": "nq"}, "here") == ROW
+    assert to_released(ROW) == {**RELEASED, "task_name": "nq"}
+
+
+def test_a_released_row_without_a_name_is_named_after_its_number() -> None:
+    assert from_released(RELEASED, "here").task_name == "task_1"
+
+
+def test_an_empty_instruction_is_allowed() -> None:
+    assert validate_row(ROW, "here") is ROW
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"query": ["only one"]}, "query"),
+        ({"pos": ["instruction", "text", 0]}, "pos"),
+        ({"neg": "text"}, "neg"),
+        ({"query": ["instruction", None]}, "query"),
+        ({"query": [3, "text"]}, "query"),
+        ({"pos": ["instruction", "  "]}, "positive"),
+        ({"neg": ["instruction", ""]}, "negative"),
+        ({"task_id": "1"}, "task_id"),
+        ({"task_id": True}, "task_id"),
+        ({"task_id": -1}, "task_id"),
+        ({"task_name": ""}, "task_name"),
+    ],
+)
+def test_a_bad_value_names_the_row_and_the_field(change: dict[str, Any], field: str) -> None:
+    with pytest.raises(DataError, match=rf"file\.json row 7.*{field}"):
+        from_released({**RELEASED, **change}, "file.json row 7")
+
+
+@pytest.mark.parametrize("key", ["query", "pos", "neg", "task_id"])
+def test_a_missing_key_is_named(key: str) -> None:
+    with pytest.raises(DataError, match=f"row 7: the key '{key}' is missing"):
+        from_released({name: value for name, value in RELEASED.items() if name != key}, "row 7")
+
+
+def test_something_that_is_no_object_is_refused() -> None:
+    with pytest.raises(DataError, match="row 7: expected an object"):
+        from_released(["query"], "row 7")
+
+
+def test_a_long_bad_value_is_shown_in_part() -> None:
+    with pytest.raises(DataError) as caught:
+        validate_row(replace(ROW, query=("x" * 500,)), "here")  # type: ignore[arg-type]
+    assert len(str(caught.value)) < 200

@@ -1,0 +1,66 @@
+"""The whole verb on nine tiny tasks, a tiny encoder, the project's own training and evaluation."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from one_embedder.config.schema import Config
+from one_embedder.encoder.checkpoint import save_encoder
+from one_embedder.medi.store import write_medi
+from one_embedder.reproduction.layout import AVERAGE, COLUMNS
+from one_embedder.reproduction.run import reproduce
+from one_embedder.reproduction.stages import Stages, project_stages
+from tests.evaluation.conftest import tiny_files, write_benchmark
+from tests.medi.toy import INSTRUCTION, toy_rows
+from tests.training.tiny import tiny_encoder
+
+TASKS = sorted({name.split("/")[-2] for name in tiny_files()})
+
+
+def build(cfg: Config) -> None:
+    """Stands for ``build_medi``: the only stage that needs minutes."""
+    if not Path(cfg.medi.folder, "medi").exists():
+        write_medi(toy_rows({1: 17, 2: 14}), Path(cfg.medi.folder) / "medi", about={})
+        write_benchmark(Path(cfg.benchmark.root))
+
+
+@pytest.mark.slow
+def test_a_tiny_reproduction_fills_every_cell_and_a_second_one_trains_and_scores_nothing(
+    configure: Callable[..., Config],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    save_encoder(tiny_encoder(), tmp_path / "tiny")
+    small = ["trainer.max_steps=4", "trainer.accelerator=cpu", "trainer.precision=32-true", "trainer.max_length=16"]
+    cfg = configure(
+        f"encoder.name_or_path={tmp_path}/tiny",
+        "optimizer.learning_rate=1e-2",  # four steps have to make a difference
+        "sampler.global_batch_size=4",
+        "tracking.wandb=disabled",
+        "table.seeds=[0]",
+        *small,
+    )
+    sides = dict.fromkeys(("query", "document", "text"), INSTRUCTION)
+    cfg.instructions.table = dict.fromkeys(TASKS, sides)
+    own = project_stages()
+    stages = Stages(build, own.train, own.evaluate, own.data_identity)
+    cfg.table.write_expected = True
+    assert reproduce(cfg, stages) == 0
+    with (tmp_path / "experiments" / "table1" / "documentation.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert all(row[column] for row in rows for column in (*COLUMNS, AVERAGE))
+    averages = [row[AVERAGE] for row in rows]
+    assert len({averages[0], averages[2], averages[3]}) == 3, "three models were scored, not one three times"
+
+    weights = {path: path.stat().st_mtime_ns for path in (tmp_path / "experiments" / "runs").rglob("*.safetensors")}
+    results = {path: path.stat().st_mtime_ns for path in (tmp_path / "experiments" / "results").rglob("*.json")}
+    assert len(weights) == 2 and len(results) >= 4 * 9
+    cfg.table.write_expected = False
+    capsys.readouterr()
+    assert reproduce(cfg, stages) == 0
+    assert "40 ok" in capsys.readouterr().out
+    assert all(path.stat().st_mtime_ns == time for path, time in {**weights, **results}.items())

@@ -1,0 +1,58 @@
+"""The README's generated parts are what its sources say, and its sources are under version control."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from one_embedder.config.schema import Config
+from one_embedder.errors import DataError
+from one_embedder.reproduction.expected import read_expected
+from one_embedder.reproduction.layout import ROWS
+from one_embedder.reproduction.readme import fill, generated_parts, main, recorded_table
+from one_embedder.reproduction.run import reproduce
+from tests.reproduction.fakes import FakeWork
+
+
+def test_the_readme_is_not_stale(project_root: Path) -> None:
+    path = project_root / "README.md"
+    text = path.read_text(encoding="utf-8")
+    assert fill(text, generated_parts(), path) == text, "the README is stale: run `make readme`"
+
+
+def test_filling_replaces_the_parts_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "README.md"
+    text = "before\n<!-- table1:begin -->\nold\n<!-- table1:end -->\nafter\n"
+    filled = fill(text, {"table1": "new \\1"}, path)
+    assert filled == "before\n<!-- table1:begin -->\n\nnew \\1\n\n<!-- table1:end -->\nafter\n"
+    assert fill(filled, {"table1": "new \\1"}, path) == filled
+
+
+def test_a_readme_without_its_markers_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"README\.md: needs the lines <!-- table1:begin -->"):
+        fill("no markers", {"table1": "new"}, tmp_path / "README.md")
+
+
+def test_the_command_fills_a_file_in_place(tmp_path: Path, project_root: Path) -> None:
+    path = tmp_path / "README.md"
+    path.write_text((project_root / "README.md").read_text().replace("INSTRUCTOR (335M)", "changed by hand"))
+    main(path)
+    assert "INSTRUCTOR (335M)" in path.read_text()
+
+
+def test_without_a_recorded_run_every_cell_is_not_run() -> None:
+    table = recorded_table(None)
+    assert table.count("not run") == 10 * len(ROWS)
+
+
+def test_a_recorded_run_is_shown_with_intervals_seeds_and_claims(
+    configure: Callable[..., Config], work: FakeWork
+) -> None:
+    cfg = configure("table.seeds=[0,1]", "table.write_expected=true")
+    reproduce(cfg, work.stages)
+    table = recorded_table(read_expected(Path(cfg.table.expected)))
+    assert "seeds 0, 1" in table
+    assert "95 % interval" in table
+    assert table.count("supported") == 3

@@ -1,0 +1,217 @@
+"""The verb as a user meets it: what it runs, prints, writes and returns. Only the four stages are fakes."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from one_embedder.config.schema import Config
+from one_embedder.errors import ConfigError, DataError, EvaluationError
+from one_embedder.reproduction.circumstances import circumstances, data_identity
+from one_embedder.reproduction.layout import AVERAGE, COLUMNS, ROWS
+from one_embedder.reproduction.run import reproduce
+from tests.reproduction.fakes import FakeWork
+
+Configure = Callable[..., Config]
+
+
+def test_every_row_is_trained_and_evaluated_as_its_name_says(configure: Configure, work: FakeWork) -> None:
+    assert reproduce(configure("table.seeds=[0,3]"), work.stages) == 0
+    trainings = [(cfg.with_instructions, cfg.seed, cfg.output) for name, cfg in work.calls if name == "train"]
+    assert trainings == [(False, 0, None), (False, 3, None), (True, 0, None), (True, 3, None)]
+    evaluations = [cfg for name, cfg in work.calls if name == "evaluate"]
+    assert [(Path(c.encoder.name_or_path).parent.name, bool(c.instructions.table)) for c in evaluations] == [
+        ("", False),
+        ("", True),
+        ("without-s0", False),
+        ("without-s3", False),
+        ("with-s0", True),
+        ("with-s3", True),
+    ]
+    assert len({cfg.output for cfg in evaluations}) == 6, "two models would overwrite each other's results"
+    assert {cfg.seed for cfg in evaluations} == {0}, "evaluation must draw alike for every row"
+
+
+def test_the_plan_comes_first_and_the_table_is_printed_with_paper_profiles_cost_and_files(
+    configure: Configure, work: FakeWork, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reproduce(configure(), work.stages)
+    printed = " ".join(capsys.readouterr().out.split())  # prose is wrapped
+    place = 0
+    for landmark in (
+        "Reproducing Table 1, profile documentation",
+        "estimate",
+        "hardware",
+        "The other profiles",
+        "PROFILE=released",
+        "not measured",
+        "The paper's rows",
+        "INSTRUCTOR (335M)",
+        "cannot be compared with the paper's",
+        "Table 1, profile documentation",
+        "relative gain over backbone, %",
+        "Claims",
+        "No expected values",
+        "Time and memory",
+        "peak memory",
+        "Written:",
+    ):
+        place = printed.find(landmark, place)
+        assert place >= 0, landmark
+    for row in ROWS:
+        assert row.label in printed
+
+
+def test_the_csv_has_one_row_a_model_one_column_a_category_and_their_mean(
+    configure: Configure, work: FakeWork, tmp_path: Path
+) -> None:
+    reproduce(configure(), work.stages)
+    with (tmp_path / "experiments" / "table1" / "documentation.csv").open() as stream:
+        lines = list(csv.DictReader(stream))
+    assert [line["model"] for line in lines] == [row.label for row in ROWS]
+    assert list(lines[0]) == ["model", *COLUMNS, AVERAGE]
+    for line in lines:
+        mean = sum(float(line[column]) for column in COLUMNS) / 9
+        assert float(line[AVERAGE]) == pytest.approx(mean, abs=2e-4)
+        assert 1 < float(line[AVERAGE]) <= 100, "points, not shares"
+
+
+def test_markdown_latex_and_the_record_carry_the_same_average(
+    configure: Configure, work: FakeWork, tmp_path: Path
+) -> None:
+    reproduce(configure(f"output={tmp_path}/here"), work.stages)
+    folder = tmp_path / "here"
+    record = json.loads((folder / "documentation.json").read_text())
+    instructor = next(row for row in record["rows"] if row["id"] == "instructor")
+    low, high = instructor["intervals"][AVERAGE]
+    assert low < instructor["scores"][AVERAGE] < high < 1, "stored 0-1"
+    points = f"{100 * instructor['scores'][AVERAGE]:.1f}"
+    assert f"| {points} | [" in (folder / "documentation.md").read_text()
+    latex = (folder / "documentation.tex").read_text()
+    assert f"& {points} & [" in latex
+    assert r"\toprule" in latex and r"gain over backbone, \%" in latex
+    assert record["data"] == work.data
+    assert not (tmp_path / "experiments" / "table1").exists(), "output= moves the table"
+
+
+def test_the_appendix_has_every_task_of_every_run(configure: Configure, work: FakeWork, tmp_path: Path) -> None:
+    reproduce(configure("table.seeds=[0,1]"), work.stages)
+    with (tmp_path / "experiments" / "table1" / "documentation_tasks.csv").open() as stream:
+        lines = list(csv.DictReader(stream))
+    assert len(lines) == (1 + 1 + 2 + 2) * 18
+    assert {line["seed"] for line in lines} == {"", "0", "1"}
+
+
+def test_a_recorded_run_judges_itself_ok_and_a_worse_one_off(
+    configure: Configure, work: FakeWork, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert reproduce(configure("table.seeds=[0,1]", "table.write_expected=true"), work.stages) == 0
+    assert reproduce(configure("table.seeds=[0,1]"), work.stages) == 0
+    assert "40 ok" in capsys.readouterr().out
+    work.quality[True, True] -= 0.1
+    assert reproduce(configure("table.seeds=[0,1]"), work.stages) == 1
+    assert "10 off" in capsys.readouterr().out
+
+
+def test_a_better_number_than_expected_is_off_too(configure: Configure, work: FakeWork) -> None:
+    reproduce(configure("table.write_expected=true"), work.stages)
+    work.quality[None, False] += 0.1
+    assert reproduce(configure(), work.stages) == 1
+
+
+def test_a_run_with_other_settings_is_stale_and_not_off(
+    configure: Configure, work: FakeWork, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reproduce(configure("table.write_expected=true"), work.stages)
+    work.quality[True, True] -= 0.1
+    assert reproduce(configure("trainer.max_steps=3"), work.stages) == 2
+    assert "stale" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("override", ["table.seeds=[5]", "trainer.log_every_n_steps=3", "evaluation.batch_size=7"])
+def test_settings_without_a_say_in_the_result_do_not_make_it_stale(configure: Configure, override: str) -> None:
+    plain, changed = (circumstances(cfg, {}) for cfg in (configure(), configure(override)))
+    assert plain == changed
+
+
+@pytest.mark.parametrize("override", ["loss.temperature=0.5", "evaluation.document_instructions=false"])
+def test_settings_with_a_say_in_the_result_do(configure: Configure, override: str) -> None:
+    assert circumstances(configure(), {}) != circumstances(configure(override), {})
+
+
+def test_other_data_from_another_python_are_not_judged(
+    configure: Configure, work: FakeWork, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reproduce(configure("table.write_expected=true"), work.stages)
+    capsys.readouterr()
+    work.data["medi"] = "c" * 64
+    monkeypatch.setattr("platform.python_version", lambda: "3.13.99")
+    assert reproduce(configure(), work.stages) == 0
+    printed = capsys.readouterr().out
+    assert "another data hash (medi)" in printed
+    assert " ok" not in printed.split("Claims")[1].split("Time and memory")[0]
+
+
+def test_a_category_without_a_task_is_missing_and_never_averaged_away(
+    configure: Configure, work: FakeWork, capsys: pytest.CaptureFixture[str]
+) -> None:
+    complete = work.stages
+    part = replace(complete, evaluate=lambda cfg: [s for s in complete.evaluate(cfg) if s.category != "STS"])
+    assert reproduce(configure(), part) == 2
+    assert "interval" in capsys.readouterr().out
+
+
+def test_an_evaluation_error_ends_the_run_and_leaves_no_table(
+    configure: Configure, work: FakeWork, tmp_path: Path
+) -> None:
+    def fail(cfg: Config) -> list[object]:
+        raise EvaluationError("task STS0 could not be scored")
+
+    with pytest.raises(EvaluationError, match="STS0"):
+        reproduce(configure(), replace(work.stages, evaluate=fail))  # type: ignore[arg-type]
+    assert not (tmp_path / "experiments" / "table1").exists()
+
+
+def test_a_damaged_expected_file_is_found_before_anything_is_trained(configure: Configure, work: FakeWork) -> None:
+    cfg = configure()
+    Path(cfg.table.expected).write_text("rows: [")
+    with pytest.raises(DataError, match=r"expected\.yaml"):
+        reproduce(cfg, work.stages)
+    assert work.calls == []
+
+
+def test_a_benchmark_without_instructions_is_refused_before_anything_is_built(
+    configure: Configure, work: FakeWork
+) -> None:
+    with pytest.raises(ConfigError, match="no instruction table for the benchmark 'unheard'"):
+        reproduce(configure("instructions=none", "benchmark.name=unheard"), work.stages)
+    assert work.calls == []
+
+
+def test_the_benchmark_s_own_table_is_found_by_its_name(configure: Configure, work: FakeWork) -> None:
+    reproduce(configure("instructions=none"), work.stages)
+    tables = [cfg.instructions.name for name, cfg in work.calls if name == "evaluate"]
+    assert tables == ["none", "documentation", "none", "documentation"]
+
+
+def test_the_identity_of_the_data_follows_its_content(configure: Configure) -> None:
+    cfg = configure()
+    with pytest.raises(DataError, match=r"manifest\.json: there is no data here; build it with"):
+        data_identity(cfg)
+    manifest = Path(cfg.medi.folder) / "medi" / "manifest.json"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text('{"sha256": "abc"}')
+    task = Path(cfg.benchmark.root) / "eval" / "STS" / "Alike"
+    task.mkdir(parents=True)
+    with pytest.raises(DataError, match="test: there is no data here"):
+        data_identity(cfg)
+    (task / "test.jsonl").write_text('{"score": 1}\n')
+    before = data_identity(cfg)
+    assert before["medi"] == "abc"
+    (task / "test.jsonl").write_text('{"score": 2}\n')
+    assert data_identity(cfg)["benchmark"] != before["benchmark"]

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import csv
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from one_embedder.config.schema import Config, TrackingConfig
+from one_embedder.tracking.loggers import AppendingCSVLogger, loggers, wandb_mode
+
+
+@pytest.fixture
+def wandb_allowed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")  # restored afterwards: Lightning's logger overwrites it
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
+
+
+def tracking(mode: str) -> Config:
+    return Config(tracking=TrackingConfig(wandb=mode))
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_metrics_csv_is_written_with_wandb_disabled(tmp_path: Path) -> None:
+    (only,) = loggers(tracking("disabled"), tmp_path)
+    only.log_metrics({"loss": 1.5}, step=0)
+    only.save()
+    assert rows(tmp_path) == [{"loss": "1.5", "step": "0"}]
+
+
+def test_a_resumed_run_keeps_the_metrics_of_the_first_part(tmp_path: Path) -> None:
+    for step, metrics in [(0, {"loss": 2.0}), (1, {"loss": 1.0, "extra": 3.0})]:
+        (tmp_path / "manifest.yaml").touch()
+        logger = AppendingCSVLogger(tmp_path)
+        logger.log_metrics(metrics, step=step)
+        logger.save()
+    assert [(row["step"], row["loss"], row["extra"]) for row in rows(tmp_path)] == [
+        ("0", "2.0", ""),
+        ("1", "1.0", "3.0"),
+    ]
+
+
+@pytest.mark.usefixtures("wandb_allowed")
+def test_a_missing_wandb_is_normal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "wandb" else found(name, *rest)
+    )
+    assert wandb_mode(tracking("online")) == "disabled"
+    assert len(loggers(tracking("offline"), tmp_path)) == 1
+
+
+def test_the_environment_can_switch_wandb_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert wandb_mode(tracking("offline")) == "disabled"
+
+
+@pytest.mark.usefixtures("wandb_allowed")
+def test_online_without_a_key_writes_offline_instead_of_asking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert wandb_mode(tracking("online")) == "offline"
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine api.wandb.ai\n  login user\n  password secret\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    assert wandb_mode(tracking("online")) == "online"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("wandb_allowed")
+def test_offline_wandb_gives_each_training_in_a_process_its_own_run(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        for logger in loggers(tracking("offline"), tmp_path / name):
+            logger.log_metrics({"loss": 1.0}, step=0)
+            logger.finalize("success")
+    for name in ("first", "second"):
+        assert len(list((tmp_path / name / "wandb").glob("offline-run-*"))) == 1, name

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from one_embedder.config.schema import Config, LossConfig, PathsConfig, TrackingConfig, TrainerConfig
+from one_embedder.errors import DataError
+from one_embedder.tracking.manifest import RunRecord, config_hash, is_complete, read_manifest, run_id
+
+DATA = [{"name": "medi", "sha256": "ab" * 32, "rows": 12}]
+
+
+def start(folder: Path, cfg: Config | None = None) -> RunRecord:
+    return RunRecord.start(folder, name="train", cfg=cfg or Config(), data=DATA, model={"base": "minilm"})
+
+
+def test_a_started_run_is_on_disk_at_once_and_is_not_complete(tmp_path: Path) -> None:
+    start(tmp_path / "run")
+    manifest = read_manifest(tmp_path / "run")
+    assert manifest["status"] == "started"
+    assert manifest["data"] == DATA
+    assert manifest["environment"]["torch"] and manifest["hardware"]["cpu"]
+    assert not is_complete(tmp_path / "run")
+
+
+def test_the_resolved_configuration_lies_beside_the_manifest(tmp_path: Path) -> None:
+    start(tmp_path, Config(seed=7))
+    config = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    assert config["seed"] == 7
+    assert config["medi"]["folder"] == "data/documentation"  # interpolation filled in
+
+
+def test_leaving_the_block_completes_the_run_with_metrics_and_cost(tmp_path: Path) -> None:
+    with start(tmp_path) as record:
+        record.complete(metrics={"loss": np.float32(0.5), "file": tmp_path}, cost={"steps": 3})
+    manifest = read_manifest(tmp_path)
+    assert manifest["status"] == "completed"
+    assert manifest["outcome"]["metrics"] == {"loss": 0.5, "file": str(tmp_path)}
+    assert manifest["cost"]["steps"] == 3
+    assert manifest["cost"]["wall_s"] >= 0 and manifest["cost"]["peak_memory_gib"] > 0
+    assert is_complete(tmp_path) and is_complete(tmp_path, record.run_id) and not is_complete(tmp_path, "another")
+
+
+def test_an_error_is_recorded_with_its_class_and_travels_on(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="row 3"), start(tmp_path):
+        raise DataError("row 3 is empty")
+    manifest = read_manifest(tmp_path)
+    assert manifest["status"] == "failed"
+    assert manifest["outcome"] == {"error": "DataError", "message": "row 3 is empty"}
+
+
+def test_an_interrupted_run_stays_started(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), start(tmp_path):
+        raise KeyboardInterrupt
+    assert read_manifest(tmp_path)["status"] == "started"
+
+
+def test_a_write_that_fails_midway_leaves_the_old_manifest_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = start(tmp_path)
+
+    def disk_full(self: Path, *_: object, **__: object) -> int:
+        self.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", disk_full)
+    with pytest.raises(OSError, match="No space"):
+        record.complete()
+    monkeypatch.undo()
+    assert read_manifest(tmp_path)["status"] == "started"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.yaml", "manifest.yaml"]
+
+
+def test_a_full_disk_does_not_hide_the_first_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def disk_full(*_: object, **__: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    record = start(tmp_path)
+    monkeypatch.setattr(Path, "write_text", disk_full)
+    with pytest.raises(DataError, match="the cause"), record:
+        raise DataError("the cause")
+
+
+@pytest.mark.parametrize("content", ["", "[1, 2]", "schema: 1\nstatus: fine\n", "status: completed\n", "a: [", "\x00"])
+def test_a_damaged_manifest_is_named_and_never_taken_for_whole(tmp_path: Path, content: str) -> None:
+    (tmp_path / "manifest.yaml").write_text(content)
+    with pytest.raises(DataError, match=r"manifest\.yaml"):
+        read_manifest(tmp_path)
+    assert not is_complete(tmp_path)
+
+
+def test_a_folder_without_a_manifest_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=str(tmp_path)):
+        read_manifest(tmp_path)
+
+
+def test_run_ids_are_deterministic_and_change_only_with_what_determines_the_result() -> None:
+    cfg = Config()
+    same = [
+        replace(cfg, paths=PathsConfig(experiments="/elsewhere")),
+        replace(cfg, output="elsewhere"),
+        replace(cfg, tracking=TrackingConfig(wandb="disabled")),
+        replace(cfg, trainer=TrainerConfig(log_every_n_steps=1)),
+    ]
+    other = [
+        replace(cfg, seed=1),
+        replace(cfg, with_instructions=False),
+        replace(cfg, loss=LossConfig(temperature=0.1)),
+        replace(cfg, trainer=TrainerConfig(max_steps=1)),
+    ]
+    identity = run_id(cfg, "train", "data")
+    assert {run_id(variant, "train", "data") for variant in same} == {identity}
+    assert len({run_id(variant, "train", "data") for variant in other} | {identity, run_id(cfg, "train", "d2")}) == 6
+    assert identity.startswith("train-s0-") and len(identity) == len("train-s0-") + 8
+
+
+def test_config_hash_looks_only_at_the_named_sections() -> None:
+    assert config_hash(Config(seed=1), ["encoder"]) == config_hash(Config(seed=2), ["encoder"])
+    assert config_hash(Config(seed=1), ["seed"]) != config_hash(Config(seed=2), ["seed"])
+    with pytest.raises(KeyError):
+        config_hash(Config(), ["encoderr"])

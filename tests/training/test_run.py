@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import csv
+import dataclasses
+import logging
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pytorch_lightning import Callback, Trainer
+from safetensors.torch import load_file
+
+from one_embedder.config.schema import Config
+from one_embedder.encoder.checkpoint import load_encoder, weights_sha256
+from one_embedder.encoder.embedder import InstructionEmbedder
+from one_embedder.errors import ConfigError, DataError
+from one_embedder.medi.store import write_medi
+from one_embedder.tracking.manifest import read_manifest
+from one_embedder.training import run as run_module
+from one_embedder.training.checkpoint_io import LAST
+from one_embedder.training.run import CHECKPOINT, train
+from one_embedder.training.trainer import build_trainer
+from tests.medi.toy import toy_rows
+from tests.training.tiny import tiny_config
+
+
+class At(Callback):
+    """Does something after a step, and remembers the order in which rows were read."""
+
+    def __init__(self, step: int = -1, action: Any = None) -> None:
+        self.step, self.action = step, action
+        self.read: list[list[int]] = []
+
+    def on_train_batch_end(self, trainer: Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self.read.append(batch.query.input_ids.tolist())
+        if trainer.global_step == self.step:
+            self.action()
+
+
+def install(monkeypatch: pytest.MonkeyPatch, callback: Callback) -> None:
+    """Let the run's trainer have one more callback, first in line."""
+
+    def build(cfg: Config, folder: Path, *, precision: str, callbacks: Any) -> Trainer:
+        return build_trainer(cfg, folder, precision=precision, callbacks=[callback, *callbacks])
+
+    monkeypatch.setattr(run_module, "build_trainer", build)
+
+
+def press_ctrl_c() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def power_cut() -> None:
+    raise SystemExit(9)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / CHECKPOINT / "model.safetensors")
+
+
+@pytest.fixture
+def cfg(workplace: Path, encoder_folder: Path) -> Config:
+    return tiny_config(workplace, encoder_folder)
+
+
+def test_a_run_leaves_checkpoint_metrics_config_and_a_completed_record(cfg: Config, encoder_folder: Path) -> None:
+    folder = train(cfg)
+    manifest = read_manifest(folder)
+    assert folder.parent == Path(cfg.paths.experiments) / "runs" and folder.name == manifest["run_id"]
+    assert manifest["status"] == "completed" and manifest["cost"]["steps"] == 12
+    assert manifest["batch"] == {"global": 4, "per_device": 4, "candidates_per_query": 5, "precision": "32-true"}
+    (data,) = manifest["data"]
+    assert (data["rows"], data["tasks"], data["dropped_rows"]) == (33, 3, 2)
+    assert np.isfinite(manifest["outcome"]["metrics"]["loss"])
+    rows = list(csv.DictReader((folder / "metrics.csv").open()))
+    assert len([row for row in rows if row["loss"]]) == 12
+    assert (folder / "config.yaml").is_file() and not (folder / LAST).exists()
+    trained = load_encoder(folder / CHECKPOINT)
+    assert weights_sha256(trained) != weights_sha256(load_encoder(encoder_folder))
+    assert InstructionEmbedder(folder / CHECKPOINT).encode(["q0_0"]).shape == (1, trained.dimension)
+
+
+def test_the_plan_is_logged_once_and_names_the_task_that_is_left_out(
+    cfg: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger="one_embedder"):
+        train(cfg)
+    (plan,) = [record.message for record in caplog.records if record.message.startswith("training plan")]
+    assert "5 candidates per query, 4 per positive" in plan
+    assert "12 = 1.71 epochs of 7 batches" in plan
+    assert [line.split()[-3:] for line in plan.splitlines() if "3 tasks" in line] == [["33", "7", "5"]]
+    assert "task 3 (task 3) has 2 rows, fewer than a batch: left out" in caplog.text
+    assert "min for the remaining" in caplog.text
+
+
+def test_a_completed_run_is_returned_at_once(cfg: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = train(cfg)
+    monkeypatch.setattr(run_module, "build_trainer", None)
+    assert train(cfg) == folder
+
+
+@pytest.mark.parametrize(
+    ("how", "stop_at"), [("ctrl_c", 3), ("ctrl_c", 7), ("ctrl_c", 9), ("power_cut", 7)], ids="{}".format
+)
+def test_an_interrupted_and_resumed_run_equals_a_straight_one_bit_for_bit(
+    cfg: Config, monkeypatch: pytest.MonkeyPatch, stop_at: int, how: str
+) -> None:
+    """An epoch has 7 batches: the stops are within the first, at its end and in the second."""
+    straight = At()
+    install(monkeypatch, straight)
+    expected = weights(train(dataclasses.replace(cfg, output=f"{cfg.paths.experiments}/straight")))
+
+    first = At(stop_at, press_ctrl_c if how == "ctrl_c" else power_cut)
+    install(monkeypatch, first)
+    with pytest.raises(KeyboardInterrupt if how == "ctrl_c" else SystemExit):
+        train(cfg)
+    (folder,) = (Path(cfg.paths.experiments) / "runs").iterdir()
+    assert read_manifest(folder)["status"] == "started"
+    assert (folder / LAST).is_file() and not (folder / CHECKPOINT).exists()
+
+    second = At()
+    install(monkeypatch, second)
+    assert train(cfg) == folder
+    begun = stop_at if how == "ctrl_c" else cfg.trainer.checkpoint_every_n_steps
+    assert straight.read == first.read[:begun] + second.read
+    resumed = weights(folder)
+    assert resumed.keys() == expected.keys()
+    assert all(torch.equal(resumed[name], expected[name]) for name in expected)
+    assert read_manifest(folder)["status"] == "completed"
+
+
+def test_the_random_state_is_what_makes_the_resume_exact(cfg: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards the test above against passing with dropout switched off."""
+    expected = weights(train(dataclasses.replace(cfg, output=f"{cfg.paths.experiments}/straight")))
+    install(monkeypatch, At(3, press_ctrl_c))
+    with pytest.raises(KeyboardInterrupt):
+        train(cfg)
+    monkeypatch.setattr(run_module, "RandomState", Callback)
+    install(monkeypatch, At())
+    resumed = weights(train(cfg))
+    assert any(not torch.equal(resumed[name], expected[name]) for name in expected)
+
+
+def test_an_unreadable_checkpoint_is_reported_and_training_starts_over(
+    cfg: Config, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    install(monkeypatch, At(6, press_ctrl_c))
+    with pytest.raises(KeyboardInterrupt):
+        train(cfg)
+    (folder,) = (Path(cfg.paths.experiments) / "runs").iterdir()
+    (folder / LAST).write_bytes((folder / LAST).read_bytes()[:1000])
+    again = At()
+    install(monkeypatch, again)
+    assert train(cfg) == folder
+    assert "training starts over" in caplog.text
+    assert len(again.read) == 12
+
+
+def test_a_failing_run_is_recorded_as_failed_and_can_be_run_again(cfg: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise OSError("disk full")
+
+    install(monkeypatch, At(6, fail))
+    with pytest.raises(OSError, match="disk full"):
+        train(cfg)
+    (folder,) = (Path(cfg.paths.experiments) / "runs").iterdir()
+    assert read_manifest(folder)["status"] == "failed"
+    monkeypatch.setattr(run_module, "build_trainer", build_trainer)
+    assert read_manifest(train(cfg))["status"] == "completed"
+
+
+def test_the_interrupt_handler_is_given_back(cfg: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    install(monkeypatch, At(2, press_ctrl_c))
+    with pytest.raises(KeyboardInterrupt):
+        train(cfg)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_output_that_holds_another_run_is_refused(cfg: Config, tmp_path: Path) -> None:
+    cfg.output = str(tmp_path / "here")
+    assert train(cfg) == tmp_path / "here"
+    cfg.optimizer.learning_rate *= 2
+    with pytest.raises(ConfigError, match="choose another output="):
+        train(cfg)
+
+
+def test_the_run_id_follows_what_determines_the_result_and_nothing_else(cfg: Config, workplace: Path) -> None:
+    def identity() -> str:
+        return run_module._open(cfg).identity
+
+    known = identity()
+    cfg.trainer.log_every_n_steps = 7
+    cfg.trainer.checkpoint_every_n_steps = 7
+    cfg.evaluation.batch_size = 3
+    cfg.output = str(workplace / "elsewhere")
+    assert identity() == known
+    cfg.seed = 1
+    seeded = identity()
+    cfg.with_instructions = False
+    plain = identity()
+    write_medi(toy_rows({1: 17, 2: 14}), workplace / "data" / "medi", about={})
+    assert len({known, seeded, plain, identity()}) == 4
+
+
+def test_instructions_change_what_is_learned_and_another_seed_too(cfg: Config) -> None:
+    cfg.trainer.max_steps = 3
+    runs = [weights(train(cfg))]
+    for change in ({"with_instructions": False}, {"seed": 1}):
+        runs.append(weights(train(dataclasses.replace(cfg, **change))))
+    name = next(iter(runs[0]))
+    assert not torch.equal(runs[0][name], runs[1][name])
+    assert not torch.equal(runs[0][name], runs[2][name])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("max_steps", 0), ("log_every_n_steps", 0), ("checkpoint_every_n_steps", 0), ("max_length", 64)]
+)
+def test_numbers_out_of_range_name_their_key(cfg: Config, key: str, value: int) -> None:
+    setattr(cfg.trainer, key, value)
+    with pytest.raises(ConfigError, match=rf"trainer\.{key}"):
+        train(cfg)
+
+
+def test_missing_training_data_says_what_to_run(cfg: Config, tmp_path: Path) -> None:
+    cfg.medi.folder = str(tmp_path / "nowhere")
+    with pytest.raises(DataError, match="run build_medi"):
+        train(cfg)
