@@ -29,6 +29,16 @@ def make_module(*, max_steps: int = 30, clip: float | None = 1.0, **loss: Any) -
     )
 
 
+@pytest.mark.parametrize("dropout", [True, False])
+def test_dropout_is_active_exactly_when_asked_for(dropout: bool) -> None:
+    encoder = tiny_encoder(dropout=0.5)
+    InstructorModule(
+        encoder, loss=LossConfig(), optimizer=OptimizerConfig(dropout=dropout), schedule=ScheduleConfig(), max_steps=1
+    )
+    batch = encoder.tokenizer(["", ""], ["alpha beta", "gamma"])
+    assert torch.equal(encoder(batch), encoder(batch)) is not dropout
+
+
 def make_data(workplace: Path, *, batch: int = 8) -> MediDataModule:
     medi = load_medi(workplace / "data" / "medi")
     return MediDataModule(medi, instruction_tokenizer(), global_batch_size=batch, with_instructions=True, seed=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import logging
@@ -82,7 +83,7 @@ def build_key(cfg: Config) -> str:
         "code": code.hexdigest(),
         "versions": package_versions(),
         "python": platform.python_version(),
-        "encoder": asdict(cfg.encoder) if not isinstance(cfg.encoder, Mapping) else dict(cfg.encoder),
+        "encoder": asdict(cfg.encoder),
         "rows_per_task": cfg.medi.rows_per_task,
         "min_rows_per_task": cfg.medi.min_rows_per_task,
     }
@@ -185,9 +186,7 @@ def _encode_resumable(texts: Sequence[str], embedder: Any, folder: Path) -> np.n
 
 
 def benchmark_sizes(root: Path) -> dict[str, dict[str, int]]:
-    """Task folder -> bytes-free size: rows of each of its files."""
-    import gzip
-
+    """Task folder -> rows of each of its files."""
     sizes: dict[str, dict[str, int]] = {}
     for path in sorted(root.rglob("*.jsonl.gz")):
         with gzip.open(path, "rt", encoding="utf-8") as lines:

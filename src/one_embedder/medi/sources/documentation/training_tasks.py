@@ -229,12 +229,17 @@ def _pair_tasks(domain: str, objects: Sequence[DocObject], limit: int) -> Iterat
             yield PairTask(f"{kind.name}/{domain}", query, document, pairs)
 
 
-def _label_tasks(domain: str, objects: Sequence[DocObject], limit: int) -> Iterator[LabelTask]:
+def _label_tasks(domain: str, objects: Sequence[DocObject], limit: int) -> Iterator[CandidateTask]:
+    """Each kind twice: text with text of the same label, and text with the label's own words."""
     for kind in LABEL_KINDS:
         items = _frequent(dict(kind.items(objects)), _share(kind.name, limit))
         if len(items) >= MIN_TEXTS and len({label for _, label in items}) >= 2:
             text_type, objective = kind.instruction
-            yield LabelTask(f"{kind.name}/{domain}", Instruction(text_type, domain, objective), items)
+            instruction = Instruction(text_type, domain, objective)
+            yield LabelTask(f"{kind.name}/{domain}", instruction, items)
+            named = tuple((text, spelled_out(label), label) for text, label in items)
+            purpose = objective.removeprefix("grouping by ")
+            yield PairTask(f"{kind.name}_name/{domain}", instruction, Instruction(purpose, domain, "retrieval"), named)
 
 
 def _frequent(labelled: dict[str, str], limit: int) -> tuple[tuple[str, str], ...]:
