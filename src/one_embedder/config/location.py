@@ -11,6 +11,12 @@ CONF = PROJECT_ROOT / "conf"
 LOCK = PROJECT_ROOT / "requirements.lock"
 
 
+def inside_project(path: Path | str) -> str:
+    """A path as a record keeps it: relative to the project's root where it lies there, so that records can travel."""
+    path = Path(path)
+    return path.relative_to(PROJECT_ROOT).as_posix() if path.is_relative_to(PROJECT_ROOT) else str(path)
+
+
 def conf_folder() -> Path:
     """The folder of Hydra configs beside the source.
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from one_embedder.config.location import CONF, PROJECT_ROOT
+from one_embedder.config.location import CONF, PROJECT_ROOT, inside_project
 from one_embedder.config.schema import Config, InstructionsConfig
 from one_embedder.reproduction.ablation import ABLATION, ablation_folder, run_grid, summary
 from one_embedder.reproduction.children import benchmark_instructions, evaluation_config, training_config
@@ -101,14 +101,8 @@ def _obtain_row(
         child = evaluation_config(cfg, spec, run, instructions)
         with clock.stage(f"evaluate: {name}"):
             runs.append(tuple(stages.evaluate(child)))
-        folders.append(_inside_project(str(child.output)))
+        folders.append(inside_project(str(child.output)))
     return RowRuns(spec, tuple(cfg.table.seeds) if spec.is_trained else (), tuple(runs), tuple(folders))
-
-
-def _inside_project(folder: str) -> str:
-    """A path as a record can keep it: relative to the project's root, where it lies there."""
-    path = Path(folder)
-    return path.relative_to(PROJECT_ROOT).as_posix() if path.is_relative_to(PROJECT_ROOT) else folder
 
 
 def _results(cfg: Config, rows: list[RowRuns], expected: ExpectedTable | None, now: Circumstances) -> Results:

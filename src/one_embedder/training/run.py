@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from pytorch_lightning import Trainer
 
+from one_embedder.config.location import inside_project
 from one_embedder.config.schema import Config
 from one_embedder.encoder.checkpoint import load_encoder, save_encoder, weights_sha256
 from one_embedder.encoder.model import InstructionEncoder
@@ -179,7 +180,7 @@ def _record(run: Run, data: MediDataModule, precision: Precision) -> RunRecord |
     shares = data.sampler(world_size=run.world_size).summary()
     facts = {
         "name": "medi",
-        "file": str(run.medi.folder),
+        "file": inside_project(run.medi.folder),
         "sha256": run.medi.sha256,
         "rows": len(run.medi.dataset),
         "tasks": len(shares),
