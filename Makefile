@@ -25,7 +25,7 @@ NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 ifdef DRY_RUN
 MAKEFLAGS += --just-print
 endif
-# glibc gives large blocks back after every training step and asks for them again; keeping them saves about 15 % on CPUs.
+# glibc gives large blocks back after every training step and asks for them again; keeping them saves system time (1 to 15 % of a step, by machine).
 export MALLOC_TRIM_THRESHOLD_ ?= 1073741824
 export MALLOC_MMAP_THRESHOLD_ ?= 33554432
 

@@ -150,4 +150,6 @@ def test_a_profile_that_cannot_run_yet_is_refused_with_what_it_needs(profile: st
 
 @pytest.mark.parametrize("profile", ["documentation", "local"])
 def test_a_profile_that_can_run_is_not_refused(profile: str) -> None:
-    require_available(load_config("reproduce", [f"profile={profile}"]))
+    cfg = load_config("reproduce", [f"profile={profile}"])
+    require_available(cfg)  # raises where something is missing
+    assert cfg.about.missing is None
