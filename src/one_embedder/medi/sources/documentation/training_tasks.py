@@ -29,7 +29,7 @@ FULL = frozenset(
 )  # fmt: skip
 """Kinds of task that get all their rows; the others, which serve breadth, get ``SMALL_SHARE`` of them.
 
-Chosen on the dev benchmark: these have a counterpart there, and a kind needs some hundred rows a domain to be learned.
+Our choice: these have a counterpart in the benchmark. Other shares were not compared.
 """
 SMALL_SHARE = 0.3
 MIN_TEXTS = 48
