@@ -70,3 +70,20 @@ def test_a_batch_moves_as_a_whole(dataset: Dataset) -> None:
     moved = batch.to(torch.device("meta"))
     assert {side.input_ids.device.type for side in (moved.query, moved.positive, moved.negative)} == {"meta"}
     assert (moved.task_id, moved.tokens) == (batch.task_id, batch.tokens)
+
+
+def test_equal_texts_have_equal_numbers_whatever_their_instruction_and_side() -> None:
+    def row(query: str, positive: str, negative: str, instruction: str) -> dict[str, Any]:
+        texts = {"query": query, "pos": positive, "neg": negative}
+        return (
+            {"task_id": 1}
+            | {f"{k}_text": text for k, text in texts.items()}
+            | {f"{k}_instruction": instruction for k in texts}
+        )
+
+    rows = [row("q0_0", "q0_1", "q0_2", INSTRUCTION), row("q0_2", "q0_1", "q0_0", "")]
+    texts = ContrastiveCollator(instruction_tokenizer(), with_instructions=True)(rows).texts
+    assert texts.dtype == torch.int64 and texts.shape == (3, 2)
+    assert texts[0].tolist() == texts[2].flip(0).tolist()
+    assert texts[1, 0] == texts[1, 1]
+    assert len(set(texts.flatten().tolist())) == 3

@@ -8,7 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from one_embedder.training.loss import LOSSES, SPELLINGS, batch_metrics, candidates_per_query, document_similarity
+from one_embedder.training.loss import (
+    LOSSES,
+    SPELLINGS,
+    SameText,
+    batch_metrics,
+    candidates_per_query,
+    document_similarity,
+)
 from tests.reference.released_loss import paper_loss, released_loss
 
 REFERENCES: dict[str, Callable[[Tensor, Tensor, Tensor, float], Tensor]] = {
@@ -25,7 +32,7 @@ def sides(rows: int = 6, width: int = 5, seed: int = 0) -> list[Tensor]:
 
 
 def gradients(
-    loss: Callable[..., Tensor], leaves: list[Tensor], **settings: float
+    loss: Callable[..., Tensor], leaves: list[Tensor], **settings: float | SameText
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     value = loss(*(normalize(leaf, dim=-1) for leaf in leaves), **settings)
     return value.detach(), torch.autograd.grad(value, leaves)
@@ -106,3 +113,61 @@ def test_accuracy_counts_queries_whose_own_positive_is_nearest() -> None:
 def test_temperature_that_is_not_positive_is_refused(temperature: float) -> None:
     with pytest.raises(ValueError, match="temperature must be > 0"):
         LOSSES["released"](*sides(), temperature=temperature)
+
+
+# Texts as numbers: rows 0 and 3 share their query, rows 1 and 2 their positive; row 0's negative is row 1's positive,
+# and row 2's negative is row 3's own query.
+QUERIES = torch.tensor([10, 11, 12, 10])
+POSITIVES = torch.tensor([20, 21, 21, 22])
+NEGATIVES = torch.tensor([21, 31, 10, 32])
+
+
+def test_same_text_marks_every_candidate_that_is_also_right_and_no_other() -> None:
+    same = SameText.of(QUERIES, POSITIVES, NEGATIVES)
+    for i in range(4):
+        for j in range(4):
+            alike = i != j and (QUERIES[i] == QUERIES[j] or POSITIVES[i] == POSITIVES[j])
+            assert same.queries[i, j] == same.positives[i, j] == bool(alike)
+            assert same.negatives[i, j] == bool(NEGATIVES[j] in (POSITIVES[i], QUERIES[i]))
+    assert same.queries.sum() == 4 and same.negatives.sum() == 4
+
+
+@pytest.mark.parametrize("spelling", sorted(LOSSES))
+def test_loss_and_gradient_with_same_text_left_out_equal_the_loops_over_the_remaining_candidates(spelling: str) -> None:
+    leaves = sides(rows=4)
+    same = SameText.of(QUERIES, POSITIVES, NEGATIVES)
+    value, ours = gradients(LOSSES[spelling], leaves, temperature=0.1, same=same)
+
+    def loops(query: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        total = torch.zeros((), dtype=torch.float64)
+        for i in range(4):
+            documents, queries = [positive[i]], [query[i]]
+            for j in range(4):
+                if not same.negatives[i, j]:
+                    documents.append(negative[j])
+                if spelling == "paper" and j != i and not same.positives[i, j]:
+                    documents.append(positive[j])
+                if j != i and not same.queries[i, j]:
+                    queries.append(query[j])
+            total += _log_share_of_first(query[i], documents) + _log_share_of_first(positive[i], queries)
+        return total / 4
+
+    expected, theirs = gradients(loops, leaves)
+    torch.testing.assert_close(value, expected, **EXACT)
+    for mine, its in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, its, rtol=1e-9, atol=1e-10)
+    assert value != gradients(LOSSES[spelling], leaves, temperature=0.1)[0]
+
+
+def _log_share_of_first(anchor: Tensor, candidates: list[Tensor], temperature: float = 0.1) -> Tensor:
+    logits = torch.stack([anchor @ candidate for candidate in candidates]) / temperature
+    return logits.logsumexp(0) - logits[0]
+
+
+@pytest.mark.parametrize("spelling", sorted(LOSSES))
+def test_distinct_texts_give_the_same_loss_with_and_without_the_comparison_of_texts(spelling: str) -> None:
+    unit = [normalize(side, dim=-1) for side in sides(rows=4)]
+    same = SameText.of(torch.arange(4), torch.arange(4, 8), torch.arange(8, 12))
+    torch.testing.assert_close(
+        LOSSES[spelling](*unit, temperature=0.1, same=same), LOSSES[spelling](*unit, temperature=0.1), **EXACT
+    )

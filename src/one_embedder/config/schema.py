@@ -43,6 +43,7 @@ class LossConfig:
 
     spelling: str = "released"
     temperature: float = 0.01
+    mask_same_text: bool = False  # leave out in-batch negatives whose text is also a right answer
 
 
 @dataclass

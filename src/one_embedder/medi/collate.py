@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,6 +24,7 @@ class ContrastiveBatch:
         query: (B, L_query).
         positive: (B, L_positive).
         negative: (B, L_negative), the rows' hard negatives.
+        texts: (3, B) int64, the texts of query, positive and negative as numbers; equal texts, equal numbers.
         task_id: the one task of all rows.
         tokens: tokens of all three sides, padding not counted.
     """
@@ -30,6 +32,7 @@ class ContrastiveBatch:
     query: TokenizedBatch
     positive: TokenizedBatch
     negative: TokenizedBatch
+    texts: torch.Tensor
     task_id: int
     tokens: int
 
@@ -40,7 +43,11 @@ class ContrastiveBatch:
     def to(self, device: torch.device | str, *_: Any, **__: Any) -> ContrastiveBatch:
         """The batch on a device. Lightning also passes ``non_blocking``, which changes nothing here."""
         return replace(
-            self, query=self.query.to(device), positive=self.positive.to(device), negative=self.negative.to(device)
+            self,
+            query=self.query.to(device),
+            positive=self.positive.to(device),
+            negative=self.negative.to(device),
+            texts=self.texts.to(device),
         )
 
 
@@ -68,8 +75,14 @@ class ContrastiveCollator:
             raise DataError(f"a batch must hold one task, this one holds {sorted(tasks)}: use SameTaskBatchSampler")
         sides = {side: self._side(rows, key) for side, key in RELEASED_KEYS.items()}
         tokens = sum(int(side.attention_mask.sum()) for side in sides.values())
-        return ContrastiveBatch(**sides, task_id=tasks.pop(), tokens=tokens)
+        texts = torch.tensor([[_number(row[f"{key}_text"]) for row in rows] for key in RELEASED_KEYS.values()])
+        return ContrastiveBatch(**sides, texts=texts, task_id=tasks.pop(), tokens=tokens)
 
     def _side(self, rows: Sequence[Mapping[str, Any]], key: str) -> TokenizedBatch:
         instructions = [row[f"{key}_instruction"] if self.with_instructions else "" for row in rows]
         return self.tokenizer(instructions, [row[f"{key}_text"] for row in rows])
+
+
+def _number(text: str) -> int:
+    """63 bits of the text's hash: the same on every rank."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1

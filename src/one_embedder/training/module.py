@@ -15,7 +15,7 @@ from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.errors import ConfigError, OneEmbedderError
 from one_embedder.medi.collate import ContrastiveBatch
 from one_embedder.training.callbacks import is_logged
-from one_embedder.training.loss import LOSSES, SPELLINGS, batch_metrics
+from one_embedder.training.loss import LOSSES, SPELLINGS, SameText, batch_metrics
 from one_embedder.training.optimizer import adamw, freeze_layers
 from one_embedder.training.schedule import linear_schedule
 
@@ -40,7 +40,7 @@ class InstructorModule(LightningModule):
 
         Args:
             encoder: what learns.
-            loss: spelling and temperature.
+            loss: spelling, temperature, and whether negatives that are right too are left out.
             optimizer: learning rate, weight decay, frozen layers.
             schedule: warm-up.
             max_steps: steps of the run; the schedule ends there.
@@ -58,6 +58,7 @@ class InstructorModule(LightningModule):
         self.loss = LOSSES[loss.spelling]
         self.in_batch_positives = SPELLINGS[loss.spelling]
         self.temperature = loss.temperature
+        self.mask_same_text = loss.mask_same_text
         self.optimizer_config = optimizer
         self.schedule_config = schedule
         self.max_steps = max_steps
@@ -75,11 +76,14 @@ class InstructorModule(LightningModule):
     def training_step(self, batch: ContrastiveBatch, batch_idx: int) -> Tensor:
         """The loss of one batch."""
         embeddings = self.embed(batch)
-        loss = self.loss(*embeddings, temperature=self.temperature)
+        same = SameText.of(*batch.texts) if self.mask_same_text else None
+        loss = self.loss(*embeddings, temperature=self.temperature, same=same)
         if self._is_logged_step():
             self._require_finite(loss.detach())
             detached = [embedding.detach() for embedding in embeddings]
-            metrics = batch_metrics(*detached, temperature=self.temperature, in_batch_positives=self.in_batch_positives)
+            metrics = batch_metrics(
+                *detached, temperature=self.temperature, in_batch_positives=self.in_batch_positives, same=same
+            )
             self._log({"loss": loss.detach(), **metrics, "learning_rate": self._learning_rate()}, len(batch))
         return loss
 
