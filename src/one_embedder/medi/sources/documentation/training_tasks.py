@@ -25,12 +25,15 @@ Items = Iterator[tuple[str, str]]
 OBJECTS_PER_DOMAIN = 320
 FULL = frozenset(
     {"summary_to_details", "example_to_function", "parameter_to_function", "wording",
-     "area", "section", "type", "parameter_owner", "exception"}
+     "section", "type", "parameter_owner", "exception"}
 )  # fmt: skip
 """Kinds of task that get all their rows; the others, which serve breadth, get ``SMALL_SHARE`` of them.
 
-Our choice: these have a counterpart in the benchmark. Other shares were not compared.
+Our choice: these have a counterpart in the benchmark. Grouping by area has one too, but a training package's
+subpackages say little about another package's: with all its rows the dev split's area tasks got worse.
 """
+EVERYWHERE = frozenset({"condition_to_function", "exception", "related"})
+"""Kinds of task that few objects have material for: they look at all objects of a domain, not at a sample."""
 SMALL_SHARE = 0.3
 MIN_TEXTS = 48
 """A task with fewer texts is left out: it would not fill a few batches."""
@@ -191,11 +194,23 @@ def training_tasks(objects: Sequence[DocObject], rows_per_task: int) -> list[Can
     """Every kind of task in every training domain, at most about ``rows_per_task`` texts or pairs each."""
     tasks: list[CandidateTask] = []
     for domain in dict.fromkeys(obj.domain for obj in objects if obj.side == "train"):
-        chosen = _sample([obj for obj in objects if obj.side == "train" and obj.domain == domain])
-        tasks += _pair_tasks(domain, chosen, rows_per_task)
-        tasks += _label_tasks(domain, chosen, rows_per_task)
-        tasks += _relation_tasks(domain, chosen)
+        everything = [obj for obj in objects if obj.side == "train" and obj.domain == domain and _summary(obj)]
+        material = _Material(_sample(everything), sorted(everything, key=lambda obj: _hash(obj.key)))
+        tasks += _pair_tasks(domain, material, rows_per_task)
+        tasks += _label_tasks(domain, material, rows_per_task)
+        tasks += _relation_tasks(domain, material, rows_per_task)
     return tasks + _topic_tasks()
+
+
+@dataclass(frozen=True)
+class _Material:
+    """A domain's objects in the order of a hash of their names: a sample of the richest, and all."""
+
+    sample: Sequence[DocObject]
+    everything: Sequence[DocObject]
+
+    def of(self, kind: str) -> Sequence[DocObject]:
+        return self.everything if kind in EVERYWHERE else self.sample
 
 
 def _sample(objects: list[DocObject]) -> list[DocObject]:
@@ -205,7 +220,7 @@ def _sample(objects: list[DocObject]) -> list[DocObject]:
         sections = (obj.details, obj.parameters, obj.returns, obj.raises, obj.example, obj.related, obj.notes)
         return -sum(map(bool, sections)), _hash(obj.key)
 
-    ranked = sorted((obj for obj in objects if _summary(obj)), key=rank)
+    ranked = sorted(objects, key=rank)
     rich, rest = ranked[: OBJECTS_PER_DOMAIN // 2], ranked[OBJECTS_PER_DOMAIN // 2 :]
     spread = sorted(rest, key=lambda obj: _hash(obj.key))[: OBJECTS_PER_DOMAIN - len(rich)]
     return sorted([*rich, *spread], key=lambda obj: _hash(obj.key))
@@ -219,9 +234,10 @@ def _share(kind: str, limit: int) -> int:
     return limit if kind in FULL else round(SMALL_SHARE * limit)
 
 
-def _pair_tasks(domain: str, objects: Sequence[DocObject], limit: int) -> Iterator[PairTask]:
+def _pair_tasks(domain: str, material: _Material, limit: int) -> Iterator[PairTask]:
     for kind in PAIR_KINDS:
-        pairs = tuple({pair[0]: pair for pair in kind.pairs(objects)}.values())[: _share(kind.name, limit)]
+        distinct = {pair[0]: pair for pair in kind.pairs(material.of(kind.name))}
+        pairs = tuple(distinct.values())[: _share(kind.name, limit)]
         if len(pairs) >= MIN_TEXTS:
             query, document = (
                 Instruction(text_type, domain, objective) for text_type, objective in (kind.query, kind.document)
@@ -229,10 +245,10 @@ def _pair_tasks(domain: str, objects: Sequence[DocObject], limit: int) -> Iterat
             yield PairTask(f"{kind.name}/{domain}", query, document, pairs)
 
 
-def _label_tasks(domain: str, objects: Sequence[DocObject], limit: int) -> Iterator[CandidateTask]:
+def _label_tasks(domain: str, material: _Material, limit: int) -> Iterator[CandidateTask]:
     """Each kind twice: text with text of the same label, and text with the label's own words."""
     for kind in LABEL_KINDS:
-        items = _frequent(dict(kind.items(objects)), _share(kind.name, limit))
+        items = _frequent(dict(kind.items(material.of(kind.name))), _share(kind.name, limit))
         if len(items) >= MIN_TEXTS and len({label for _, label in items}) >= 2:
             text_type, objective = kind.instruction
             instruction = Instruction(text_type, domain, objective)
@@ -256,10 +272,14 @@ def _frequent(labelled: dict[str, str], limit: int) -> tuple[tuple[str, str], ..
     return tuple(items[:limit])
 
 
-def _relation_tasks(domain: str, objects: Sequence[DocObject]) -> Iterator[RelationTask]:
-    links = related_links(objects)
+def _relation_tasks(domain: str, material: _Material, limit: int) -> Iterator[RelationTask]:
+    """The functions linked in See Also: at most as many as there may be rows, with all their links."""
+    objects = material.of("related")
+    every = related_links(objects)
+    links = {key: every[key] for key in sorted(every, key=_hash)[:limit]}
     if len(links) >= MIN_TEXTS:
-        items = {obj.key: obj.summary for obj in objects}
+        linked = set(links).union(*links.values())
+        items = {obj.key: obj.summary for obj in objects if obj.key in linked}
         yield RelationTask(
             f"related/{domain}", Instruction("summary", domain, "retrieving related functions"), items, links
         )
