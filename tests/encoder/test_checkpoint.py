@@ -246,21 +246,6 @@ def test_a_hub_model_without_network_is_refused_with_a_remedy(monkeypatch: pytes
         load_encoder("nobody/nothing", revision="v1")
 
 
-def test_a_hub_model_is_fetched_at_its_revision_without_other_frameworks_weights(
-    monkeypatch: pytest.MonkeyPatch, saved: Path, tiny: InstructionEncoder
-) -> None:
-    asked: dict[str, object] = {}
-
-    def snapshot_download(hub_id: str, **arguments: object) -> str:
-        asked.update(arguments, hub_id=hub_id)
-        return str(saved)
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
-    np.testing.assert_array_equal(encode(load_encoder("owner/model", revision="abc")), encode(tiny))
-    assert (asked["hub_id"], asked["revision"]) == ("owner/model", "abc")
-    assert "onnx/*" in asked["ignore_patterns"]  # type: ignore[operator]
-
-
 def test_a_missing_wheel_is_named_with_both_ways_to_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locate, "_WHEEL", "no_such_wheel")
     with pytest.raises(

