@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
-_API = re.compile(r"/api/(models|datasets)/([^/]+/[^/]+)(?:/(revision|tree|paths-info)/([^/]+)(?:/(.+))?)?")
+_API = re.compile(r"/api/(models|datasets)/([^/]+/[^/]+)(?:/(revision|tree)/([^/]+)(?:/(.+))?)?")
 _FILE = re.compile(r"/(?:(datasets)/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
@@ -71,7 +72,6 @@ class StandInHub:
 
     - ``GET /api/models/{id}`` and ``/api/models/{id}/revision/{revision}``: commit hash and file names
     - ``GET /api/models/{id}/tree/{revision}[/{folder}]?recursive=...``: sizes and blob ids, on one page
-    - ``POST /api/models/{id}/paths-info/{revision}``: the same of named paths
     - ``HEAD, GET /{id}/resolve/{revision}/{file}`` (data sets: ``/datasets/{id}/resolve/...``): content with ETag,
       X-Repo-Commit and Content-Length, parts of it by Range
 
@@ -162,6 +162,10 @@ class _Server(ThreadingHTTPServer):
         self.hub = hub
         self.stopping = threading.Event()
 
+    def handle_error(self, *where: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):  # a client that waits no longer is no error
+            super().handle_error(*where)
+
 
 class _Refused(Exception):
     """An answer that is an error: status and the hub's word for it."""
@@ -178,9 +182,6 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer()
 
-    def do_POST(self) -> None:
-        self._answer()
-
     def log_message(self, *_: object) -> None:
         """Tests read ``StandInHub.requests`` instead."""
 
@@ -193,17 +194,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._route()
         except _Refused as refused:
             self._send(refused.args[0], json.dumps({"error": "refused"}).encode(), {"X-Error-Code": refused.args[1]})
-        except ConnectionError:
-            pass  # the client waits no longer
 
     def _route(self) -> None:
         if self.fault.status is not None:
             raise _Refused(self.fault.status, self.fault.error_code)
         url = urlsplit(self.path)
         if match := _API.fullmatch(url.path):
-            kind, repo_id, what, revision, below = match.groups()
-            commit, files = self._find(kind, repo_id, unquote(revision or "main"))
-            self._send_json(self._describe(what, repo_id, commit, files, unquote(below or ""), parse_qs(url.query)))
+            self._send_json(self._describe(*match.groups(), everything="recursive=true" in url.query))
         elif match := _FILE.fullmatch(url.path):
             kind, repo_id, revision, name = match.groups()
             commit, files = self._find(kind or "models", repo_id, unquote(revision))
@@ -224,15 +221,16 @@ class _Handler(BaseHTTPRequestHandler):
         return commit, repository.commits[commit]
 
     def _describe(
-        self, what: str | None, repo_id: str, commit: str, files: Files, below: str, query: dict[str, list[str]]
+        self, kind: str, repo_id: str, what: str | None, revision: str | None, below: str | None, everything: bool
     ) -> Any:
-        if what == "tree":
-            everything = query.get("recursive") == ["true"]
-            return [entry for entry in _entries(files) if _is_below(entry["path"], below, everything)]
-        if what == "paths-info":
-            form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
-            return [entry for entry in _entries(files) if entry["path"] in form.get("paths", [])]
-        return {"id": repo_id, "sha": commit, "siblings": [{"rfilename": name} for name in files]}
+        commit, files = self._find(kind, repo_id, unquote(revision or "main"))
+        if what != "tree":
+            return {"id": repo_id, "sha": commit, "siblings": [{"rfilename": name} for name in files]}
+        folder = unquote(below or "")
+        listed = [entry for entry in _entries(files) if _is_below(entry["path"], folder, everything)]
+        if folder and not listed:
+            raise _Refused(404, "EntryNotFound")
+        return listed
 
     def _send_file(self, commit: str, content: bytes | None) -> None:
         if content is None:
