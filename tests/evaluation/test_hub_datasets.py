@@ -1,0 +1,54 @@
+"""Data sets by hub id, fetched by the real client from a stand-in hub on loopback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import datasets
+import pandas as pd
+import pytest
+
+from tests.hub import StandInHub
+
+NAME = "owner/retrieval"
+ROWS = {
+    "corpus": pd.DataFrame({"_id": ["d1", "d2"], "text": ["waves and ships", "clouds and birds"]}),
+    "queries": pd.DataFrame({"_id": ["q1"], "text": ["a harbour"]}),
+}
+
+
+@pytest.fixture
+def data_hub(hub: StandInHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandInHub:
+    """The stand-in hub, for ``datasets`` too, which keeps settings of its own."""
+    monkeypatch.setattr(datasets.config, "HF_ENDPOINT", hub.url)
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "datasets-cache")
+    return hub
+
+
+def write_repository(folder: Path, suffix: str) -> None:
+    """One folder and one configuration a table, as retrieval data sets have them."""
+    card = ["---", "configs:"]
+    for name, rows in ROWS.items():
+        path = folder / name / f"test-0.{suffix}"
+        path.parent.mkdir(parents=True)
+        rows.to_parquet(path) if suffix == "parquet" else rows.to_json(path, orient="records", lines=True)
+        card += [f"- config_name: {name}", "  data_files:", "  - split: test", f"    path: {name}/*.{suffix}"]
+    (folder / "README.md").write_text("\n".join([*card, "---", ""]))
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
+def test_a_data_set_is_loaded_by_id_configuration_and_revision_and_then_offline(
+    data_hub: StandInHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    write_repository(tmp_path / "data", suffix)
+    commit = data_hub.commit(NAME, tmp_path / "data", kind="datasets")
+    for name, rows in ROWS.items():
+        loaded = datasets.load_dataset(NAME, name, split="test", revision=commit)
+        assert loaded.to_list() == rows.to_dict("records")
+    assert len(data_hub.asked(suffix, "GET")) == len(ROWS)
+    data_hub.stop()
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    for name, rows in ROWS.items():
+        assert datasets.load_dataset(NAME, name, split="test").to_list() == rows.to_dict("records")
