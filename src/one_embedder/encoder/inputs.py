@@ -2,64 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, TypeGuard
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import Any, TypeAlias, TypeGuard
+
+import numpy as np
 
 from one_embedder.errors import DataError
 from one_embedder.instruction import Instruction
 
+Sentences: TypeAlias = str | Iterable[str] | Iterable[Sequence[str]]
+Instructions: TypeAlias = str | Instruction | Iterable[str | Instruction] | None
 
-def pair_up(
-    sentences: str | Sequence[str] | Sequence[Sequence[str]],
-    instruction: str | Instruction | Sequence[str | Instruction] | None,
-) -> tuple[list[str], list[str]]:
+
+def pair_up(sentences: Sentences, instruction: Instructions) -> tuple[list[str], list[str]]:
     """Instructions and texts, row by row; ``""`` for no instruction.
+
+    Any iterable in order will do: list, tuple, array, pandas or ``datasets`` column, generator. It is read to its end
+    and checked before anything is returned.
 
     Raises:
         DataError: if an element is not a string (named by its index), a pair is not a pair, pairs come with another
-            instruction, or the instructions are not as many as the texts.
+            instruction, the instructions are not as many as the texts, or the whole is no column of texts.
     """
-    if isinstance(sentences, str):
-        sentences = [sentences]
-    if _are_pairs(sentences):
+    rows = _listed(sentences, "sentences")
+    if _are_pairs(rows):
         if instruction is not None:
             raise DataError("sentences are [instruction, text] pairs already; pass no other instruction")
-        pairs = [_checked_pair(pair, index) for index, pair in enumerate(sentences)]
+        pairs = [_checked_pair(pair, index) for index, pair in enumerate(rows)]
         return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    texts = [_checked_text(text, f"sentences[{index}]") for index, text in enumerate(sentences)]
+    texts = [_checked_text(text, "sentences[{}]", index) for index, text in enumerate(rows)]
     return _one_each(instruction, len(texts)), texts
 
 
-def _are_pairs(sentences: Sequence[Any]) -> TypeGuard[Sequence[Sequence[str]]]:
-    return len(sentences) > 0 and isinstance(sentences[0], list | tuple)
+def _listed(values: Any, name: str) -> list[Any]:
+    if isinstance(values, str):
+        return [values]
+    if isinstance(values, np.ndarray):
+        return list(np.atleast_1d(values).tolist())
+    # A table iterates over its column names or rows, a dictionary over its keys, a set in no order.
+    if hasattr(values, "columns") or hasattr(values, "column_names"):
+        raise DataError(f"{name} is a table ({type(values).__name__}); pass one of its columns")
+    if isinstance(values, Mapping | Set | bytes) or not isinstance(values, Iterable):
+        raise DataError(f"{name} is {_shown(values)}; pass a text or an ordered collection of texts")
+    return list(values)
+
+
+def _are_pairs(rows: list[Any]) -> TypeGuard[list[Sequence[str]]]:
+    return len(rows) > 0 and isinstance(rows[0], list | tuple)
 
 
 def _checked_pair(pair: Any, index: int) -> tuple[str, str]:
     if not isinstance(pair, list | tuple) or len(pair) != 2:
         raise DataError(f"sentences[{index}] is {_shown(pair)}, not an [instruction, text] pair like the first")
     instruction, text = pair
-    return _written(instruction, f"sentences[{index}][0]"), _checked_text(text, f"sentences[{index}][1]")
+    return _written(instruction, "sentences[{}][0]", index), _checked_text(text, "sentences[{}][1]", index)
 
 
-def _one_each(instruction: str | Instruction | Sequence[str | Instruction] | None, count: int) -> list[str]:
+def _one_each(instruction: Instructions, count: int) -> list[str]:
     if instruction is None:
         return [""] * count
     if isinstance(instruction, str | Instruction):
         return [_written(instruction, "instruction")] * count
-    written = [_written(each, f"instruction[{index}]") for index, each in enumerate(instruction)]
+    rows = _listed(instruction, "instruction")
+    written = [_written(each, "instruction[{}]", index) for index, each in enumerate(rows)]
     if len(written) != count:
         raise DataError(f"{len(written)} instructions for {count} texts; pass one for all or one each")
     return written
 
 
-def _written(instruction: Any, where: str) -> str:
-    return instruction.render() if isinstance(instruction, Instruction) else _checked_text(instruction, where)
+def _written(instruction: Any, place: str, index: int = 0) -> str:
+    return instruction.render() if isinstance(instruction, Instruction) else _checked_text(instruction, place, index)
 
 
-def _checked_text(text: Any, where: str) -> str:
+def _checked_text(text: Any, place: str, index: int) -> str:
+    """The text as a plain string. The place is only spelled out if there is something wrong with it."""
     if not isinstance(text, str):
-        raise DataError(f"{where} is {_shown(text)}, not a string; convert it or drop the row")
+        raise DataError(f"{place.format(index)} is {_shown(text)}, not a string; convert it or drop the row")
+    if not text.isascii() and not _is_unicode(text):
+        raise DataError(f"{place.format(index)} holds half a character (a lone surrogate), {text!r:.60}; drop it")
     return str(text)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _shown(value: Any) -> str:

@@ -1,0 +1,163 @@
+"""Encoding on several devices, or with several processes on one: a copy of the encoder in each, one queue of texts."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from one_embedder.encoder.batches import embed_in_batches, windows
+from one_embedder.encoder.model import InstructionEncoder
+from one_embedder.errors import ConfigError, OneEmbedderError
+
+_CHUNK_BATCHES = 16  # batches sent at a time: few enough that all processes end together
+
+
+class EncoderPool:
+    """Processes that each hold a copy of an encoder; close it, or use it in a ``with`` block.
+
+    The processes are started anew, not forked, and import the script that starts them: a script keeps what it does
+    under ``if __name__ == "__main__":``. They share the weights' file, and so, on the CPU, their memory.
+
+    Args:
+        encoder: copied as it is, in its precision; it stays where it is.
+        devices: one process each; ``["cuda:0", "cuda:1"]``, or ``["cpu", "cpu"]`` to share the cores out.
+
+    Raises:
+        ConfigError: if there is no device or one has no such name.
+    """
+
+    def __init__(self, encoder: InstructionEncoder, devices: Sequence[str]) -> None:
+        self.devices = _checked(devices)
+        self.encoder = encoder
+        self._folder = Path(tempfile.mkdtemp(prefix="one_embedder-"))
+        context = multiprocessing.get_context("spawn")
+        queue = context.Queue()
+        for device in self.devices:
+            queue.put(device)
+        try:
+            torch.save(encoder, self._folder / "encoder.pt")
+            self._executor = ProcessPoolExecutor(
+                len(self.devices), context, _start, (self._folder / "encoder.pt", queue, self._threads())
+            )
+        except BaseException:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
+
+    def embed(
+        self,
+        instructions: Sequence[str],
+        texts: Sequence[str],
+        *,
+        batch_size: int,
+        max_tokens: int | None,
+        report: Callable[[int], Any],
+    ) -> NDArray[np.float32]:
+        """As ``embed_in_batches``, on all devices.
+
+        Raises:
+            OneEmbedderError: if a process fails, with its device and message; texts not begun are dropped then.
+        """
+        embeddings = np.empty((len(texts), self.encoder.dimension), dtype=np.float32)
+        characters = [len(instruction) + len(text) for instruction, text in zip(instructions, texts, strict=True)]
+        begun: dict[Future[NDArray[np.float32]], list[int]] = {}
+        try:
+            for rows in windows(characters, _CHUNK_BATCHES * batch_size):
+                chunk = [instructions[row] for row in rows], [texts[row] for row in rows]
+                begun[self._executor.submit(_embed, *chunk, batch_size, max_tokens)] = rows
+            for done in as_completed(list(begun)):
+                rows = begun.pop(done)
+                embeddings[rows] = done.result()
+                report(len(rows))
+        except BrokenProcessPool as error:
+            raise OneEmbedderError(
+                "a process died without a word: its memory may not have sufficed, or the script that starts it lacks "
+                '`if __name__ == "__main__":`'
+            ) from error
+        finally:
+            for future in begun:
+                future.cancel()
+        return embeddings
+
+    def close(self) -> None:
+        """End the processes, after what they are at."""
+        self._executor.shutdown(cancel_futures=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __enter__(self) -> EncoderPool:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _threads(self) -> int:
+        """Threads for each process on the CPU: together they use what one would."""
+        shared = sum(torch.device(device).type == "cpu" for device in self.devices)
+        return max(1, torch.get_num_threads() // max(1, shared))
+
+
+def _checked(devices: Sequence[str]) -> list[str]:
+    if isinstance(devices, str) or not devices:
+        raise ConfigError(f"devices={devices!r} must be a list with one device for each process: ['cuda:0', 'cuda:1']")
+    for device in devices:
+        try:
+            torch.device(device)
+        except RuntimeError as error:
+            raise ConfigError(f"devices: {device!r} is no torch device; 'cpu' and 'cuda:0' are") from error
+    return [str(device) for device in devices]
+
+
+# In the processes from here on.
+
+_encoder: InstructionEncoder | None = None
+_device = ""
+_failure: Exception | None = None
+
+
+def _start(weights: Path, devices: multiprocessing.Queue[str], threads: int) -> None:
+    """Take a device and load the encoder onto it; a failure is kept to be told by the first task."""
+    global _encoder, _device, _failure
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends a process at once and without its own traceback
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _device = devices.get()
+    try:
+        if torch.device(_device).type == "cpu":
+            torch.set_num_threads(threads)
+        # The file is our own; mapped, its pages are shared by all processes.
+        loaded = torch.load(weights, map_location="cpu", mmap=True, weights_only=False)
+        _encoder = loaded.to(_device).eval()
+    except Exception as error:
+        _failure = error
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)  # the parent was killed: nobody else would end this process
+
+
+def _embed(instructions: list[str], texts: list[str], batch_size: int, max_tokens: int | None) -> NDArray[np.float32]:
+    try:
+        if _encoder is None:
+            raise _failure or RuntimeError("the encoder was not loaded")
+        return embed_in_batches(
+            _encoder, instructions, texts, batch_size=batch_size, max_tokens=max_tokens, report=lambda count: None
+        )
+    except Exception as error:
+        raise OneEmbedderError(f"the process on {_device} failed: {type(error).__name__}: {error}") from error
