@@ -104,6 +104,12 @@ def test_a_batch_size_below_one_is_refused(embedder: InstructionEmbedder) -> Non
         embedder.encode(TEXTS, batch_size=0)
 
 
+@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_there_is_refused(tiny: InstructionEncoder, device: str) -> None:
+    with pytest.raises(ConfigError, match=f"device='{device}' cannot be used"):
+        InstructionEmbedder(tiny, device=device)
+
+
 @pytest.mark.parametrize("arguments", [{"dtype": "int8"}, {"joining": "head"}, {"max_length": 8}, {"revision": "main"}])
 def test_arguments_that_a_loaded_encoder_cannot_obey_are_refused(
     tiny: InstructionEncoder, arguments: dict[str, object]

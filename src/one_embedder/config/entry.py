@@ -55,7 +55,7 @@ def run_verb(verb: str, work: Callable[[Config], int | None]) -> NoReturn:
         if errors:
             raise errors[0]
 
-    sys.exit(_told(run) or max(codes, default=0))
+    sys.exit(told(run) or max(codes, default=0))
 
 
 def _run(cfg: Config, work: Callable[[Config], int | None]) -> int:
@@ -74,8 +74,8 @@ def _run_hydra(verb: str, task: Callable[[DictConfig], None]) -> None:
     hydra.main(config_path=str(conf_folder()), config_name=verb, version_base="1.3")(task)()
 
 
-def _told(run: Callable[[], None]) -> int:
-    """Run it; tell an expected error on stderr and give its exit code."""
+def told(run: Callable[[], object]) -> int:
+    """Run it; tell an expected error on stderr and give its exit code, 0 without one."""
     try:
         run()
     except OneEmbedderError as error:

@@ -62,9 +62,8 @@ class InstructionEmbedder:
             self.encoder = name_or_path
         else:
             self.encoder = load_encoder(name_or_path, revision=revision, joining=joining, max_length=max_length)
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = _moved(self.encoder, device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.dtype = dtype
-        self.encoder.to(self.device).eval()
         torch.nn.Module.to(self.encoder.backbone, dtype=_DTYPES[dtype])
 
     @property
@@ -231,6 +230,15 @@ class InstructionEmbedder:
                 f"{len(broken)} embeddings are not finite, the first of text {broken[0]}, in {self.dtype}; "
                 "T5 overflows in float16: use bfloat16 or float32"
             )
+
+
+def _moved(encoder: InstructionEncoder, device: str | torch.device) -> torch.device:
+    """Move the encoder, in evaluation mode, and give its device."""
+    try:
+        encoder.to(torch.device(device)).eval()
+    except (RuntimeError, AssertionError) as error:  # no such name, no such device, a torch built without it
+        raise ConfigError(f"device={str(device)!r} cannot be used: {error}") from error
+    return torch.device(device)
 
 
 def _check_budgets(batch_size: int, max_tokens: int | None) -> None:

@@ -76,11 +76,18 @@ def _written(instruction: Any, place: str, index: int = 0) -> str:
 
 def _checked_text(text: Any, place: str, index: int) -> str:
     """The text as a plain string. The place is only spelled out if there is something wrong with it."""
-    if not isinstance(text, str):
-        raise DataError(f"{place.format(index)} is {_shown(text)}, not a string; convert it or drop the row")
-    if not text.isascii() and not _is_unicode(text):
-        raise DataError(f"{place.format(index)} holds half a character (a lone surrogate), {text!r:.60}; drop it")
+    if (wrong := fault(text)) is not None:
+        raise DataError(f"{place.format(index)} {wrong}; convert it or drop the row")
     return str(text)
+
+
+def fault(text: Any) -> str | None:
+    """What makes this no text that can be encoded, or None: "is 3 (int), not a string"."""
+    if not isinstance(text, str):
+        return f"is {_shown(text)}, not a string"
+    if not text.isascii() and not _is_unicode(text):
+        return f"holds half a character (a lone surrogate), {text!r:.60}"
+    return None
 
 
 def _is_unicode(text: str) -> bool:

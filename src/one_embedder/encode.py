@@ -1,0 +1,129 @@
+"""``python -m one_embedder.encode``: A file of texts -> a file of embeddings."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace, _ArgumentGroup
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NoReturn
+
+from one_embedder.config.checks import CHOICES
+from one_embedder.config.entry import told
+from one_embedder.config.quiet import quiet
+from one_embedder.config.schema import Config, EncoderConfig
+
+_DESCRIPTION = """\
+Embed every text of a file. Rows are written in chunks to OUTPUT.partial/, and OUTPUT appears when it is whole, with
+OUTPUT.json, its settings and counts. Interrupted, the same command goes on where it stopped; with other settings or
+other texts it refuses, unless --restart is given."""
+
+
+def parser() -> ArgumentParser:
+    """The command line. Files are not keys of a configuration, so this verb has options of its own."""
+    made = ArgumentParser(prog="python -m one_embedder.encode", description=_DESCRIPTION, allow_abbrev=False)
+    _add_files(made.add_argument_group("files"))
+    _add_encoder(made.add_argument_group("encoder"))
+    _add_output(made.add_argument_group("embeddings"))
+    _add_resources(made.add_argument_group("time and memory"))
+    return made
+
+
+def _add_files(group: _ArgumentGroup) -> None:
+    add = group.add_argument
+    add("input", type=Path, help=".jsonl (objects, strings), .txt (a text a line), .csv, .tsv, all also .gz; .parquet")
+    add("output", type=Path, help=".npy (an array, rows x dimensions) or .parquet (columns row and embedding)")
+    add("--text-field", default="text", metavar="FIELD", help="field of the text [%(default)s]")
+    add("--instruction", default="", help="of all texts: 'Represent the question for retrieval: ' [none]")
+    add("--instruction-field", metavar="FIELD", help="field of each text's own instruction")
+    add("--restart", action="store_true", help="begin anew, whatever an earlier run left")
+
+
+def _add_encoder(group: _ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--encoder", default="minilm", metavar="NAME", help="minilm, a local folder or a hub id [%(default)s]")
+    add("--revision", help="of the hub id")
+    add("--joining", default="pypi", choices=CHOICES["encoder.joining"], help="of instruction and text [%(default)s]")
+    add("--max-length", type=int, metavar="TOKENS", help="of a text with its instruction [what the encoder says]")
+    add("--dtype", default="float32", help="float32, bfloat16 or float16 [%(default)s]")
+
+
+def _add_output(group: _ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--truncate-dim", type=int, metavar="N", help="keep the first N dimensions [all]")
+    add("--precision", default="float32", help="float32, int8, uint8, binary or ubinary [%(default)s]")
+    add("--with-text", action="store_true", help="a .parquet output gets the column text, too")
+
+
+def _add_resources(group: _ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--device", help="cpu, cuda:0, ...; each of several, as in cuda:0,cuda:1, gets a process [the GPU, if any]")
+    add("--batch-size", type=int, default=32, metavar="TEXTS", help="most texts a forward pass [%(default)s]")
+    add(
+        "--max-tokens-per-batch",
+        type=int,
+        default=16_384,  # batches.MAX_TOKENS_PER_BATCH, whose module brings torch
+        metavar="TOKENS",
+        help="most padded tokens a forward pass [%(default)s]",
+    )
+    add(
+        "--chunk-size",
+        type=int,
+        default=1024,
+        metavar="ROWS",
+        help="rows in memory, and lost at most by an interruption [%(default)s]",
+    )
+
+
+def work(options: Namespace) -> None:
+    """Import late, then run."""
+    quiet(Config(encoder=EncoderConfig(name_or_path=options.encoder)))
+    from one_embedder.encoder.embedder import InstructionEmbedder
+    from one_embedder.encoder.records import RecordFile
+    from one_embedder.encoder.stream import encode_file
+
+    source = RecordFile(
+        options.input,
+        text_field=options.text_field,
+        instruction_field=options.instruction_field,
+        instruction=options.instruction,
+    )
+    devices: list[str] = options.device.split(",") if options.device else []
+    embedder = InstructionEmbedder(
+        options.encoder,
+        device="cpu" if len(devices) > 1 else options.device,  # the processes of several have copies of their own
+        dtype=options.dtype,
+        joining=options.joining,
+        revision=options.revision,
+        max_length=options.max_length,
+    )
+    with ExitStack() as stack:
+        encode_file(
+            embedder,
+            source,
+            options.output,
+            batch_size=options.batch_size,
+            max_tokens_per_batch=options.max_tokens_per_batch,
+            truncate_dim=options.truncate_dim,
+            precision=options.precision,
+            chunk_size=options.chunk_size,
+            with_text=options.with_text,
+            restart=options.restart,
+            pool=stack.enter_context(embedder.start_pool(devices)) if len(devices) > 1 else None,
+            say=_say,
+        )
+
+
+def main() -> NoReturn:
+    """Console script."""
+    options = parser().parse_args()
+    sys.exit(told(lambda: work(options)))
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,297 @@
+"""A file of any size to a file of embeddings: chunk by chunk, going on where an earlier run stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from one_embedder.encoder.batches import MAX_TOKENS_PER_BATCH
+from one_embedder.encoder.embedder import InstructionEmbedder
+from one_embedder.encoder.output import Precision, needs_ranges, quantize
+from one_embedder.encoder.processes import EncoderPool
+from one_embedder.encoder.records import Record, RecordFile
+from one_embedder.encoder.store import EmbeddingStore, StoreState, finished
+from one_embedder.errors import ConfigError, DataError, OneEmbedderError
+
+CHUNK_CHARACTERS = 16_000_000  # a chunk of very long texts ends earlier, so that it fits in memory
+_PARQUET_GROUP = 8192
+_TELL_SECONDS = 10.0
+_STEADY_ROWS = 100  # sentence-transformers warns of int8 steps measured on fewer
+
+
+def encode_file(
+    embedder: InstructionEmbedder,
+    source: RecordFile,
+    output: Path,
+    *,
+    batch_size: int = 32,
+    max_tokens_per_batch: int | None = MAX_TOKENS_PER_BATCH,
+    truncate_dim: int | None = None,
+    precision: Precision = "float32",
+    chunk_size: int = 1024,
+    with_text: bool = False,
+    restart: bool = False,
+    pool: EncoderPool | None = None,
+    say: Callable[[str], Any] = lambda line: None,
+) -> int:
+    """Embed every text of a file.
+
+    The file is read twice: first to its end, so that a row that cannot be used is told before any is encoded, then in
+    chunks, each of which is on disk before the next is read. A call that is cut short leaves ``OUTPUT.partial/``; the
+    same call goes on from there, with the result of an uninterrupted one. Batch size, chunk size and device may change
+    in between: embeddings differ by rounding then.
+
+    Args:
+        embedder: encodes.
+        source: the texts.
+        output: ``.npy``, an array (N, D), or ``.parquet`` with the columns ``row``, ``embedding`` and, if wanted,
+            ``text``. Settings, counts and hashes are written beside it, to ``OUTPUT.json``.
+        batch_size: as in ``InstructionEmbedder.encode``, as are the next three.
+        max_tokens_per_batch: see there.
+        truncate_dim: see there.
+        precision: see there; the steps of int8 and uint8 are measured on the first chunk and kept in ``OUTPUT.json``
+            under ``ranges``, which ``encode`` takes for other texts.
+        chunk_size: rows held in memory and lost at most by an interruption.
+        with_text: adds the texts to a ``.parquet`` output.
+        restart: begin anew, whatever an earlier call left.
+        pool: processes to encode in.
+        say: is told the plan, the progress and the end, a line each.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        DataError: if a row cannot be used, or the texts encoded earlier have changed since.
+        ConfigError: if an argument is out of range, or an earlier call had other settings.
+        OneEmbedderError: if the disk or the memory does not suffice, or an embedding is not finite.
+    """
+    kind = _checked(output, with_text, chunk_size)
+    empty = embedder.encode(
+        [], batch_size=batch_size, max_tokens_per_batch=max_tokens_per_batch, truncate_dim=truncate_dim,
+        precision=precision,
+    )  # fmt: skip
+    settings = _settings(embedder, source, truncate_dim, precision) | {"with_text": with_text}
+
+    def embed(records: list[Record]) -> NDArray[np.float32]:
+        texts, instructions = [record.text for record in records], [record.instruction for record in records]
+        return embedder.encode(
+            texts, instructions, batch_size=batch_size, max_tokens_per_batch=max_tokens_per_batch,
+            truncate_dim=truncate_dim, show_progress_bar=False, pool=pool,
+        )  # fmt: skip
+
+    done = None if restart else finished(output, settings)
+    if done is not None:
+        _survey(source, done, output, complete=True)
+        say(f"{output} is complete already: {done.rows:,} rows")
+        return done.rows
+    with EmbeddingStore(output, settings, width=empty.shape[1], dtype=empty.dtype, restart=restart) as store:
+        total = _survey(source, store.state, store.folder)
+        _require_space(store, total, copies=2 if kind == ".parquet" else 1)
+        say(_plan(source, store, total))
+        _encode_rest(source, store, total, embed, precision, chunk_size, say)
+        rows = store.complete()
+        store.publish(_as_parquet(rows, source if with_text else None) if kind == ".parquet" else rows)
+    say(f"{output}: {total:,} rows of {store.width} {store.dtype.name}")
+    return total
+
+
+def chunks(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
+    """Consecutive records in lists of at most ``size`` and ``CHUNK_CHARACTERS`` (or one record)."""
+    chunk: list[Record] = []
+    characters = 0
+    for record in records:
+        length = len(record.instruction) + len(record.text)
+        if chunk and (len(chunk) == size or characters + length > CHUNK_CHARACTERS):
+            yield chunk
+            chunk, characters = [], 0
+        chunk.append(record)
+        characters += length
+    if chunk:
+        yield chunk
+
+
+class _TextsHash:
+    """Hash of texts and instructions in their order."""
+
+    def __init__(self) -> None:
+        self._sha256 = hashlib.sha256()
+
+    def add(self, record: Record) -> None:
+        instruction, text = record.instruction.encode(), record.text.encode()
+        self._sha256.update(b"%d %d " % (len(instruction), len(text)) + instruction + text)
+
+    def value(self) -> str:
+        return self._sha256.hexdigest()
+
+
+def _checked(output: Path, with_text: bool, chunk_size: int) -> str:
+    kind = output.suffix.lower()
+    if kind not in (".npy", ".parquet"):
+        raise ConfigError(f"{output}: embeddings are written to a file that ends with .npy or .parquet")
+    if with_text and kind != ".parquet":
+        raise ConfigError(f"{output} holds numbers only; texts go with them into .parquet")
+    if chunk_size < 1:
+        raise ConfigError(f"chunk_size={chunk_size} must be at least 1")
+    return kind
+
+
+def _settings(
+    embedder: InstructionEmbedder, source: RecordFile, truncate_dim: int | None, precision: str
+) -> dict[str, Any]:
+    return {
+        "encoder_revision": embedder.revision,
+        "dtype": embedder.dtype,
+        "truncate_dim": truncate_dim,
+        "precision": precision,
+        "text_field": source.text_field,
+        "instruction_field": source.instruction_field,
+        "instruction": source.instruction,
+    }
+
+
+def _survey(source: RecordFile, state: StoreState, made: Path, *, complete: bool = False) -> int:
+    """How many texts there are, all checked.
+
+    Raises:
+        DataError: if one cannot be used, or ``made`` was not made of the first of them (of all, if complete).
+    """
+    records = iter(source)
+    seen = _TextsHash()
+    for record in islice(records, state.rows):
+        seen.add(record)
+    more = sum(1 for _ in records)
+    if state.rows and seen.value() != state.texts_sha256:
+        raise DataError(
+            f"the first {state.rows:,} texts of {source.path} are not those that {made} was made of; "
+            "restore them, choose another output or add --restart"
+        )
+    if complete and more:
+        raise DataError(
+            f"{made} holds {state.rows:,} rows and {source.path} {more:,} texts more; encode those to another output "
+            "or add --restart"
+        )
+    return state.rows + more
+
+
+def _require_space(store: EmbeddingStore, total: int, copies: int) -> None:
+    needed = (total * copies - store.state.rows) * store.row_bytes
+    free = shutil.disk_usage(store.folder).free
+    if needed > free:
+        raise OneEmbedderError(
+            f"{store.output} takes {_size(needed)} more, and {_size(free)} are free; free some, or choose another "
+            "place, --truncate-dim or --precision"
+        )
+
+
+def _plan(source: RecordFile, store: EmbeddingStore, total: int) -> str:
+    begun = f", {store.state.rows:,} of them done by an earlier run" if store.state.rows else ""
+    free = _size(shutil.disk_usage(store.folder).free)
+    return f"{source.path}: {total:,} texts{begun}; output {_size(total * store.row_bytes)}, {free} free"
+
+
+def _encode_rest(
+    source: RecordFile,
+    store: EmbeddingStore,
+    total: int,
+    embed: Callable[[list[Record]], NDArray[np.float32]],
+    precision: Precision,
+    chunk_size: int,
+    say: Callable[[str], Any],
+) -> None:
+    """Encode and write what the store lacks."""
+    records = iter(source)
+    seen = _TextsHash()
+    for record in islice(records, store.state.rows):
+        seen.add(record)
+    pace = _Pace(store.state.rows, total, say)
+    for chunk in chunks(records, chunk_size):
+        embeddings = _embedded(embed, chunk, store.state.rows)
+        if needs_ranges(precision) and store.state.ranges is None:
+            store.state.ranges = _measured(embeddings, precision, say)
+        ranges = None if store.state.ranges is None else np.array(store.state.ranges, dtype=np.float32)
+        for record in chunk:
+            seen.add(record)
+        store.append(quantize(embeddings, precision, ranges), seen.value())
+        pace.tell(store.state.rows)
+
+
+def _embedded(
+    embed: Callable[[list[Record]], NDArray[np.float32]], chunk: list[Record], before: int
+) -> NDArray[np.float32]:
+    try:
+        return embed(chunk)
+    except torch.OutOfMemoryError as error:
+        raise OneEmbedderError(
+            f"the device's memory does not suffice ({error}); run the same command with a smaller "
+            "--max-tokens-per-batch, finished parts are kept"
+        ) from error
+    except OneEmbedderError as error:
+        raise OneEmbedderError(f"among rows {before + 1} to {before + len(chunk)}: {error}") from error
+
+
+def _measured(embeddings: NDArray[np.float32], precision: str, say: Callable[[str], Any]) -> list[list[float]]:
+    if len(embeddings) < _STEADY_ROWS:
+        say(f"the steps of {precision} are measured on only {len(embeddings)} texts; more make them steadier")
+    return [embeddings.min(axis=0).tolist(), embeddings.max(axis=0).tolist()]
+
+
+class _Pace:
+    """Tells how fast it goes and how long it will take: after the first chunk, then now and then."""
+
+    def __init__(self, rows: int, total: int, say: Callable[[str], Any]) -> None:
+        self._first, self._total, self._say = rows, total, say
+        self._began = time.monotonic()
+        self._told = -_TELL_SECONDS
+
+    def tell(self, rows: int) -> None:
+        passed = time.monotonic() - self._began
+        if passed - self._told < _TELL_SECONDS or rows == self._total:
+            return
+        self._told = passed
+        rate = (rows - self._first) / max(passed, 1e-9)
+        left = _duration((self._total - rows) / rate)
+        self._say(f"{rows:,} of {self._total:,} rows, {rate:,.4g} texts/s, about {left} left")
+
+
+def _as_parquet(rows: Path, source: RecordFile | None) -> Path:
+    """Write the rows, with the texts if a source is given, as parquet beside them, group by group."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    embeddings = np.load(rows, mmap_mode="r")
+    texts = None if source is None else iter(source)
+    path = rows.with_suffix(".parquet")
+    fields = [("row", pa.int64())] + ([("text", pa.large_string())] if texts is not None else [])
+    schema = pa.schema([*fields, ("embedding", pa.list_(pa.from_numpy_dtype(embeddings.dtype), embeddings.shape[1]))])
+    with parquet.ParquetWriter(path, schema) as writer:
+        for start in range(0, len(embeddings), _PARQUET_GROUP):
+            block = np.array(embeddings[start : start + _PARQUET_GROUP])
+            columns: list[Any] = [np.arange(start, start + len(block))]
+            if texts is not None:
+                columns.append([record.text for record in islice(texts, len(block))])
+            vectors = pa.FixedSizeListArray.from_arrays(pa.array(block.reshape(-1)), embeddings.shape[1])
+            writer.write_table(pa.table([*columns, vectors], schema=schema))
+    return path
+
+
+def _size(count: float) -> str:
+    for unit in ("bytes", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:,.0f} {unit}"
+        count /= 1024
+    return f"{count:,.1f} GiB"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
