@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 from scripts import make_environment
 from scripts.make_environment import BEGUN, STAMP, SetupError, diagnose, fingerprint, prepare
 
-VERBS = ("build_medi", "train", "evaluate", "reproduce", "encode")
+VERBS = ("build_medi", "train", "evaluate", "reproduce", "encode", "push")
 
 
 @pytest.fixture(scope="module")

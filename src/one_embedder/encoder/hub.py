@@ -33,7 +33,7 @@ def download(hub_id: str, revision: str | None = None) -> Path:
         cause = silence or error
         wanted = hub_id if revision is None else f"{hub_id} at revision {revision}"
         raise CheckpointError(
-            f"{wanted} is neither a folder here nor to be had from the hub or its cache: {_reason(cause, hub_id)}; "
+            f"{wanted} is neither a folder here nor to be had from the hub or its cache: {reason(cause, hub_id)}; "
             "or download the folder elsewhere and give its path"
         ) from cause
 
@@ -77,7 +77,7 @@ def _second_copies(files: Sequence[str]) -> list[str]:
     return [str(path) for path in paths if path.parent in safe and _PICKLED.fullmatch(path.name)]
 
 
-def _reason(error: Exception, hub_id: str) -> str:
+def reason(error: Exception, hub_id: str) -> str:
     """What the hub or the network did, and what helps against it."""
     from huggingface_hub import constants, errors
 

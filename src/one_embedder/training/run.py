@@ -19,8 +19,10 @@ from one_embedder.encoder.tokenize import InstructionTokenizer
 from one_embedder.errors import ConfigError, DataError
 from one_embedder.medi.datamodule import MediDataModule
 from one_embedder.medi.store import Medi, load_medi
+from one_embedder.tracking.identity import resolved
 from one_embedder.tracking.manifest import MANIFEST, RunRecord, is_complete, read_manifest, run_id
 from one_embedder.training.callbacks import RandomState, Speed, StopOnInterrupt
+from one_embedder.training.card import write_card
 from one_embedder.training.checkpoint_io import LAST, resumable
 from one_embedder.training.loss import LOSSES
 from one_embedder.training.memory import keep_freed_memory
@@ -68,8 +70,8 @@ def train(cfg: Config) -> Path:
     stopped.
 
     Returns:
-        The run folder: ``checkpoint/`` (sentence-transformers format), ``metrics.csv``, ``manifest.yaml`` and
-        ``config.yaml``.
+        The run folder: ``checkpoint/`` (sentence-transformers format, with a model card), ``metrics.csv``,
+        ``manifest.yaml`` and ``config.yaml``.
 
     Raises:
         ConfigError: a setting is out of range, or ``cfg.output`` holds another run.
@@ -88,7 +90,8 @@ def train(cfg: Config) -> Path:
         _announce(run, data, precision, checkpoint)
         trainer, speed = _fit(run, data, precision, checkpoint)
         if record is not None:
-            save_encoder(run.encoder, run.folder / CHECKPOINT)
+            save_encoder(run.encoder, run.folder / CHECKPOINT, _prompts(cfg))
+            write_card(run.encoder, run.folder / CHECKPOINT, record.manifest, resolved(cfg))
             record.complete(_metrics(trainer), _cost(trainer, speed))
             (run.folder / LAST).unlink(missing_ok=True)  # three times the size of the model, and of no more use
     return run.folder
@@ -149,6 +152,14 @@ def _precision(run: Run, *, resumes: bool) -> Precision:
         if begun_with is not None:
             return Precision(str(begun_with), "as the run began")
     return choose_precision(run.cfg.trainer.precision, training_device(run.cfg.trainer.accelerator))
+
+
+def _prompts(cfg: Config) -> dict[str, str]:
+    """The evaluation instructions under the names that mteb looks for: ``<task>`` and ``<task>-query|document``."""
+    if not cfg.with_instructions:
+        return {}
+    sides = [(task, side, text) for task, table in cfg.instructions.table.items() for side, text in table.items()]
+    return {task if side == "text" else f"{task}-{side}": text for task, side, text in sides}
 
 
 def _data(run: Run) -> MediDataModule:

@@ -1,0 +1,49 @@
+"""``python -m one_embedder.push``: a run's checkpoint -> a model on the Hugging Face hub, after a question."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import NoReturn
+
+from one_embedder.config.entry import told
+from one_embedder.errors import OneEmbedderError
+
+
+def parser() -> ArgumentParser:
+    """The command line."""
+    made = ArgumentParser(
+        prog="python -m one_embedder.push",
+        description="Upload a run's checkpoint to the Hugging Face hub, with a model card written from its record.",
+        allow_abbrev=False,
+    )
+    made.add_argument("run", type=Path, help="a run folder: manifest.yaml, config.yaml and checkpoint/")
+    made.add_argument("hub_id", help="owner/name on the hub; made if it is not there")
+    made.add_argument("--results", type=Path, metavar="FOLDER", help="an evaluation whose scores the card shows")
+    made.add_argument("--public", action="store_true", help="a new repository can be seen by all [private]")
+    made.add_argument("--yes", action="store_true", help="do not ask")
+    return made
+
+
+def work(options: Namespace) -> None:
+    """Import late, show what would be sent, ask, send."""
+    from one_embedder.evaluation.benchmarks import load_scores
+    from one_embedder.training.publish import plan, publish
+
+    scores = load_scores(options.results) if options.results else []
+    upload = plan(options.run, options.hub_id, scores=scores, public=options.public)
+    sys.stdout.write(f"{upload}\n")
+    if not options.yes and input("Upload? Type the hub id to go on: ").strip() != options.hub_id:
+        raise OneEmbedderError("nothing was uploaded: the hub id was not confirmed")
+    sys.stdout.write(f"{publish(upload)}\n")
+
+
+def main() -> NoReturn:
+    """Console script."""
+    options = parser().parse_args()
+    sys.exit(told(lambda: work(options)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+"""The model card: what a checkpoint is, how it came about and how to use it, written from its run record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from one_embedder.config.location import inside_project
+from one_embedder.encoder.model import InstructionEncoder
+from one_embedder.tracking.manifest import write_atomically
+
+if TYPE_CHECKING:
+    from one_embedder.evaluation.benchmarks import TaskScore
+
+CARD = "README.md"
+EXAMPLE = "Represent the Python summary for retrieving related functions: "
+
+# Name in the configuration -> (hub id, licence) of bases whose licence is known here.
+_BASES = {"minilm": ("sentence-transformers/all-MiniLM-L6-v2", "apache-2.0")}
+
+_SENTENCE_TRANSFORMERS = """\
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer({name!r})
+embeddings = model.encode(["Sort an array.", "Return the order that would sort it."]{prompt})
+print(model.similarity(embeddings, embeddings))
+"""
+_LANGCHAIN = """\
+from langchain_huggingface import HuggingFaceEmbeddings
+
+model = HuggingFaceEmbeddings(model_name={name!r}{kwargs})
+embeddings = model.embed_documents(["Sort an array.", "Return the order that would sort it."])
+"""
+_TRANSFORMERS = """\
+import torch
+from transformers import {backbone}, PreTrainedTokenizerFast
+{more_imports}
+folder = {name!r}  # for a hub id: huggingface_hub.snapshot_download(id)
+tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+backbone = {backbone}.from_pretrained(folder).eval()
+instruction = {instruction!r}
+texts = ["Sort an array.", "Return the order that would sort it."]
+
+batch = tokenizer(
+    [instruction + text for text in texts],
+    padding=True, truncation=True, return_tensors="pt", return_token_type_ids=False,
+)
+with torch.no_grad():
+    hidden = backbone(**batch).last_hidden_state
+mask = batch["attention_mask"].clone()
+if instruction:  # its tokens are read but not pooled
+    mask[:, : len(tokenizer(instruction.strip())["input_ids"]) - 1] = 0
+mask = mask.unsqueeze(-1).float()
+embeddings = (hidden * mask).sum(1) / mask.sum(1)
+{dense}embeddings = torch.nn.functional.normalize(embeddings, dim=-1)
+"""
+
+
+def write_card(
+    encoder: InstructionEncoder,
+    folder: Path,
+    manifest: Mapping[str, Any],
+    settings: Mapping[str, Any],
+) -> None:
+    """Write ``README.md`` into a checkpoint folder, whose snippets load that folder; arguments as in ``model_card``."""
+    write_atomically(folder / CARD, model_card(encoder, inside_project(folder), manifest, settings))
+
+
+def model_card(
+    encoder: InstructionEncoder,
+    name: str,
+    manifest: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    scores: Sequence[TaskScore] = (),
+) -> str:
+    """The card in Markdown, with the hub's metadata in front.
+
+    Args:
+        encoder: the model; the snippets depend on its architecture.
+        name: the folder or hub id that the snippets load.
+        manifest: the run record (``manifest.yaml``).
+        settings: the run's configuration (``config.yaml``).
+        scores: test results to show; none shows none.
+    """
+    instruction = EXAMPLE if settings["with_instructions"] else ""
+    parts = [
+        _metadata(manifest),
+        f"# {manifest['run_id']}",
+        _description(encoder, manifest, settings),
+        "## How to use",
+        *_snippets(encoder, name, instruction),
+        "## Training",
+        _training(manifest, settings),
+        "## Results",
+        _results(scores),
+        "## Licence",
+        _licence(manifest),
+    ]
+    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def _metadata(manifest: Mapping[str, Any]) -> str:
+    base, licence = _BASES.get(manifest["model"]["base"], (None, None))
+    about = {
+        "library_name": "sentence-transformers",
+        "pipeline_tag": "sentence-similarity",
+        "tags": ["sentence-transformers", "feature-extraction", "sentence-similarity", "instructor"],
+        "language": "en",
+        "license": licence,
+        "base_model": base,
+    }
+    known = {key: value for key, value in about.items() if value is not None}
+    return f"---\n{yaml.safe_dump(known, sort_keys=False)}---"
+
+
+def _description(encoder: InstructionEncoder, manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    base = manifest["model"]["base"]
+    how = (
+        "Each text is embedded together with an instruction that says what the embedding is for (INSTRUCTOR, "
+        "[arXiv:2212.09741](https://arxiv.org/abs/2212.09741)); the instruction is read and left out of the mean."
+        if settings["with_instructions"]
+        else "It was finetuned without instructions, for comparison; texts are embedded alone."
+    )
+    return (
+        f"A text encoder finetuned from `{base}`: {encoder.dimension} dimensions, unit length, at most "
+        f"{encoder.tokenizer.max_length} tokens a text. {how}"
+    )
+
+
+def _snippets(encoder: InstructionEncoder, name: str, instruction: str) -> list[str]:
+    prompt = f",\n    prompt={instruction!r}" if instruction else ""
+    kwargs = f', encode_kwargs={{"prompt": {instruction!r}}}' if instruction else ""
+    dense = [f"{number}_Dense" for number in range(2, 2 + len(encoder.dense))]
+    snippets = {
+        "sentence-transformers": _SENTENCE_TRANSFORMERS.format(name=name, prompt=prompt),
+        "LangChain": _LANGCHAIN.format(name=name, kwargs=kwargs),
+    }
+    if all(_is_plain(layer) for layer in encoder.dense):
+        snippets["transformers alone"] = _TRANSFORMERS.format(
+            name=name,
+            instruction=instruction,
+            backbone=type(encoder.backbone).__name__,
+            more_imports="from safetensors.torch import load_file\n" if dense else "",
+            dense="".join(
+                f'embeddings = embeddings @ load_file(f"{{folder}}/{part}/model.safetensors")["linear.weight"].T\n'
+                for part in dense
+            ),
+        )
+    return [f"With {library}:\n\n```python\n{code}```" for library, code in snippets.items()]
+
+
+def _is_plain(layer: Any) -> bool:
+    """A matrix and nothing else, as in the published INSTRUCTOR checkpoints."""
+    return layer.linear.bias is None and layer.activation_name.endswith(".Identity")
+
+
+def _training(manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    data, batch, code = manifest["data"][0], manifest["batch"], manifest["code"]
+    loss, optimizer, trainer = settings["loss"], settings["optimizer"], settings["trainer"]
+    facts = {
+        "training data": f"{settings['medi']['source']}: {data['rows']} rows of {data['tasks']} tasks, "
+        f"sha256 `{str(data['sha256'])[:12]}`",
+        "batch": f"{batch['global']} rows of one task, {batch['candidates_per_query']} candidates a query",
+        "loss": f"{loss['spelling']}, temperature {loss['temperature']}"
+        + (", in-batch negatives of the same text left out" if loss["mask_same_text"] else ""),
+        "steps": f"{trainer['max_steps']} at learning rate {optimizer['learning_rate']}, "
+        f"{optimizer['frozen_layers']} layers frozen, {trainer['max_length'] or 'all'} tokens a text",
+        "precision, seed": f"{batch['precision']}, {settings['seed']}",
+        "code": f"commit `{str(code['commit'])[:12]}`" + (" with local changes" if code["dirty"] else ""),
+        "versions": ", ".join(
+            f"{package} {manifest['environment'][package]}"
+            for package in ("torch", "transformers", "sentence-transformers")
+        ),
+        "hardware": f"{manifest['hardware']['cores']} cores, GPU: {manifest['hardware']['gpu'] or 'none'}",
+    }
+    return "\n".join(["| | |", "| :-- | :-- |", *(f"| {key} | {value} |" for key, value in facts.items())])
+
+
+def _results(scores: Sequence[TaskScore]) -> str:
+    if not scores:
+        return "None are recorded with this folder."
+    rows = [f"| {score.category} | {score.task} | {score.metric} | {100 * score.main_score:.1f} |" for score in scores]
+    return "\n".join(["| category | task | metric | score |", "| :-- | :-- | :-- | --: |", *rows])
+
+
+def _licence(manifest: Mapping[str, Any]) -> str:
+    base = manifest["model"]["base"]
+    if base in _BASES:
+        hub_id, licence = _BASES[base]
+        return f"The base model, {hub_id}, is under {licence}. The training texts have the licences of their sources."
+    return f"As the base model's, `{base}`; the training texts have the licences of their sources."
