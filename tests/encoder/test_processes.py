@@ -48,6 +48,15 @@ def test_two_processes_give_what_one_gives_in_the_order_of_the_texts(
     np.testing.assert_allclose(together, embedder.encode(TEXTS, INSTRUCTION), atol=1e-6)
 
 
+@pytest.mark.parametrize(("count", "batch_size"), [(1, 32), (2, 32), (50, 32), (1024, 32), (100_000, 32), (9, 2)])
+def test_every_process_has_work_in_chunks_of_whole_batches_at_most(
+    pool: EncoderPool, count: int, batch_size: int
+) -> None:
+    rows = pool._chunk_rows(count, batch_size)
+    assert 1 <= rows <= 16 * batch_size
+    assert count == 1 or count > rows, "all in one chunk would leave a process idle"
+
+
 def test_the_form_of_the_result_does_not_depend_on_the_processes(
     embedder: InstructionEmbedder, pool: EncoderPool
 ) -> None:

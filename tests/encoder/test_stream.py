@@ -363,6 +363,17 @@ def test_chunks_end_early_where_texts_are_long(monkeypatch: pytest.MonkeyPatch) 
     assert made == [[3, 3, 3], [3], [20], [9, 1], [1, 1, 1, 1]]
 
 
+def test_the_first_chunk_is_short_so_that_there_is_an_estimate_soon(
+    embedder: InstructionEmbedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "_FIRST_ROWS", 5)
+    told: list[str] = []
+    source = RecordFile(write(tmp_path / "texts.jsonl", TEXTS))
+    encode_file(embedder, source, tmp_path / "out.npy", chunk_size=40, say=told.append)
+    assert told[1].startswith("5 of 50 rows, ")
+    np.testing.assert_allclose(np.load(tmp_path / "out.npy"), embedder.encode(TEXTS), atol=1e-6)
+
+
 class Blank:
     """Stands in for an embedder: zeros, at once."""
 

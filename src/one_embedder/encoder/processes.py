@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import shutil
@@ -23,7 +24,8 @@ from one_embedder.encoder.batches import embed_in_batches, windows
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.errors import ConfigError, OneEmbedderError
 
-_CHUNK_BATCHES = 16  # batches sent at a time: few enough that all processes end together
+_CHUNK_BATCHES = 16  # most batches sent at a time
+_CHUNKS = 4  # for each process, so that all end at nearly the same time
 
 
 class EncoderPool:
@@ -75,7 +77,7 @@ class EncoderPool:
         characters = [len(instruction) + len(text) for instruction, text in zip(instructions, texts, strict=True)]
         begun: dict[Future[NDArray[np.float32]], list[int]] = {}
         try:
-            for rows in windows(characters, _CHUNK_BATCHES * batch_size):
+            for rows in windows(characters, self._chunk_rows(len(texts), batch_size)):
                 chunk = [instructions[row] for row in rows], [texts[row] for row in rows]
                 begun[self._executor.submit(_embed, *chunk, batch_size, max_tokens)] = rows
             for done in as_completed(list(begun)):
@@ -105,6 +107,10 @@ class EncoderPool:
     ) -> None:
         self.close()
 
+    def _chunk_rows(self, count: int, batch_size: int) -> int:
+        share = math.ceil(count / (_CHUNKS * len(self.devices)))
+        return max(min(batch_size, math.ceil(count / len(self.devices))), min(share, _CHUNK_BATCHES * batch_size), 1)
+
     def _threads(self) -> int:
         """Threads for each process on the CPU: together they use what one would."""
         shared = sum(torch.device(device).type == "cpu" for device in self.devices)
@@ -132,7 +138,8 @@ _failure: Exception | None = None
 def _start(weights: Path, devices: multiprocessing.Queue[str], threads: int) -> None:
     """Take a device and load the encoder onto it; a failure is kept to be told by the first task."""
     global _encoder, _device, _failure
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends a process at once and without its own traceback
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends a process at once and without its own traceback
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _device = devices.get()
     try:

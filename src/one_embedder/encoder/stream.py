@@ -24,6 +24,7 @@ from one_embedder.errors import ConfigError, DataError, OneEmbedderError
 
 CHUNK_CHARACTERS = 16_000_000  # a chunk of very long texts ends earlier, so that it fits in memory
 _PARQUET_GROUP = 8192
+_FIRST_ROWS = 128  # of the first chunk, so that there is an estimate soon
 _TELL_SECONDS = 10.0
 _STEADY_ROWS = 100  # sentence-transformers warns of int8 steps measured on fewer
 
@@ -104,15 +105,16 @@ def encode_file(
     return total
 
 
-def chunks(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
-    """Consecutive records in lists of at most ``size`` and ``CHUNK_CHARACTERS`` (or one record)."""
+def chunks(records: Iterable[Record], size: int, first: int | None = None) -> Iterator[list[Record]]:
+    """Consecutive records in lists of at most ``size`` (the first: ``first``) and ``CHUNK_CHARACTERS`` (or one)."""
+    most = first or size
     chunk: list[Record] = []
     characters = 0
     for record in records:
         length = len(record.instruction) + len(record.text)
-        if chunk and (len(chunk) == size or characters + length > CHUNK_CHARACTERS):
+        if chunk and (len(chunk) == most or characters + length > CHUNK_CHARACTERS):
             yield chunk
-            chunk, characters = [], 0
+            chunk, characters, most = [], 0, size
         chunk.append(record)
         characters += length
     if chunk:
@@ -213,7 +215,9 @@ def _encode_rest(
     for record in islice(records, store.state.rows):
         seen.add(record)
     pace = _Pace(store.state.rows, total, say)
-    for chunk in chunks(records, chunk_size):
+    # Only where no earlier run wrote rows: the chunks, and with them the bytes, are those of an uninterrupted run.
+    first = min(_FIRST_ROWS, chunk_size) if not store.state.rows and not needs_ranges(precision) else None
+    for chunk in chunks(records, chunk_size, first):
         embeddings = _embedded(embed, chunk, store.state.rows)
         if needs_ranges(precision) and store.state.ranges is None:
             store.state.ranges = _measured(embeddings, precision, say)
