@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
@@ -283,6 +284,15 @@ def test_a_file_that_was_not_made_here_is_not_written_over(
     assert (tmp_path / "out.npy").read_text() == "mine"
 
 
+def test_the_input_is_never_written_over(embedder: InstructionEmbedder, tmp_path: Path) -> None:
+    path = tmp_path / "texts.parquet"
+    parquet.write_table(pa.table({"text": TEXTS}), path)
+    before = path.read_bytes()
+    with pytest.raises(ConfigError, match="is the input"):
+        encode_file(embedder, RecordFile(path), path, restart=True)
+    assert path.read_bytes() == before
+
+
 def test_two_processes_do_not_write_one_output(
     tiny: InstructionEncoder, embedder: InstructionEmbedder, source: RecordFile, tmp_path: Path
 ) -> None:
@@ -352,7 +362,7 @@ def test_the_plan_the_pace_and_the_end_are_told(
     told: list[str] = []
     encode_file(embedder, source, tmp_path / "out.npy", chunk_size=CHUNK, say=told.append)
     assert "50 texts; output 5 KiB, " in told[0]
-    assert told[1].startswith("8 of 50 rows, ") and "texts/s, about 0 seconds left" in told[1]
+    assert told[1].startswith("8 of 50 rows, ") and "texts/s, about 0 s left" in told[1]
     assert told[2:] == [f"{tmp_path / 'out.npy'}: 50 rows of 24 float32"]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from one_embedder.encoder.batches import MAX_TOKENS_PER_BATCH
 from one_embedder.encoder.embedder import InstructionEmbedder
 from one_embedder.encoder.output import Precision, needs_ranges, quantize
+from one_embedder.encoder.pace import Pace, size
 from one_embedder.encoder.processes import EncoderPool
 from one_embedder.encoder.records import Record, RecordFile
 from one_embedder.encoder.store import EmbeddingStore, StoreState, finished
@@ -25,7 +25,7 @@ from one_embedder.errors import ConfigError, DataError, OneEmbedderError
 CHUNK_CHARACTERS = 16_000_000  # a chunk of very long texts ends earlier, so that it fits in memory
 _PARQUET_GROUP = 8192
 _FIRST_ROWS = 128  # of the first chunk, so that there is an estimate soon
-_TELL_SECONDS = 10.0
+_LARGE_BYTES = 100_000_000  # a file whose survey takes seconds
 _STEADY_ROWS = 100  # sentence-transformers warns of int8 steps measured on fewer
 
 
@@ -75,7 +75,7 @@ def encode_file(
         ConfigError: if an argument is out of range, or an earlier call had other settings.
         OneEmbedderError: if the disk or the memory does not suffice, or an embedding is not finite.
     """
-    kind = _checked(output, with_text, chunk_size)
+    kind = _checked(source, output, with_text, chunk_size)
     empty = embedder.encode(
         [], batch_size=batch_size, max_tokens_per_batch=max_tokens_per_batch, truncate_dim=truncate_dim,
         precision=precision,
@@ -89,6 +89,8 @@ def encode_file(
             truncate_dim=truncate_dim, show_progress_bar=False, pool=pool,
         )  # fmt: skip
 
+    if source.path.stat().st_size > _LARGE_BYTES:
+        say(f"reading {source.path} once, to count and check its texts")
     done = None if restart else finished(output, settings)
     if done is not None:
         _survey(source, done, output, complete=True)
@@ -135,8 +137,11 @@ class _TextsHash:
         return self._sha256.hexdigest()
 
 
-def _checked(output: Path, with_text: bool, chunk_size: int) -> str:
+def _checked(source: RecordFile, output: Path, with_text: bool, chunk_size: int) -> str:
+    """The output's kind, by its ending."""
     kind = output.suffix.lower()
+    if output.exists() and output.samefile(source.path):
+        raise ConfigError(f"{output} is the input; name another output")
     if kind not in (".npy", ".parquet"):
         raise ConfigError(f"{output}: embeddings are written to a file that ends with .npy or .parquet")
     if with_text and kind != ".parquet":
@@ -189,15 +194,15 @@ def _require_space(store: EmbeddingStore, total: int, copies: int) -> None:
     free = shutil.disk_usage(store.folder).free
     if needed > free:
         raise OneEmbedderError(
-            f"{store.output} takes {_size(needed)} more, and {_size(free)} are free; free some, or choose another "
+            f"{store.output} takes {size(needed)} more, and {size(free)} are free; free some, or choose another "
             "place, --truncate-dim or --precision"
         )
 
 
 def _plan(source: RecordFile, store: EmbeddingStore, total: int) -> str:
     begun = f", {store.state.rows:,} of them done by an earlier run" if store.state.rows else ""
-    free = _size(shutil.disk_usage(store.folder).free)
-    return f"{source.path}: {total:,} texts{begun}; output {_size(total * store.row_bytes)}, {free} free"
+    free = size(shutil.disk_usage(store.folder).free)
+    return f"{source.path}: {total:,} texts{begun}; output {size(total * store.row_bytes)}, {free} free"
 
 
 def _encode_rest(
@@ -214,7 +219,7 @@ def _encode_rest(
     seen = _TextsHash()
     for record in islice(records, store.state.rows):
         seen.add(record)
-    pace = _Pace(store.state.rows, total, say)
+    pace = Pace(store.state.rows, total, say)
     # Only where no earlier run wrote rows: the chunks, and with them the bytes, are those of an uninterrupted run.
     first = min(_FIRST_ROWS, chunk_size) if not store.state.rows and not needs_ranges(precision) else None
     for chunk in chunks(records, chunk_size, first):
@@ -248,24 +253,6 @@ def _measured(embeddings: NDArray[np.float32], precision: str, say: Callable[[st
     return [embeddings.min(axis=0).tolist(), embeddings.max(axis=0).tolist()]
 
 
-class _Pace:
-    """Tells how fast it goes and how long it will take: after the first chunk, then now and then."""
-
-    def __init__(self, rows: int, total: int, say: Callable[[str], Any]) -> None:
-        self._first, self._total, self._say = rows, total, say
-        self._began = time.monotonic()
-        self._told = -_TELL_SECONDS
-
-    def tell(self, rows: int) -> None:
-        passed = time.monotonic() - self._began
-        if passed - self._told < _TELL_SECONDS or rows == self._total:
-            return
-        self._told = passed
-        rate = (rows - self._first) / max(passed, 1e-9)
-        left = _duration((self._total - rows) / rate)
-        self._say(f"{rows:,} of {self._total:,} rows, {rate:,.4g} texts/s, about {left} left")
-
-
 def _as_parquet(rows: Path, source: RecordFile | None) -> Path:
     """Write the rows, with the texts if a source is given, as parquet beside them, group by group."""
     import pyarrow as pa
@@ -285,17 +272,3 @@ def _as_parquet(rows: Path, source: RecordFile | None) -> Path:
             vectors = pa.FixedSizeListArray.from_arrays(pa.array(block.reshape(-1)), embeddings.shape[1])
             writer.write_table(pa.table([*columns, vectors], schema=schema))
     return path
-
-
-def _size(count: float) -> str:
-    for unit in ("bytes", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:,.0f} {unit}"
-        count /= 1024
-    return f"{count:,.1f} GiB"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} seconds"
-    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
