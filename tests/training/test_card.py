@@ -148,7 +148,9 @@ def test_without_the_confirmation_nothing_is_sent(cfg: Config, monkeypatch: pyte
 
 
 def test_results_that_are_given_stand_in_the_card(cfg: Config) -> None:
-    score = TaskScore("AreaClustering", "Clustering", "v_measure", 0.4567, ItemScores("mean", {"value": np.array([0.4567])}))
+    score = TaskScore(
+        "AreaClustering", "Clustering", "v_measure", 0.4567, ItemScores("mean", {"value": np.array([0.4567])})
+    )
     card = plan(train(cfg), "owner/name", scores=[score]).card
     assert "| Clustering | AreaClustering | v_measure | 45.7 |" in card
 
