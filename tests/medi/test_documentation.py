@@ -14,7 +14,7 @@ from one_embedder.medi.sources.documentation.benchmark import corruptions, docum
 from one_embedder.medi.sources.documentation.extract import DocObject, extract
 from one_embedder.medi.sources.documentation.labels import action, related_links, type_label
 from one_embedder.medi.sources.documentation.packages import PACKAGES, Package, package_root, source_files
-from one_embedder.medi.sources.documentation.text import first_sentence, is_prose, normalised, plain, spelled_out
+from one_embedder.medi.sources.documentation.text import first_sentence, is_prose, plain, spelled_out
 from one_embedder.medi.sources.documentation.training_tasks import FULL, LABEL_KINDS, PAIR_KINDS
 
 SOURCE = '''
@@ -178,7 +178,6 @@ def test_small_text_measures() -> None:
     assert first_sentence("One thing. Another thing.") == "One thing."
     assert first_sentence("See e.g. this. Then that.") == "See e.g. this."
     assert spelled_out("read_csvFile.now") == "read csv file now"
-    assert normalised("Hello,  World-2!") == "hello world 2"
     assert is_prose("four words are here")
     assert not is_prose("x = f(1, 2) ** 3")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from one_embedder.instruction import Instruction
 from one_embedder.medi.candidates import LabelTask, PairTask, RelationTask
-from one_embedder.medi.leakage import BenchmarkTexts, drop_overlapping
+from one_embedder.medi.leakage import BenchmarkTexts, drop_overlapping, normalised
 from one_embedder.medi.sources.documentation.benchmark import write_benchmark
 
 ASK = Instruction("text")
@@ -17,6 +17,10 @@ def benchmark(root: Path) -> BenchmarkTexts:
     rows = [{"id": "kept id", "query": "Return the mean.", "positive": [LONG], "negative": ["Another text"]}]
     write_benchmark({"eval/Reranking/Toy": {"test": rows}}, root)
     return BenchmarkTexts.read(root)
+
+
+def test_normal_form_keeps_words_and_numbers_only() -> None:
+    assert normalised("Hello,  World-2!") == "hello world 2"
 
 
 def test_same_words_overlap_whatever_their_case_and_punctuation(tmp_path: Path) -> None:

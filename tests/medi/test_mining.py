@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from one_embedder.instruction import Instruction
+from one_embedder.medi import mining
 from one_embedder.medi.candidates import LabelTask, PairTask, RelationTask
 from one_embedder.medi.mining import FALSE_NEGATIVE_SIMILARITY, embed_texts, mine
 
@@ -80,6 +81,20 @@ def test_near_copies_are_never_negatives() -> None:
     rows = mine(LabelTask("toy", ASK, items), 0, vectors, limit=10)
     assert ("a", "c") not in {(row.query[1], row.negative[1]) for row in rows}
     assert ("b", "c") in {(row.query[1], row.negative[1]) for row in rows}
+
+
+def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"t{i}" for i in range(23)]
+    found = embeddings([*names, *(f"y{i}" for i in range(23))])
+    tasks = [
+        PairTask("pairs", ASK, ASK, tuple((f"t{i}", f"y{i % 20}", f"g{i % 9}") for i in range(23))),
+        LabelTask("labels", ASK, tuple((name, str(i % 3)) for i, name in enumerate(names))),
+        RelationTask("links", ASK, {n: n for n in names}, {n: frozenset({names[i - 1]}) for i, n in enumerate(names)}),
+    ]
+    whole = [mine(task, 0, found, limit=limit) for task in tasks for limit in (7, 100)]
+    monkeypatch.setattr(mining, "BLOCK", 5)
+    assert [mine(task, 0, found, limit=limit) for task in tasks for limit in (7, 100)] == whole
+    assert all(len(rows) >= 7 for rows in whole)
 
 
 def test_each_distinct_text_is_embedded_once() -> None:

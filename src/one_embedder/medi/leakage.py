@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from one_embedder.medi.candidates import CandidateTask, LabelTask, PairTask, RelationTask
-from one_embedder.medi.sources.documentation.text import normalised
 
 NGRAM = 8
 """Words in a row that two texts must share to count as overlapping."""
+_WORD = re.compile(r"[a-z0-9]+")
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,9 @@ class BenchmarkTexts:
     def read(cls, root: Path) -> BenchmarkTexts:
         """Every string of at least one word in the task folders under ``root``, identifiers and labels left out."""
         whole = frozenset(
-            normalised(text) for path in sorted(root.rglob("*.jsonl.gz")) for text in _texts_of_file(path)
+            normalised(text)
+            for path in sorted([*root.rglob("*.jsonl.gz"), *root.rglob("*.jsonl")])
+            for text in _texts_of_file(path)
         )
         return cls(whole, frozenset(gram for text in whole for gram in _ngrams(text)))
 
@@ -35,6 +38,11 @@ class BenchmarkTexts:
         """Whether a text stands in the benchmark, wholly or with ``NGRAM`` words in a row."""
         norm = normalised(text)
         return norm in self.whole or any(gram in self.ngrams for gram in _ngrams(norm))
+
+
+def normalised(text: str) -> str:
+    """The form in which two texts count as the same: lower case, letters and digits only."""
+    return " ".join(_WORD.findall(text.lower()))
 
 
 def drop_overlapping(
@@ -77,7 +85,7 @@ _NOT_TEXTS = frozenset({"_id", "id", "query-id", "corpus-id", "label_text", "SYS
 
 
 def _texts_of_file(path: Path) -> Iterator[str]:
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
         for line in lines:
             yield from _texts_of({key: value for key, value in json.loads(line).items() if key not in _NOT_TEXTS})
 

@@ -11,7 +11,7 @@ The paper gives no thresholds; ours are the constants below.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -23,6 +23,8 @@ POSITIVE_POOL = 12
 is often a copy, and teaches wording instead of the label."""
 FALSE_NEGATIVE_SIMILARITY = 0.95
 """Texts more similar than this are taken for the same statement and never for negatives."""
+BLOCK = 2048
+"""Texts compared with all others at a time: memory grows with a task's size, not with its square."""
 
 Encode = Callable[[Sequence[str]], np.ndarray]
 Embeddings = Mapping[str, np.ndarray]
@@ -50,60 +52,82 @@ def mine(task: CandidateTask, task_id: int, embeddings: Embeddings, limit: int) 
 
 def _mine_pairs(task: PairTask, task_id: int, embeddings: Embeddings, limit: int) -> list[MediRow]:
     queries, documents, groups = (list(column) for column in zip(*task.pairs, strict=True))
-    to_queries = _similarity(queries, embeddings)  # (N, N)
-    to_documents = _similarity(documents, embeddings)  # (N, N)
-    score = to_queries - to_documents
-    score[_same(groups) | _same(documents) | (to_documents > FALSE_NEGATIVE_SIMILARITY)] = -np.inf
-    hardest = score.argmax(axis=1)
-    rows = [
-        _row(task_id, task.name, task.query.render(), task.document.render(), queries[i], documents[i], documents[j])
-        for i, j in enumerate(hardest)
-        if np.isfinite(score[i, j])
-    ]
+    query, document = _matrix(queries, embeddings), _matrix(documents, embeddings)  # (N, D) each
+    group, same_document = _codes(groups), _codes(documents)
+    instructions = task.query.render(), task.document.render()
+    rows: list[MediRow] = []
+    for block in _blocks(len(queries), limit, rows):
+        to_documents = document[block] @ document.T  # (block, N)
+        score = query[block] @ query.T - to_documents
+        excluded = _same(group, block) | _same(same_document, block) | (to_documents > FALSE_NEGATIVE_SIMILARITY)
+        score[excluded] = -np.inf
+        for i, scores in zip(block, score, strict=True):
+            j = int(scores.argmax())
+            if np.isfinite(scores[j]):
+                rows.append(_row(task_id, task.name, *instructions, queries[i], documents[i], documents[j]))
     return rows[:limit]
 
 
 def _mine_labels(task: LabelTask, task_id: int, embeddings: Embeddings, limit: int) -> list[MediRow]:
     texts, labels = (list(column) for column in zip(*task.items, strict=True))
-    similarity = _similarity(texts, embeddings)
-    same_label, same_text = _same(labels), _same(texts)
-    positive = np.where(same_label & ~same_text, similarity, -np.inf)
-    negative = np.where(same_label | (similarity > FALSE_NEGATIVE_SIMILARITY), -np.inf, similarity)
+    matrix, text, label = _matrix(texts, embeddings), _codes(texts), _codes(labels)
     instruction = task.instruction.render()
-    rows = []
-    for i, text in enumerate(texts):
-        j, k = _draw(positive[i], seed=f"{task.name}|{text}"), int(negative[i].argmax())
-        if j is not None and np.isfinite(negative[i, k]):
-            rows.append(_row(task_id, task.name, instruction, instruction, text, texts[j], texts[k]))
+    rows: list[MediRow] = []
+    for block in _blocks(len(texts), limit, rows):
+        similarity = matrix[block] @ matrix.T  # (block, N)
+        same_label = _same(label, block)
+        positive = np.where(same_label & ~_same(text, block), similarity, -np.inf)
+        negative = np.where(same_label | (similarity > FALSE_NEGATIVE_SIMILARITY), -np.inf, similarity)
+        for i, positives, negatives in zip(block, positive, negative, strict=True):
+            j, k = _draw(positives, seed=f"{task.name}|{texts[i]}"), int(negatives.argmax())
+            if j is not None and np.isfinite(negatives[k]):
+                rows.append(_row(task_id, task.name, instruction, instruction, texts[i], texts[j], texts[k]))
     return rows[:limit]
 
 
 def _mine_relations(task: RelationTask, task_id: int, embeddings: Embeddings, limit: int) -> list[MediRow]:
-    keys = list(task.items)
-    place = {key: i for i, key in enumerate(keys)}
-    texts = list(task.items.values())
-    similarity = _similarity(texts, embeddings)
-    allowed = np.where(_same(texts) | (similarity > FALSE_NEGATIVE_SIMILARITY), -np.inf, similarity)
-    for key, linked in task.links.items():
-        allowed[place[key], [place[other] for other in sorted(linked)]] = -np.inf
+    place = {key: i for i, key in enumerate(task.items)}
+    texts, linking = list(task.items.values()), list(task.links)
+    matrix, text = _matrix(texts, embeddings), _codes(texts)
     instruction = task.instruction.render()
-    rows = []
-    for key, linked in task.links.items():
-        i, k = place[key], int(allowed[place[key]].argmax())
-        for other in sorted(linked):
-            if np.isfinite(allowed[i, k]) and texts[place[other]] != texts[i]:
-                rows.append(_row(task_id, task.name, instruction, instruction, texts[i], texts[place[other]], texts[k]))
+    rows: list[MediRow] = []
+    for block in _blocks(len(linking), limit, rows):
+        asking = np.array([place[linking[number]] for number in block])
+        similarity = matrix[asking] @ matrix.T  # (block, N)
+        allowed = np.where(_same(text, asking) | (similarity > FALSE_NEGATIVE_SIMILARITY), -np.inf, similarity)
+        for i, number, scores in zip(asking, block, allowed, strict=True):
+            linked = [place[other] for other in sorted(task.links[linking[number]])]
+            scores[linked] = -np.inf
+            k = int(scores.argmax())
+            if np.isfinite(scores[k]):
+                rows += [
+                    _row(task_id, task.name, instruction, instruction, texts[i], texts[j], texts[k])
+                    for j in linked
+                    if texts[j] != texts[i]
+                ]
     return rows[:limit]
 
 
-def _similarity(texts: Sequence[str], embeddings: Embeddings) -> np.ndarray:
-    matrix = np.stack([embeddings[text] for text in texts])
-    return np.asarray(matrix @ matrix.T)
+def _blocks(count: int, limit: int, rows: Sequence[MediRow]) -> Iterator[np.ndarray]:
+    """Numbers below ``count``, ``BLOCK`` at a time, until there are ``limit`` rows."""
+    for start in range(0, count, BLOCK):
+        if len(rows) >= limit:
+            return
+        yield np.arange(start, min(start + BLOCK, count))
 
 
-def _same(values: Sequence[str]) -> np.ndarray:
-    codes = np.unique(np.asarray(values, dtype=object).astype(str), return_inverse=True)[1]
-    return np.asarray(codes[:, None] == codes[None, :])
+def _matrix(texts: Sequence[str], embeddings: Embeddings) -> np.ndarray:
+    return np.stack([embeddings[text] for text in texts])
+
+
+def _codes(values: Sequence[str]) -> np.ndarray:
+    """(N,) integers; equal values, equal integers."""
+    return np.asarray(np.unique(np.asarray(values, dtype=object).astype(str), return_inverse=True)[1])
+
+
+def _same(codes: np.ndarray, block: np.ndarray) -> np.ndarray:
+    """(block, N): whether row i of the block has the value of item j."""
+    return np.asarray(codes[block, None] == codes)
 
 
 def _draw(similarity: np.ndarray, seed: str) -> int | None:

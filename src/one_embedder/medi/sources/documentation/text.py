@@ -43,8 +43,3 @@ def is_prose(text: str, min_words: int = 4) -> bool:
 def spelled_out(name: str) -> str:
     """An identifier as words: ``read_csvFile`` -> ``read csv file``."""
     return _SPACE.sub(" ", re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[_.]+", " ", name)).strip().lower()
-
-
-def normalised(text: str) -> str:
-    """The form in which two texts count as the same: lower case, letters and digits only."""
-    return " ".join(re.findall(r"[a-z0-9]+", text.lower()))

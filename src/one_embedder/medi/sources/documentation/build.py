@@ -1,0 +1,120 @@
+"""MEDI-documentation and its benchmark, from the installed packages to disk."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import inspect
+import json
+import logging
+import platform
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import packages_distributions, version
+from pathlib import Path
+
+from one_embedder.config.schema import Config
+from one_embedder.medi import leakage, miner, mining
+from one_embedder.medi.assembly import is_built, publish, work_folder
+from one_embedder.medi.candidates import CandidateTask
+from one_embedder.medi.miner import Miner
+from one_embedder.medi.record import MediRow
+from one_embedder.medi.sources.documentation.benchmark import documentation_benchmark, write_benchmark
+from one_embedder.medi.sources.documentation.extract import extract
+from one_embedder.medi.sources.documentation.packages import PACKAGES, STANDARD_LIBRARY
+from one_embedder.medi.sources.documentation.report import render_report
+from one_embedder.medi.sources.documentation.training_tasks import training_tasks
+from one_embedder.medi.store import write_medi
+
+logger = logging.getLogger(__name__)
+
+
+def build_documentation(cfg: Config, folder: Path) -> Path:
+    """Build the training data and the benchmark; nothing is done when they are there already.
+
+    Returns:
+        ``folder``, with ``medi/``, ``benchmark/{dev,test}/`` (task folders) and ``report.md``.
+
+    Raises:
+        DataError: if a package is missing.
+    """
+    key = build_key(cfg)
+    if is_built(folder, key):
+        logger.info("MEDI-documentation is built already: %s", folder)
+        return folder
+    started = time.monotonic()
+    work = work_folder(folder, key)
+    logger.info("Building MEDI-documentation in %s: about two minutes on two cores, under 1.5 GB of memory", folder)
+    objects = extract(PACKAGES, cfg.medi.workers)
+    logger.info("%d documented objects in %d packages (%.0f s)", len(objects), len(PACKAGES), _since(started))
+    shutil.rmtree(work / "benchmark", ignore_errors=True)
+    for side in ("dev", "test"):
+        write_benchmark(documentation_benchmark(objects, side), work / "benchmark" / side)
+    benchmark = leakage.BenchmarkTexts.read(work / "benchmark")
+    tasks, lost = leakage.drop_overlapping(training_tasks(objects, cfg.medi.rows_per_task), benchmark)
+    rows = _mined_rows(tasks, cfg, Miner(cfg.encoder, work))
+    about = {"source": "documentation", "key": key, "python": platform.python_version(), "versions": package_versions()}
+    sha256 = write_medi(rows, work / "medi", about)
+    (work / "report.md").write_text(render_report(objects, rows, lost, benchmark_sizes(work / "benchmark"), sha256))
+    publish(work, folder, {"key": key, "sha256": sha256, "rows": len(rows), "seconds": round(_since(started), 1)})
+    logger.info("%d rows, sha256 %s, %.0f s; report: %s", len(rows), sha256[:12], _since(started), folder / "report.md")
+    return folder
+
+
+def _since(started: float) -> float:
+    """Seconds."""
+    return time.monotonic() - started
+
+
+def build_key(cfg: Config) -> str:
+    """A hash of everything that the data depend on: code, package versions, Python and configuration."""
+    code = hashlib.sha256()
+    modules = [Path(inspect.getfile(module)) for module in (mining, miner, leakage)]
+    for path in sorted([*Path(__file__).parent.glob("*.py"), *modules]):
+        code.update(path.read_bytes())
+    wanted = {
+        "code": code.hexdigest(),
+        "versions": package_versions(),
+        "python": platform.python_version(),
+        "encoder": asdict(cfg.encoder),
+        "rows_per_task": cfg.medi.rows_per_task,
+        "min_rows_per_task": cfg.medi.min_rows_per_task,
+    }
+    return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
+
+
+def package_versions() -> dict[str, str]:
+    """Import name -> installed version of every package that is read."""
+    distributions = packages_distributions()
+    return {
+        package.name: platform.python_version()
+        if package.name == STANDARD_LIBRARY
+        else version(distributions[package.name][0])
+        for package in PACKAGES
+        if package.name == STANDARD_LIBRARY or package.name in distributions
+    }
+
+
+def _mined_rows(tasks: Sequence[CandidateTask], cfg: Config, encoder: Miner) -> list[MediRow]:
+    embeddings = mining.embed_texts(tasks, encoder.encode)
+    rows: list[MediRow] = []
+    task_id = 0
+    for task in tasks:
+        mined = mining.mine(task, task_id, embeddings, cfg.medi.rows_per_task)
+        if len(mined) >= cfg.medi.min_rows_per_task:
+            rows += mined
+            task_id += 1
+    return rows
+
+
+def benchmark_sizes(root: Path) -> dict[str, dict[str, int]]:
+    """Task folder -> rows of each of its files."""
+    sizes: dict[str, dict[str, int]] = {}
+    for path in sorted(root.rglob("*.jsonl.gz")):
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            sizes.setdefault(path.parent.relative_to(root).as_posix(), {})[path.name.split(".")[0]] = sum(
+                1 for _ in lines
+            )
+    return sizes
