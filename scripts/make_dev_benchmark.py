@@ -114,7 +114,7 @@ def main() -> None:
     parser.add_argument("--leave-out", nargs="*", default=[], metavar="TASK")
     arguments = parser.parse_args()
     for name in make_dev_benchmark(arguments.folder, arguments.output, leave_out=arguments.leave_out):
-        print(name)
+        print(name)  # noqa: T201
 
 
 if __name__ == "__main__":
