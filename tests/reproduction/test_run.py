@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from one_embedder.config.compose import load_config
+from one_embedder.config.location import PROJECT_ROOT
 from one_embedder.config.schema import Config
 from one_embedder.errors import ConfigError, DataError, EvaluationError
 from one_embedder.reproduction.circumstances import circumstances, data_identity
+from one_embedder.reproduction.expected import read_expected
 from one_embedder.reproduction.layout import AVERAGE, COLUMNS, ROWS
 from one_embedder.reproduction.run import reproduce
 from tests.reproduction.fakes import FakeWork
@@ -142,6 +145,13 @@ def test_settings_without_a_say_in_the_result_do_not_make_it_stale(configure: Co
 @pytest.mark.parametrize("override", ["loss.temperature=0.5", "evaluation.document_instructions=false"])
 def test_settings_with_a_say_in_the_result_do(configure: Configure, override: str) -> None:
     assert circumstances(configure(), {}) != circumstances(configure(override), {})
+
+
+def test_the_committed_record_was_made_with_the_default_settings() -> None:
+    cfg = load_config("reproduce")
+    expected = read_expected(PROJECT_ROOT / cfg.table.expected)
+    assert expected is not None
+    assert circumstances(cfg, {}).settings == expected.circumstances.settings
 
 
 def test_other_data_from_another_python_are_not_judged(

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import yaml
 
 from one_embedder.config.schema import Config, LossConfig, PathsConfig, TrackingConfig, TrainerConfig
 from one_embedder.errors import DataError
+from one_embedder.tracking.identity import NEUTRAL, effective
 from one_embedder.tracking.manifest import RunRecord, config_hash, is_complete, read_manifest, run_id
 
 DATA = [{"name": "medi", "sha256": "ab" * 32, "rows": 12}]
@@ -117,6 +118,17 @@ def test_run_ids_are_deterministic_and_change_only_with_what_determines_the_resu
     assert {run_id(variant, "train", "data") for variant in same} == {identity}
     assert len({run_id(variant, "train", "data") for variant in other} | {identity, run_id(cfg, "train", "d2")}) == 6
     assert identity.startswith("train-s0-") and len(identity) == len("train-s0-") + 8
+
+
+def test_keys_that_came_later_are_left_out_of_the_hash_at_their_neutral_value() -> None:
+    assert set(effective("evaluation", asdict(Config().evaluation))).isdisjoint({"dtype"})
+    assert effective("evaluation", {"dtype": "bfloat16"}) == {"dtype": "bfloat16"}
+
+
+@pytest.mark.parametrize("key", NEUTRAL)
+def test_a_neutral_value_is_the_default_of_its_key(key: str) -> None:
+    section, name = key.split(".")
+    assert asdict(Config())[section][name] == NEUTRAL[key]
 
 
 def test_config_hash_looks_only_at_the_named_sections() -> None:

@@ -16,6 +16,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "loss.spelling": ("released", "paper"),
     "trainer.precision": ("auto", "32-true", "bf16-mixed"),
     "trainer.accelerator": ("auto", "cpu", "gpu", "mps"),
+    "evaluation.dtype": ("float32", "bfloat16", "float16"),
     "benchmark.split": ("dev", "test"),
     "tracking.wandb": ("disabled", "offline", "online"),
 }

@@ -102,6 +102,7 @@ class EvaluationConfig:
     """How tasks are scored."""
 
     batch_size: int = 64
+    dtype: str = "float32"  # of the encoder's weights; bfloat16 and float16 are faster and move scores a little
     document_instructions: bool = True
     demonstrations: int = 1  # shown to the in-context learner for each test input of prompt retrieval
 

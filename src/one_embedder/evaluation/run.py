@@ -87,6 +87,7 @@ def _load(cfg: Config) -> TextEncoder:
 
     return InstructionEmbedder(
         cfg.encoder.name_or_path,
+        dtype=cfg.evaluation.dtype,
         joining=cfg.encoder.joining,
         revision=cfg.encoder.revision,
         max_length=cfg.encoder.max_length,
@@ -101,6 +102,8 @@ def _job(cfg: Config, folder: TaskFolder, instructions: TaskInstructions, revisi
         "instructions": asdict(instructions),
         "versions": _versions(),
     }
+    if cfg.evaluation.dtype != "float32":
+        identity["dtype"] = cfg.evaluation.dtype
     if folder.category == "PromptRetrieval":
         identity["demonstrations"] = cfg.evaluation.demonstrations
     return Job(folder, instructions, identity)

@@ -13,7 +13,7 @@ from one_embedder.config.location import LOCK
 from one_embedder.config.schema import Config
 from one_embedder.errors import DataError
 from one_embedder.reproduction.compare import Circumstances
-from one_embedder.tracking.manifest import config_hash
+from one_embedder.tracking.identity import config_hash, effective
 
 # Seeds are left out: expected numbers are means over seeds with tolerances made from them. Data settings are left out:
 # the data's own hash says more.
@@ -23,7 +23,8 @@ _SECTIONS = ("encoder", "sampler", "loss", "optimizer", "schedule", "trainer", "
 def circumstances(cfg: Config, data: Mapping[str, str]) -> Circumstances:
     """Circumstances of a run of ``cfg`` on ``data`` (name -> sha256) here and now."""
     scoring = replace(cfg.evaluation, batch_size=0)  # without effect on the scores
-    evaluated = [cfg.benchmark.name, cfg.benchmark.split, cfg.benchmark.tasks, asdict(scoring)]
+    scored = effective("evaluation", asdict(scoring))
+    evaluated = [cfg.benchmark.name, cfg.benchmark.split, cfg.benchmark.tasks, scored]
     settings = config_hash(cfg, _SECTIONS, json.dumps(evaluated))
     return Circumstances(dict(data), settings, data_environment())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -24,6 +25,9 @@ TRAINING_SECTIONS = (
     "trainer",
 )
 _WITHOUT_EFFECT = frozenset({"log_every_n_steps", "checkpoint_every_n_steps"})
+# Keys that came after the first results were recorded, with the value at which everything is as before they came. At
+# that value they are left out, so that a new setting makes no earlier record stale.
+NEUTRAL: Mapping[str, Any] = MappingProxyType({"evaluation.dtype": "float32"})
 
 
 def resolved(cfg: Config) -> dict[str, Any]:
@@ -44,7 +48,7 @@ def config_hash(cfg: Config, sections: Sequence[str], *parts: str) -> str:
         KeyError: if a section does not exist.
     """
     values = resolved(cfg)
-    chosen = {name: _effective(values[name]) for name in sections}
+    chosen = {name: effective(name, values[name]) for name in sections}
     return hashlib.sha256(json.dumps([chosen, list(parts)], sort_keys=True).encode()).hexdigest()
 
 
@@ -53,7 +57,12 @@ def run_id(cfg: Config, name: str, *parts: str) -> str:
     return f"{name}-s{cfg.seed}-{config_hash(cfg, TRAINING_SECTIONS, *parts)[:8]}"
 
 
-def _effective(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _effective(item) for key, item in value.items() if key not in _WITHOUT_EFFECT}
-    return value
+def effective(section: str, value: Any) -> Any:
+    """What in a section of the configuration can change a result; ``section`` is its top-level key."""
+    if not isinstance(value, Mapping):
+        return value
+    return {
+        key: item
+        for key, item in value.items()
+        if key not in _WITHOUT_EFFECT and (f"{section}.{key}" not in NEUTRAL or item != NEUTRAL[f"{section}.{key}"])
+    }
