@@ -38,6 +38,7 @@ RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "medi.rows_per_task": _at_least(1),
     "medi.min_rows_per_task": _at_least(1),
     "medi.workers": _at_least(1),
+    "medi.datasets": ("null (all data sets of medi.hub) or a non-empty list", bool),
     "sampler.global_batch_size": _at_least(2),  # in a batch of one nothing is contrasted
     "loss.temperature": _POSITIVE,
     "optimizer.learning_rate": _POSITIVE,

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from omegaconf import MISSING
+
 
 @dataclass
 class EncoderConfig:
@@ -20,6 +22,27 @@ class EncoderConfig:
 
 
 @dataclass
+class HubDatasetConfig:
+    """One data set of the hub as training data; what each key means is told in ``conf/medi/full.yaml``."""
+
+    repo: str = MISSING
+    revision: str = MISSING
+    files: list[str] = MISSING  # names, or patterns with *
+    format: str = MISSING  # embedding_training_data | columns | kilt | medmcqa
+    columns: dict[str, str] = field(default_factory=dict)  # of format columns: query, positive and perhaps negative
+    query: str = MISSING  # instruction
+    document: str | None = None  # instruction of positives and negatives; None: the query's
+    words: str = "ours"  # whose the instructions are: ours | medi
+    symmetric: bool = MISSING
+    negatives: str = MISSING  # given | mined
+    cap: int = MISSING  # rows
+    first_rows: int | None = None  # draw among so many first rows only; None: among all
+    licence: str = MISSING
+    seen_in_evaluation: bool = MISSING
+    unverified: str | None = None  # what of this entry nobody has seen on the hub, and why
+
+
+@dataclass
 class MediConfig:
     """Training data: where it comes from and where it is on disk."""
 
@@ -28,6 +51,8 @@ class MediConfig:
     rows_per_task: int = 400
     min_rows_per_task: int = 32
     workers: int = 2
+    hub: dict[str, HubDatasetConfig] = field(default_factory=dict)  # task name -> data set
+    datasets: list[str] | None = None  # which of them; None: all
 
 
 @dataclass

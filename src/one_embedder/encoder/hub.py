@@ -77,14 +77,20 @@ def _second_copies(files: Sequence[str]) -> list[str]:
     return [str(path) for path in paths if path.parent in safe and _PICKLED.fullmatch(path.name)]
 
 
-def reason(error: Exception, hub_id: str) -> str:
-    """What the hub or the network did, and what helps against it."""
+def reason(error: Exception, hub_id: str, kind: str = "model") -> str:
+    """What the hub or the network did, and what helps against it.
+
+    Args:
+        error: what came out of huggingface_hub.
+        hub_id: ``owner/name``; of a data set ``datasets/owner/name``, which is where its page is.
+        kind: what to call it.
+    """
     from huggingface_hub import constants, errors
 
     chain = list(_chain(error))
     status = next((link.response.status_code for link in chain if isinstance(link, errors.HfHubHTTPError)), None)
     if status is not None:
-        return _refusal(status, {type(link) for link in chain}, f"{constants.ENDPOINT}/{hub_id}")
+        return _refusal(status, {type(link) for link in chain}, f"{constants.ENDPOINT}/{hub_id}", kind)
     if _any(chain, errors.OfflineModeIsEnabled):
         return "HF_HUB_OFFLINE is set and the cache has no whole copy; set HF_HUB_OFFLINE=0 to download it"
     if _any(chain, TimeoutError):
@@ -98,17 +104,17 @@ def reason(error: Exception, hub_id: str) -> str:
     return f"the download failed ({summary}); run the same again: files that arrived whole are kept"
 
 
-def _refusal(status: int, kinds: set[type[BaseException]], page: str) -> str:
+def _refusal(status: int, kinds: set[type[BaseException]], page: str, kind: str) -> str:
     """What the hub means by an HTTP status and its own word for the error."""
     from huggingface_hub import errors
 
     said = f"(HTTP {status})"
     if errors.RevisionNotFoundError in kinds:
-        return f"the hub has the model but not this revision {said}; take a branch, tag or commit listed at {page}"
+        return f"the hub has the {kind} but not this revision {said}; take a branch, tag or commit listed at {page}"
     if errors.GatedRepoError in kinds:
         return f"access has to be granted first {said}; accept the licence at {page}, then {_LOG_IN}"
     if errors.RepositoryNotFoundError in kinds:
-        return f"the hub shows no such model {said}; check the name or, if it is private, {_LOG_IN}"
+        return f"the hub shows no such {kind} {said}; check the name or, if it is private, {_LOG_IN}"
     if status in (401, 403):
         return f"the hub refuses access {said}; {_LOG_IN}, and accept the licence at {page} if it has one"
     if status == 429:

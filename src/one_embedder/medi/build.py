@@ -33,10 +33,14 @@ def _build_from(cfg: Config, folder: Path) -> Path:
             from one_embedder.medi.sources.documentation.build import build_documentation
 
             return build_documentation(cfg, folder)
+        case "full":
+            from one_embedder.medi.sources.hub.build import build_full
+
+            return build_full(cfg, folder)
         case "file":  # the user's own, built elsewhere
             from one_embedder.medi.store import load_medi
 
             load_medi(Path(cfg.medi.folder) / "medi")
             return Path(cfg.medi.folder)
         case unknown:
-            raise ConfigError(f"medi.source={unknown!r} is unknown; the sources are 'documentation' and 'file'")
+            raise ConfigError(f"medi.source={unknown!r} is unknown; the sources are 'documentation', 'file' and 'full'")

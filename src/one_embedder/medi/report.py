@@ -22,9 +22,14 @@ def leakage_lines(lost: Mapping[str, int]) -> list[str]:
     return lines
 
 
-def task_lines(rows: Sequence[MediRow]) -> list[str]:
-    """A table with one line a task."""
-    counts = Counter(row.task_name for row in rows)
+def task_lines(rows: Sequence[MediRow], counts: Mapping[str, int] | None = None) -> list[str]:
+    """A table with one line a task.
+
+    Args:
+        rows: the first of each task is shown.
+        counts: task name -> rows, where ``rows`` are not all of them.
+    """
+    counts = counts or Counter(row.task_name for row in rows)
     first = {row.task_name: row for row in reversed(rows)}
     lines = [
         "## Tasks",

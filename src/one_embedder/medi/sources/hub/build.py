@@ -1,0 +1,139 @@
+"""MEDI from the hub: the thirty data sets of ``conf/medi/full.yaml``, or some of them, to disk."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import logging
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from itertools import chain
+from pathlib import Path
+
+from one_embedder.config.schema import Config, HubDatasetConfig
+from one_embedder.errors import DataError
+from one_embedder.medi import miner, mining
+from one_embedder.medi.assembly import is_built, publish, work_folder
+from one_embedder.medi.parts import Part, TaskBuilder, build_parts, finished
+from one_embedder.medi.record import MediRow
+from one_embedder.medi.sources.hub.files import Listings
+from one_embedder.medi.sources.hub.report import render_report
+from one_embedder.medi.sources.hub.selection import chosen
+from one_embedder.medi.sources.hub.task import HubTask, LazyMiner
+from one_embedder.medi.store import write_medi
+
+logger = logging.getLogger(__name__)
+
+GB = 1e9
+
+
+def build_full(cfg: Config, folder: Path, others: Sequence[TaskBuilder] = ()) -> Path:
+    """Build the training data; what an interrupted or failed try has finished is used.
+
+    Args:
+        cfg: ``medi.hub`` and ``medi.datasets`` say which data sets; ``encoder`` mines.
+        folder: the result.
+        others: further tasks, built before those of the hub.
+
+    Returns:
+        ``folder``, with ``medi/`` and ``report.md``.
+
+    Raises:
+        ConfigError: a data set's entry makes no sense.
+        DataError: the disk is too small, or tasks cannot be built; finished ones are kept.
+    """
+    datasets = chosen(cfg.medi)
+    # One folder of parts whatever is chosen, so that a changed choice finds them; each part has a key of its own.
+    work_key = hashlib.sha256(b"full").hexdigest()
+    work = folder.parent / f".{folder.name}.{work_key[:12]}"
+    hub = hub_tasks(cfg, datasets, work)
+    tasks: list[TaskBuilder] = [*others, *hub]
+    key = hashlib.sha256(json.dumps([cfg.medi.min_rows_per_task, *(task.key for task in tasks)]).encode()).hexdigest()
+    if is_built(folder, key):
+        logger.info("MEDI is built already: %s", folder)
+        return folder
+    work_folder(folder, work_key)
+    started = time.monotonic()
+    _estimate([task for task in hub if finished(task, work) is None])
+    parts = _large_enough(build_parts(tasks, work), cfg.medi.min_rows_per_task)
+    about = {"source": "full", "key": key, "seed": cfg.seed, "tasks": {part.name: dict(part.about) for part in parts}}
+    sha256 = write_medi(_rows(parts), work / "medi", about)
+    (work / "report.md").write_text(render_report(parts, datasets, sha256), encoding="utf-8")
+    seconds = round(time.monotonic() - started, 1)
+    publish(work, folder, {"key": key, "sha256": sha256, "rows": sum(p.rows for p in parts), "seconds": seconds})
+    logger.info("%d tasks, sha256 %s, %.0f s; report: %s", len(parts), sha256[:12], seconds, folder / "report.md")
+    return folder
+
+
+def hub_tasks(cfg: Config, datasets: dict[str, HubDatasetConfig], work: Path) -> list[HubTask]:
+    """The data sets as tasks; nothing is read yet."""
+    code, encoder = _code(), json.dumps(asdict(cfg.encoder), sort_keys=True)
+    listings, lazy = Listings(), LazyMiner(cfg, work)
+    return [
+        HubTask(name, dataset, min(dataset.cap, cfg.medi.rows_per_task), cfg.seed, code, encoder, listings, lazy)
+        for name, dataset in datasets.items()
+    ]
+
+
+def _code() -> str:
+    """A hash of what makes rows."""
+    digest = hashlib.sha256()
+    for path in sorted([*Path(__file__).parent.glob("*.py"), *(Path(inspect.getfile(m)) for m in (mining, miner))]):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _estimate(tasks: Sequence[HubTask]) -> None:
+    """Tell what will be fetched and mined, and refuse what the disk cannot hold.
+
+    Raises:
+        DataError: the downloads are larger than the free space.
+    """
+    sizes: dict[tuple[str, str], int] = {}
+    for task in tasks:
+        try:
+            files = task.files()
+        except DataError:
+            continue  # told when its turn comes, after the others are built
+        sizes[files.repo, ", ".join(files.sizes)] = files.to_download()
+        for name in filter(files.is_streamed, files.sizes):
+            logger.info("%s: the first %d rows of %s are streamed, not kept", task.name, files.first_rows, name)
+    mined = sum(task.cap for task in tasks if task.dataset.negatives == "mined")
+    logger.info(
+        "%d data sets to build: %.2f GB to download, at most %d rows, for %d of them hard negatives to mine",
+        len(tasks),
+        sum(sizes.values()) / GB,
+        sum(task.cap for task in tasks),
+        mined,
+    )
+    if sizes:
+        _require_space(sum(sizes.values()))
+
+
+def _require_space(needed: int) -> None:
+    from huggingface_hub import constants
+
+    cache = Path(constants.HF_HUB_CACHE)
+    free = shutil.disk_usage(next(place for place in (cache, *cache.parents) if place.exists())).free
+    if needed > free:
+        raise DataError(
+            f"the downloads need {needed / GB:.2f} GB in {cache}, which has {free / GB:.2f} GB free; "
+            "free some, set HF_HUB_CACHE to a folder on a larger disk, or choose fewer with medi.datasets=[...]"
+        )
+
+
+def _large_enough(parts: Sequence[Part], smallest: int) -> list[Part]:
+    for part in parts:
+        if part.rows < smallest:
+            logger.warning("%s is left out: %d rows, medi.min_rows_per_task=%d", part.name, part.rows, smallest)
+    kept = [part for part in parts if part.rows >= smallest]
+    if not kept:
+        raise DataError(f"no task has medi.min_rows_per_task={smallest} rows")
+    return kept
+
+
+def _rows(parts: Sequence[Part]) -> Iterator[MediRow]:
+    return chain.from_iterable(part.read(task_id) for task_id, part in enumerate(parts))

@@ -1,0 +1,136 @@
+"""One data set of the hub as a task of the training data: drawn, read, and given hard negatives."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from one_embedder.config.schema import Config, HubDatasetConfig
+from one_embedder.errors import DataError
+from one_embedder.medi import mining
+from one_embedder.medi.candidates import PairTask
+from one_embedder.medi.miner import EMBEDDINGS, Miner
+from one_embedder.medi.record import MediRow
+from one_embedder.medi.sources.hub.draw import draw
+from one_embedder.medi.sources.hub.files import HubFiles, Listings
+from one_embedder.medi.sources.hub.formats import Example, read_example
+from one_embedder.medi.sources.hub.selection import instructions
+
+logger = logging.getLogger(__name__)
+
+Encode = Callable[[Sequence[str]], Any]
+
+
+class LazyMiner:
+    """The mining encoder, loaded when the first task needs it; a task's embeddings are thrown away with the task."""
+
+    def __init__(self, cfg: Config, work: Path) -> None:
+        self._cfg, self._work = cfg, work
+        self._miner: Miner | None = None
+
+    def encode(self, texts: Sequence[str]) -> Any:
+        """See ``Miner.encode``."""
+        self._miner = self._miner or Miner(self._cfg.encoder, self._work)
+        return self._miner.encode(texts)
+
+    def forget(self) -> None:
+        """Free the disk: a million texts are 1.5 GB with 384 dimensions."""
+        shutil.rmtree(self._work / EMBEDDINGS, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class HubTask:
+    """A data set that is not built yet; see ``one_embedder.medi.parts.TaskBuilder``.
+
+    Attributes:
+        name: of the task.
+        dataset: what the configuration says of it.
+        cap: rows at most.
+        seed: of the draw.
+        code: hash of what makes rows.
+        encoder: JSON of the mining encoder.
+        listings: asks the hub for the files.
+        miner: for data without negatives.
+    """
+
+    name: str
+    dataset: HubDatasetConfig
+    cap: int
+    seed: int
+    code: str
+    encoder: str
+    listings: Listings
+    miner: LazyMiner
+
+    @property
+    def key(self) -> str:
+        """Everything that the rows depend on; the encoder only where it is asked."""
+        encoder = self.encoder if self.dataset.negatives == "mined" else ""
+        return json.dumps([asdict(self.dataset), self.cap, self.seed, self.code, encoder], sort_keys=True)
+
+    def files(self) -> HubFiles:
+        """What is read.
+
+        Raises:
+            DataError: the hub does not have it.
+        """
+        return self.listings.files_of(self.dataset)
+
+    def build(self) -> tuple[Sequence[MediRow], Mapping[str, Any]]:
+        """Draw, read, find negatives.
+
+        Raises:
+            DataError: a file or a row cannot be read, or no row is left.
+        """
+        files = self.files()
+        logger.info("%s: reading %s of %s", self.name, ", ".join(files.sizes), files.repo)
+        drawn, read = draw(files.rows(), self.cap, f"{self.seed}|{self.name}")
+        examples = [read_example(raw.decoded(), self.dataset, f"{self.name}: {raw.where}") for raw in drawn]
+        kept, lost = self._usable(examples)
+        rows = self._given(kept) if self.dataset.negatives == "given" else self._mined(kept)
+        if not rows:
+            raise DataError(f"{self.repo_and_files(files)}: none of {len(drawn)} rows drawn can be used ({dict(lost)})")
+        lost["without a hard negative"] += len(kept) - len(rows)
+        logger.info("%s: %d rows of %d drawn from %d; left out: %s", self.name, len(rows), len(drawn), read, dict(lost))
+        about = {"commit": files.commit, "files": dict(files.sizes), "read": read, "drawn": len(drawn), "lost": lost}
+        return rows, about
+
+    @staticmethod
+    def repo_and_files(files: HubFiles) -> str:
+        """For messages."""
+        return f"{files.repo} ({', '.join(files.sizes)})"
+
+    def _usable(self, examples: Sequence[Example]) -> tuple[list[Example], Counter[str]]:
+        lost: Counter[str] = Counter()
+        kept: dict[tuple[str, str], Example] = {}
+        for example in examples:
+            if not example.is_pair:
+                lost["empty or the same text twice"] += 1
+            elif self.dataset.negatives == "given" and not example.has_negative:
+                lost["without a usable negative of their own"] += 1
+            elif kept.setdefault((example.query, example.positive), example) is not example:
+                lost["repeated"] += 1
+        return list(kept.values()), lost
+
+    def _given(self, examples: Sequence[Example]) -> list[MediRow]:
+        query, document = (instruction.render() for instruction in instructions(self.dataset))
+        return [
+            MediRow(0, self.name, (query, example.query), (document, example.positive), (document, example.negative))
+            for example in examples
+        ]
+
+    def _mined(self, examples: Sequence[Example]) -> list[MediRow]:
+        """By the paper's rule for text-output data; rows of the same query are never each other's negatives."""
+        query, document = instructions(self.dataset)
+        pairs = tuple((example.query, example.positive, example.query.lower()) for example in examples)
+        task = PairTask(self.name, query, document, pairs)
+        embeddings = mining.embed_texts([task], self.miner.encode) if pairs else {}
+        rows = mining.mine(task, 0, embeddings, len(pairs))
+        self.miner.forget()
+        return rows
