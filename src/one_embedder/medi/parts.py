@@ -1,11 +1,11 @@
-"""Training data built task by task: each finished task is a part on disk, and one that fails does not lose the others."""
+"""Training data built task by task: a finished task is a part on disk, and one that fails does not lose the others."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -71,7 +71,7 @@ def finished(builder: TaskBuilder, work: Path) -> Part | None:
     return Part(builder.name, said["rows"], said["about"], path)
 
 
-def build_parts(builders: Iterable[TaskBuilder], work: Path) -> list[Part]:
+def build_parts(builders: Sequence[TaskBuilder], work: Path) -> list[Part]:
     """Every task, in order; those that an earlier try finished are not built again.
 
     Raises:
@@ -79,8 +79,9 @@ def build_parts(builders: Iterable[TaskBuilder], work: Path) -> list[Part]:
     """
     parts: list[Part] = []
     failures: dict[str, list[str]] = {}
-    for builder in builders:
+    for number, builder in enumerate(builders, start=1):
         part = finished(builder, work)
+        logger.info("task %d of %d: %s%s", number, len(builders), builder.name, " is finished" if part else "")
         try:
             parts.append(part or _build(builder, work))
         except DataError as error:

@@ -23,7 +23,7 @@ def draw(rows: Iterable[T], size: int, seed: str) -> tuple[list[T], int]:
     rng = random.Random(seed)
     kept: list[tuple[int, T]] = []
     count = 0
-    for count, row in enumerate(rows, start=1):  # noqa: B007 - the number of rows is asked for afterwards
+    for count, row in enumerate(rows, start=1):
         if count <= size:
             kept.append((count, row))
         elif (place := rng.randrange(count)) < size:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import itertools
@@ -20,6 +21,7 @@ from one_embedder.errors import DataError
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
 ROWS_AT_ONCE = 1000
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)  # and not of the hub
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,7 @@ class HubFiles:
             size
             for name, size in self.sizes.items()
             if not self.is_streamed(name)
-            and not isinstance(
-                try_to_load_from_cache(self.repo, name, revision=self.commit, repo_type="dataset"), str
-            )
+            and not isinstance(try_to_load_from_cache(self.repo, name, revision=self.commit, repo_type="dataset"), str)
         )
 
     def rows(self) -> Iterator[RawRow]:
@@ -144,9 +144,8 @@ class Listings:
 def _fitting(pattern: str, sizes: Mapping[str, int], dataset: HubDatasetConfig) -> list[str]:
     names = sorted(name for name in sizes if fnmatch(name, pattern))
     if not names:
-        raise DataError(
-            f"{dataset.repo} at revision {dataset.revision} has no file {pattern}; it has {', '.join(sorted(sizes)[:8])}"
-        )
+        some = ", ".join(sorted(sizes)[:8]) or "none"
+        raise DataError(f"{dataset.repo} at revision {dataset.revision} has no file {pattern}; some it has: {some}")
     return names
 
 
@@ -172,8 +171,8 @@ class _told(AbstractContextManager[None]):
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, Exception) and not isinstance(error, DataError):
-            if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
-                return  # the disk's trouble, not the hub's
+            if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+                return
             said = reason(error, f"datasets/{self.repo}", "data set")
             raise DataError(f"{self.repo}, {self.what}: {said}") from error
 

@@ -2,9 +2,9 @@
 
 Formats:
 
-- ``embedding_training_data``: the five shapes that sentence-transformers/embedding-training-data documents in its card,
-  told apart row by row: ``[a, b]``, ``[query, positive, negative]``, ``{"set": [...]}``, ``{"query", "pos": [...]}`` and
-  the same with ``"neg": [...]``;
+- ``embedding_training_data``: the five shapes that the card of sentence-transformers/embedding-training-data tells,
+  seen row by row: ``[a, b]``, ``[query, positive, negative]``, ``{"set": [...]}``, ``{"query", "pos": [...]}`` and the
+  same with ``"neg": [...]``;
 - ``columns``: a table; the configuration names its columns, whose values are texts or lists of texts;
 - ``kilt``: KILT's tasks, ``{"input", "output": [{"answer", "provenance": [{"title"}]}]}``;
 - ``medmcqa``: ``{"question", "opa", "opb", "opc", "opd", "cop"}``, ``cop`` being the right option's number from 0.
@@ -72,9 +72,8 @@ def _embedding_training_data(record: object, dataset: HubDatasetConfig, where: s
         return Example(*[*texts, "", ""][:2])
     if isinstance(record, Mapping) and "query" in record and "pos" in record:
         return _by_columns(record, {"query": "query", "positive": "pos", "negative": "neg"}, where)
-    raise DataError(
-        f"{where}: neither [text, text], [query, positive, negative], {{'set'}} nor {{'query', 'pos'}}: {_shown(record)}"
-    )
+    shapes = "[text, text], [query, positive, negative], {'set'} nor {'query', 'pos'}"
+    raise DataError(f"{where}: neither {shapes}: {_shown(record)}")
 
 
 def _columns(record: object, dataset: HubDatasetConfig, where: str) -> Example:

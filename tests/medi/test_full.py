@@ -1,0 +1,436 @@
+"""Data sets of the hub as training data, fetched by the real client from a stand-in hub on loopback."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import json
+import logging
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable
+from copy import deepcopy
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from one_embedder.config.compose import load_config
+from one_embedder.config.schema import Config, HubDatasetConfig
+from one_embedder.errors import ConfigError, DataError
+from one_embedder.instruction import Instruction
+from one_embedder.medi.build import build
+from one_embedder.medi.datamodule import MediDataModule
+from one_embedder.medi.record import MediRow
+from one_embedder.medi.sources.hub import build as build_module
+from one_embedder.medi.sources.hub import task as task_module
+from one_embedder.medi.sources.hub.draw import draw
+from one_embedder.medi.sources.hub.formats import MAX_CHARACTERS, read_example
+from one_embedder.medi.sources.hub.selection import chosen
+from one_embedder.medi.store import load_medi
+from tests.hub import StandInHub
+from tests.medi.toy import instruction_tokenizer
+
+ROWS = 40
+EMBEDDING_TRAINING_DATA: dict[str, Callable[[int], Any]] = {  # file -> row i
+    "NQ-train_pairs.jsonl.gz": lambda i: [f"query {i}", f" passage\n{i} "],
+    "specter_train_triples.jsonl.gz": lambda i: [f"title {i}", f"cited {i}", f"other {i}"],
+    "flickr30k_captions.jsonl.gz": lambda i: {"set": [f"caption {i}", f"caption {i}", f"same as {i}", f"third {i}"]},
+    "amazon-qa.jsonl.gz": lambda i: {"query": f"does it {i}", "pos": [f"yes {i}", f"no {i}"]},
+    "msmarco-triplets.jsonl.gz": lambda i: {
+        "query": f"what {i}",
+        "pos": [f"that {i}"],
+        "neg": [f"not {i}", f"nor {i}"],
+    },
+    "amazon_review_2018.jsonl.gz": lambda i: [f"stars {i}", f"review {i}"],
+}
+PARQUET: dict[str, tuple[str, Callable[[int], dict[str, Any]]]] = {  # task -> file, row i
+    "wow": (
+        "data/train-00000-of-00001-d80d.parquet",
+        lambda i: {"query": f"hi {i}", "pos": f"page {i}", "neg": f"x {i}"},
+    ),
+    "eli5": (
+        "eli5/train-00000-of-00001.parquet",
+        lambda i: {
+            "input": f"why {i}",
+            "output": [
+                {"answer": None, "provenance": [{"title": f"Page {i}", "wikipedia_id": str(i)}]},
+                {"answer": f"because {i}", "provenance": []},
+            ],
+        },
+    ),
+    "medmcqa": (
+        "data/train-00000-of-00001.parquet",
+        lambda i: {"question": f"cure {i}", **{f"op{letter}": f"{letter} {i}" for letter in "abcd"}, "cop": i % 4},
+    ),
+}
+TASKS = "NQ specter_train_triples flickr30k_captions amazon_qa msmarco_triplets wow eli5 medmcqa".split()
+
+
+@cache
+def _composed() -> Config:
+    return load_config("build_medi", ["medi=full"])
+
+
+def full() -> Config:
+    """The configuration, as a copy that a test may change; composing it takes half a second."""
+    return deepcopy(_composed())
+
+
+def write_lines(path: Path, rows: Iterable[Any]) -> None:
+    """JSON lines, packed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with gzip.open(path, "wt", encoding="utf-8") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """The repository with most of the data sets, as a folder."""
+    for name, row in EMBEDDING_TRAINING_DATA.items():
+        write_lines(tmp_path / "source" / name, map(row, range(ROWS)))
+    return tmp_path / "source"
+
+
+class HashMiner:
+    """Stands in for the mining encoder: a unit vector from the text's own characters."""
+
+    texts: ClassVar[Counter[str]] = Counter()
+
+    def __init__(self, *args: Any) -> None:
+        pass
+
+    def encode(self, texts: list[str]) -> np.ndarray:
+        HashMiner.texts.update(texts)
+        vectors = np.stack([np.random.default_rng(list(text.encode())).normal(size=16) for text in texts])
+        return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
+
+
+@pytest.fixture
+def serve(hub: StandInHub, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Puts tiny copies of the data sets where the configuration looks for them."""
+    monkeypatch.setattr(task_module, "Miner", HashMiner)
+    HashMiner.texts.clear()
+
+    def all_of(cfg: Config) -> None:
+        listed = cfg.medi.hub
+        hub.commit(listed["NQ"].repo, source, kind="datasets", branch=listed["NQ"].revision)
+        for task, (name, row) in PARQUET.items():
+            folder = tmp_path / task
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            pd.DataFrame([row(i) for i in range(ROWS)]).to_parquet(folder / name)
+            hub.commit(listed[task].repo, folder, kind="datasets", branch=listed[task].revision)
+
+    return all_of
+
+
+@pytest.fixture
+def cfg(tmp_path: Path, serve: Callable[..., None]) -> Config:
+    cfg = full()
+    cfg.output = str(tmp_path / "data" / "full")
+    cfg.medi.datasets = list(TASKS)
+    serve(cfg)
+    return cfg
+
+
+def only(cfg: Config, name: str, **changes: Any) -> HubDatasetConfig:
+    """Build this data set alone, with some keys changed."""
+    cfg.medi.datasets = [name]
+    for key, value in changes.items():
+        setattr(cfg.medi.hub[name], key, value)
+    return cfg.medi.hub[name]
+
+
+def texts(folder: Path, task: str) -> list[tuple[str, str, str]]:
+    """(query, positive, negative) of a task's rows."""
+    rows = load_medi(folder / "medi").dataset
+    return [(row["query_text"], row["pos_text"], row["neg_text"]) for row in rows if row["task_name"] == task]
+
+
+def test_thirty_data_sets_are_listed_and_each_entry_holds() -> None:
+    listed = chosen(full().medi)
+    assert len(listed) == 30
+    assert {name for name, dataset in listed.items() if dataset.seen_in_evaluation} >= {"NQ", "fever", "hotpotqa"}
+    assert {dataset.negatives for dataset in listed.values()} == {"given", "mined"}
+    for dataset in listed.values():
+        for words in filter(None, (dataset.query, dataset.document)):
+            ours = dataset.words == "ours"
+            assert Instruction.parse(words).objective
+            assert not ours or Instruction.parse(words).render() == words + " "
+        assert dataset.licence and (dataset.unverified is None or len(dataset.unverified) > 20)
+        assert len(dataset.revision) == 40 or (dataset.unverified and "revision" in dataset.unverified)
+
+
+def test_instructions_of_medis_own_rows_are_kept_word_for_word() -> None:
+    listed = full().medi.hub
+    theirs = {name: (entry.query, entry.document) for name, entry in listed.items() if entry.words == "medi"}
+    wikipedia = "Represent the Wikipedia document for retrieval;"
+    relevant = "Represent the {} for retrieving relevant documents;"
+    assert theirs == {
+        "NQ": (relevant.format("Wikipedia question"), wikipedia),
+        "fever": (relevant.format("Wikipedia claim"), wikipedia),
+        "wow": (relevant.format("Wikipedia sentence"), wikipedia),
+        "pubmed": (relevant.format("medicine question"), "Represent the medicine document for retrieval;"),
+        "specter_train_triples": (
+            "Represent the scientific title for retrieving duplicate titles;",
+            "Represent the scientific title for retrieval;",
+        ),
+    }
+
+
+def test_every_format_becomes_rows_that_train(cfg: Config, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="one_embedder.medi"):
+        folder = build(cfg)
+    assert "8 data sets to build: 0.00 GB to download, at most 300000 rows, for 100000 of them" in caplog.text
+    medi = load_medi(folder / "medi")
+    assert list(medi.task_names.values()) == [name for name in cfg.medi.hub if name in TASKS]
+    assert texts(folder, "specter_train_triples") == [(f"title {i}", f"cited {i}", f"other {i}") for i in range(ROWS)]
+    assert texts(folder, "msmarco_triplets") == [(f"what {i}", f"that {i}", f"not {i}") for i in range(ROWS)]
+    assert texts(folder, "wow") == [(f"hi {i}", f"page {i}", f"x {i}") for i in range(ROWS)]
+    options = [("abcd"[i % 4], "abcd"[(i + 1) % 4]) for i in range(ROWS)]
+    assert texts(folder, "medmcqa") == [(f"cure {i}", f"{a} {i}", f"{b} {i}") for i, (a, b) in enumerate(options)]
+    for task, query, positive in [
+        ("NQ", "query", "passage"),
+        ("flickr30k_captions", "caption", "same as"),
+        ("amazon_qa", "does it", "yes"),
+        ("eli5", "why", "because"),
+    ]:
+        mined = texts(folder, task)
+        assert [row[:2] for row in mined] == [(f"{query} {i}", f"{positive} {i}") for i in range(ROWS)]
+        assert {row[2] for row in mined} <= {row[1] for row in mined}
+        assert all(row[2] != row[1] for row in mined)
+    report = (folder / "report.md").read_text()
+    assert all(f"| {task} |" in report for task in TASKS) and "no full commit hash" in report
+    loader = MediDataModule(medi, instruction_tokenizer(), global_batch_size=4, with_instructions=True, seed=0)
+    batch = next(iter(loader.train_dataloader()))
+    assert len(batch) == 4 and batch.task_id in medi.task_names
+
+
+def test_a_second_build_reads_nothing_and_gives_the_same(cfg: Config, hub: StandInHub) -> None:
+    first = load_medi(build(cfg) / "medi").sha256
+    asked = len(hub.requests)
+    assert load_medi(build(cfg) / "medi").sha256 == first
+    assert len(hub.requests) == asked > 0
+
+
+def test_one_data_set_that_fails_is_named_and_the_others_are_kept(cfg: Config, hub: StandInHub) -> None:
+    hub.fault("emb-wow-train", status=404, error_code="RepoNotFound")
+    with pytest.raises(DataError, match=r"1 tasks cannot be built, 7 are finished(?s:.*)wow: multi-train/emb-wow"):
+        build(cfg)
+    assert not Path(str(cfg.output)).exists()
+    hub.heal()
+    asked, mined = len(hub.requests), HashMiner.texts.total()
+    assert len(load_medi(build(cfg) / "medi").task_names) == 8
+    assert {request.path for request in hub.requests[asked:] if "emb-wow-train" not in request.path} == set()
+    assert HashMiner.texts.total() == mined > 0
+
+
+class OneTask:
+    """A task from elsewhere."""
+
+    name = "task001"
+    key = "v1"
+
+    def build(self) -> tuple[list[MediRow], dict[str, Any]]:
+        side = ("Represent the word: ", "a")
+        return [MediRow(99, "any", side, side, side)] * 40, {}
+
+
+def test_tasks_of_other_sources_come_first(cfg: Config) -> None:
+    cfg.medi.datasets = ["wow"]
+    medi = load_medi(build_module.build_full(cfg, Path(str(cfg.output)), [OneTask()]) / "medi")
+    assert medi.task_names == {0: "task001", 1: "wow"}
+    assert medi.manifest["about"]["tasks"]["wow"]["commit"]
+
+
+def test_full_disk_is_not_taken_for_the_hubs_fault(cfg: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full_disk(*args: Any, **kwargs: Any) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", full_disk)
+    with pytest.raises(DataError, match=r"cannot write.*No space left.*free disk space"):
+        build(cfg)
+
+
+def test_parts_outlive_a_changed_choice(cfg: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*args: Any) -> str:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(build_module, "write_medi", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            build(cfg)
+    mined = HashMiner.texts.total()
+    cfg.medi.datasets = ["NQ", "eli5"]
+    assert list(load_medi(build(cfg) / "medi").task_names.values()) == ["NQ", "eli5"]
+    assert HashMiner.texts.total() == mined
+
+
+@pytest.mark.parametrize(
+    ("status", "word", "said"),
+    [
+        (404, "RepoNotFound", "shows no such data set"),
+        (401, "GatedRepo", "accept the licence at .*/datasets/multi-train/emb-wow-train"),
+        (404, "RevisionNotFound", "has the data set but not this revision"),
+        (503, None, "trouble of its own"),
+    ],
+)
+def test_what_the_hub_refuses_is_told_in_one_line(
+    cfg: Config, hub: StandInHub, status: int, word: str | None, said: str
+) -> None:
+    only(cfg, "wow")
+    hub.fault("emb-wow-train", status=status, error_code=word)
+    with pytest.raises(DataError, match=f"wow: multi-train/emb-wow-train, revision .*{said}") as caught:
+        build(cfg)
+    assert len(str(caught.value).splitlines()) == 3
+
+
+def test_cap_and_seed_draw_from_the_whole_file(cfg: Config) -> None:
+    only(cfg, "specter_train_triples")
+    cfg.medi.rows_per_task, cfg.medi.min_rows_per_task = 10, 1
+    drawn = texts(build(cfg), "specter_train_triples")
+    numbers = [int(query.split()[1]) for query, _, _ in drawn]
+    assert len(numbers) == 10 and numbers == sorted(numbers) and max(numbers) > 10
+    cfg.seed = 1
+    assert texts(build(cfg), "specter_train_triples") != drawn
+
+
+def test_the_head_of_a_large_file_is_streamed_and_the_rest_not_read(cfg: Config, hub: StandInHub, source: Path) -> None:
+    dataset = only(cfg, "amazon_review_2018", first_rows=35)
+    lines = [json.dumps([f"stars {i}", f"text {i}"]).encode() for i in range(35)]
+    packed = gzip.compress(b"\n".join([*lines, np.random.default_rng(0).bytes(10**6)]))
+    (source / dataset.files[0]).write_bytes(packed + b"damaged")
+    hub.commit(dataset.repo, source, kind="datasets", branch=dataset.revision)
+    assert [query for query, _, _ in texts(build(cfg), "amazon_review_2018")] == [f"stars {i}" for i in range(35)]
+    assert [request.method for request in hub.asked("amazon_review_2018")] == ["GET"]
+
+
+def damage(source: Path, content: bytes) -> None:
+    (source / "NQ-train_pairs.jsonl.gz").write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (gzip.compress(b'["a", "b"]\n' * 5000)[:-20], r"NQ-train_pairs.jsonl.gz: cannot be read after row \d+"),
+        (b'["a", "b"]\n', "cannot be read after row 0 .*Not a gzipped file"),
+        (gzip.compress(b'["a", "b"]\n["c"\n'), r"NQ-train_pairs.jsonl.gz row 2: not JSON"),
+        (gzip.compress(b'["a", "b"]\n\n["c"]\n'), r"row 2: neither \[text, text\].*\['c'\]"),
+        (gzip.compress(b'["a", 3]\n'), "NQ-train_pairs.jsonl.gz row 1, column item 1: expected a text, got 3"),
+        (gzip.compress(b'["a", ""]\n["b", "b"]\n'), "none of 2 rows drawn can be used"),
+    ],
+    ids=["cut", "not packed", "not JSON", "no shape", "no text", "no row"],
+)
+def test_damaged_data_are_told_with_data_set_file_and_row(
+    cfg: Config, hub: StandInHub, source: Path, content: bytes, said: str
+) -> None:
+    dataset = only(cfg, "NQ")
+    damage(source, content)
+    hub.commit(dataset.repo, source, kind="datasets", branch=dataset.revision)
+    with pytest.raises(DataError, match=rf"NQ: .*sentence-transformers/embedding-training-data.*{said}"):
+        build(cfg)
+
+
+@pytest.mark.parametrize(
+    ("name", "record", "said"),
+    [
+        (
+            "medmcqa",
+            {"question": "q", "opa": "a", "opb": "b", "opc": "c", "opd": "d", "cop": 4},
+            "column cop: .* got 4",
+        ),
+        ("medmcqa", {"question": "q", "opa": "a", "cop": 0}, "column opb: missing"),
+        ("wow", {"query": "q", "pos": "p"}, "column neg: missing; the row has pos, query"),
+        ("eli5", {"input": "q", "output": "an answer"}, "column output: expected a list"),
+        ("eli5", ["q", "a"], "expected columns"),
+    ],
+)
+def test_a_row_of_another_form_names_its_column(name: str, record: object, said: str) -> None:
+    dataset = full().medi.hub[name]
+    with pytest.raises(DataError, match=f"file row 7.*{said}"):
+        read_example(record, dataset, "file row 7")
+
+
+def test_kilt_gives_the_title_where_asked_and_long_texts_are_cut() -> None:
+    dataset = full().medi.hub["eli5"]
+    record = {"input": "word " * MAX_CHARACTERS, "output": [{"answer": "no", "provenance": [{"title": "Harbour"}]}]}
+    assert read_example(record, dataset, "row").positive == "no"
+    dataset.columns = {"positive": "title"}
+    example = read_example(record, dataset, "row")
+    assert example.positive == "Harbour"
+    assert len(example.query) == MAX_CHARACTERS
+
+
+def test_a_row_whose_own_negative_is_its_positive_is_left_out(cfg: Config, hub: StandInHub, source: Path) -> None:
+    dataset = only(cfg, "specter_train_triples")
+    cfg.medi.min_rows_per_task = 1
+    write_lines(source / dataset.files[0], [["a", "b", "b"], ["a", "b", "c"], ["a", "b", "d"], ["e", "f", ""]])
+    hub.commit(dataset.repo, source, kind="datasets", branch=dataset.revision)
+    folder = build(cfg)
+    assert texts(folder, "specter_train_triples") == [("a", "b", "c")]
+    assert "2 without a usable negative of their own, 1 repeated" in (folder / "report.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"format": "csv"}, r"medi\.hub\.wow\.format='csv'"),
+        ({"negatives": "bm25"}, r"medi\.hub\.wow\.negatives='bm25'"),
+        ({"cap": 0}, "cap=0 must be at least 1"),
+        ({"files": ["train.csv"]}, "'train.csv' must end in .jsonl"),
+        ({"columns": {"query": "q"}}, r"must name \['positive', 'query'\]"),
+        ({"columns": {"query": "q", "positive": "p"}}, "negatives=given, but the rows have none"),
+        ({"query": "Find it:"}, "not an instruction of the form"),
+        ({"document": None}, "document is missing, and the task is not symmetric"),
+        ({"repo": "wow"}, "must be owner/name"),
+    ],
+)
+def test_entries_that_make_no_sense_are_refused_before_the_hub_is_asked(
+    cfg: Config, hub: StandInHub, changes: dict[str, Any], said: str
+) -> None:
+    only(cfg, "wow", **changes)
+    with pytest.raises(ConfigError, match=said):
+        build(cfg)
+    assert not hub.requests
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("+medi.hub.NQ.colour=red", "colour"),
+        ("medi.hub.NQ.cap=many", "many"),
+        ("medi.hub.NQ.licence=???", r"medi\.hub\.NQ\.licence"),
+        ("medi.datasets=[NQQ]", "medi.datasets: 'NQQ'.*NQ"),
+        ("medi.datasets=[]", "null .all data sets"),
+    ],
+)
+def test_unknown_keys_and_names_are_refused(override: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        chosen(load_config("build_medi", ["medi=full", override]).medi)
+
+
+def test_downloads_larger_than_the_disk_are_refused_before_the_first(
+    cfg: Config, hub: StandInHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 10, 0))  # type: ignore[attr-defined]
+    with pytest.raises(DataError, match=r"downloads need .* 0\.00 GB free; .*medi\.datasets"):
+        build(cfg)
+    assert not hub.asked("/resolve/")
+
+
+@given(count=st.integers(0, 60), size=st.integers(1, 20), seed=st.text(max_size=4))
+def test_a_draw_keeps_order_size_and_itself(count: int, size: int, seed: str) -> None:
+    kept, read = draw(range(count), size, seed)
+    assert (len(kept), read) == (min(count, size), count)
+    assert kept == sorted(set(kept))
+    assert draw(iter(range(count)), size, seed)[0] == kept
+
+
+def test_each_row_is_drawn_equally_often() -> None:
+    drawn = Counter(row for seed in range(4000) for row in draw(range(20), 5, str(seed))[0])
+    assert all(abs(drawn[row] / 4000 - 0.25) < 0.035 for row in range(20))  # five standard deviations
