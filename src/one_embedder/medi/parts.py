@@ -90,8 +90,8 @@ def build_parts(builders: Sequence[TaskBuilder], work: Path) -> list[Part]:
     if failures:
         told = "\n".join(f"  {', '.join(names)}: {why}" for why, names in failures.items())
         raise DataError(
-            f"{sum(map(len, failures.values()))} tasks cannot be built, {len(parts)} are finished and kept:\n{told}\n"
-            "run the same again, which tries these alone, or name the tasks to build"
+            f"tasks that cannot be built: {sum(map(len, failures.values()))} of {len(builders)}\n{told}\n"
+            "the others are finished and kept; run the same again, which tries these alone, or choose without them"
         )
     return parts
 

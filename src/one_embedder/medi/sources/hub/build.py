@@ -92,20 +92,23 @@ def _estimate(tasks: Sequence[HubTask]) -> None:
     Raises:
         DataError: the downloads are larger than the free space.
     """
-    sizes: dict[tuple[str, str], int] = {}
+    sizes: dict[str, int] = {}
+    unknown = 0
     for task in tasks:
         try:
             files = task.files()
         except DataError:
-            continue  # told when its turn comes, after the others are built
-        sizes[files.repo, ", ".join(files.sizes)] = files.to_download()
+            unknown += 1  # why is told when its turn comes; the others are built
+            continue
+        sizes[files.place] = files.to_download()
         for name in filter(files.is_streamed, files.sizes):
             logger.info("%s: the first %d rows of %s are streamed, not kept", task.name, files.first_rows, name)
     mined = sum(task.cap for task in tasks if task.dataset.negatives == "mined")
     logger.info(
-        "%d data sets to build: %.2f GB to download, at most %d rows, for %d of them hard negatives to mine",
+        "%d data sets to build: %.2f GB to download%s, at most %d rows, for %d of them hard negatives to mine",
         len(tasks),
         sum(sizes.values()) / GB,
+        f" and {unknown} of unknown size" if unknown else "",
         sum(task.cap for task in tasks),
         mined,
     )

@@ -60,6 +60,11 @@ class HubFiles:
     sizes: Mapping[str, int]
     first_rows: int | None
 
+    @property
+    def place(self) -> str:
+        """For messages."""
+        return f"{self.repo} ({', '.join(self.sizes)})"
+
     def is_streamed(self, name: str) -> bool:
         """Whether only the head of a file is fetched instead of the whole."""
         return self.first_rows is not None and not name.endswith(".parquet")

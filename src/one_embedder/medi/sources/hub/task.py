@@ -89,22 +89,17 @@ class HubTask:
             DataError: a file or a row cannot be read, or no row is left.
         """
         files = self.files()
-        logger.info("%s: reading %s of %s", self.name, ", ".join(files.sizes), files.repo)
+        logger.info("%s: reading %s", self.name, files.place)
         drawn, read = draw(files.rows(), self.cap, f"{self.seed}|{self.name}")
         examples = [read_example(raw.decoded(), self.dataset, f"{self.name}: {raw.where}") for raw in drawn]
         kept, lost = self._usable(examples)
         rows = self._given(kept) if self.dataset.negatives == "given" else self._mined(kept)
         if not rows:
-            raise DataError(f"{self.repo_and_files(files)}: none of {len(drawn)} rows drawn can be used ({dict(lost)})")
+            raise DataError(f"{files.place}: none of {len(drawn)} rows drawn can be used ({dict(lost)})")
         lost["without a hard negative"] += len(kept) - len(rows)
         logger.info("%s: %d rows of %d drawn from %d; left out: %s", self.name, len(rows), len(drawn), read, dict(lost))
         about = {"commit": files.commit, "files": dict(files.sizes), "read": read, "drawn": len(drawn), "lost": lost}
         return rows, about
-
-    @staticmethod
-    def repo_and_files(files: HubFiles) -> str:
-        """For messages."""
-        return f"{files.repo} ({', '.join(files.sizes)})"
 
     def _usable(self, examples: Sequence[Example]) -> tuple[list[Example], Counter[str]]:
         lost: Counter[str] = Counter()
