@@ -9,33 +9,25 @@ import logging
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable
-from copy import deepcopy
-from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from one_embedder.config.compose import load_config
 from one_embedder.config.schema import Config, HubDatasetConfig
 from one_embedder.errors import ConfigError, DataError
-from one_embedder.instruction import Instruction
 from one_embedder.medi.build import build
 from one_embedder.medi.datamodule import MediDataModule
 from one_embedder.medi.record import MediRow
 from one_embedder.medi.sources.hub import build as build_module
 from one_embedder.medi.sources.hub import task as task_module
-from one_embedder.medi.sources.hub.draw import draw
-from one_embedder.medi.sources.hub.formats import MAX_CHARACTERS, read_example
-from one_embedder.medi.sources.hub.selection import chosen
 from one_embedder.medi.store import load_medi
 from tests.hub import StandInHub
-from tests.medi.toy import instruction_tokenizer
+from tests.medi.toy import full, instruction_tokenizer
 
 ROWS = 40
 EMBEDDING_TRAINING_DATA: dict[str, Callable[[int], Any]] = {  # file -> row i
@@ -70,18 +62,7 @@ PARQUET: dict[str, tuple[str, Callable[[int], dict[str, Any]]]] = {  # task -> f
         lambda i: {"question": f"cure {i}", **{f"op{letter}": f"{letter} {i}" for letter in "abcd"}, "cop": i % 4},
     ),
 }
-KEYS = "set query pos neg input output answer provenance title question opa opb opc opd cop".split()
 TASKS = "NQ specter_train_triples flickr30k_captions amazon_qa msmarco_triplets wow eli5 medmcqa".split()
-
-
-@cache
-def _composed() -> Config:
-    return load_config("build_medi", ["medi=full"])
-
-
-def full() -> Config:
-    """The configuration, as a copy that a test may change; composing it takes half a second."""
-    return deepcopy(_composed())
 
 
 def write_lines(path: Path, rows: Iterable[Any]) -> None:
@@ -109,7 +90,7 @@ class HashMiner:
 
     def encode(self, texts: list[str]) -> np.ndarray:
         HashMiner.texts.update(texts)
-        vectors = np.stack([np.random.default_rng(list(text.encode())).normal(size=16) for text in texts])
+        vectors = np.stack([np.random.default_rng(crc32(text.encode())).normal(size=16) for text in texts])
         return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
 
 
@@ -152,37 +133,6 @@ def texts(folder: Path, task: str) -> list[tuple[str, str, str]]:
     """(query, positive, negative) of a task's rows."""
     rows = load_medi(folder / "medi").dataset
     return [(row["query_text"], row["pos_text"], row["neg_text"]) for row in rows if row["task_name"] == task]
-
-
-def test_thirty_data_sets_are_listed_and_each_entry_holds() -> None:
-    listed = chosen(full().medi)
-    assert len(listed) == 30
-    assert {name for name, dataset in listed.items() if dataset.seen_in_evaluation} >= {"NQ", "fever", "hotpotqa"}
-    assert {dataset.negatives for dataset in listed.values()} == {"given", "mined"}
-    for dataset in listed.values():
-        for words in filter(None, (dataset.query, dataset.document)):
-            ours = dataset.words == "ours"
-            assert Instruction.parse(words).objective
-            assert not ours or Instruction.parse(words).render() == words + " "
-        assert dataset.licence and (dataset.unverified is None or len(dataset.unverified) > 20)
-        assert len(dataset.revision) == 40 or (dataset.unverified and "revision" in dataset.unverified)
-
-
-def test_instructions_of_medis_own_rows_are_kept_word_for_word() -> None:
-    listed = full().medi.hub
-    theirs = {name: (entry.query, entry.document) for name, entry in listed.items() if entry.words == "medi"}
-    wikipedia = "Represent the Wikipedia document for retrieval;"
-    relevant = "Represent the {} for retrieving relevant documents;"
-    assert theirs == {
-        "NQ": (relevant.format("Wikipedia question"), wikipedia),
-        "fever": (relevant.format("Wikipedia claim"), wikipedia),
-        "wow": (relevant.format("Wikipedia sentence"), wikipedia),
-        "pubmed": (relevant.format("medicine question"), "Represent the medicine document for retrieval;"),
-        "specter_train_triples": (
-            "Represent the scientific title for retrieving duplicate titles;",
-            "Represent the scientific title for retrieval;",
-        ),
-    }
 
 
 def test_every_format_becomes_rows_that_train(cfg: Config, caplog: pytest.LogCaptureFixture) -> None:
@@ -313,12 +263,12 @@ def test_the_head_of_a_large_file_is_streamed_and_the_rest_not_read(cfg: Config,
 
 
 def test_a_stream_that_breaks_goes_on_where_it_was(cfg: Config, hub: StandInHub, source: Path) -> None:
-    dataset = only(cfg, "amazon_review_2018", first_rows=2000)
+    dataset = only(cfg, "amazon_review_2018", first_rows=150)
     rng = np.random.default_rng(0)
-    write_lines(source / dataset.files[0], ([f"stars {i}", rng.bytes(200).hex()] for i in range(2000)))
+    write_lines(source / dataset.files[0], ([f"stars {i}", rng.bytes(1500).hex()] for i in range(150)))
     hub.commit(dataset.repo, source, kind="datasets", branch=dataset.revision)
-    hub.fault("amazon_review_2018", method="GET", cut_at=300_000, times=1)
-    assert [query for query, _, _ in texts(build(cfg), "amazon_review_2018")] == [f"stars {i}" for i in range(2000)]
+    hub.fault("amazon_review_2018", method="GET", cut_at=150_000, times=1)
+    assert [query for query, _, _ in texts(build(cfg), "amazon_review_2018")] == [f"stars {i}" for i in range(150)]
     assert [bool(request.range) for request in hub.asked("amazon_review_2018")] == [False, True]
 
 
@@ -346,53 +296,6 @@ def test_damaged_data_are_told_with_data_set_file_and_row(
     hub.commit(dataset.repo, source, kind="datasets", branch=dataset.revision)
     with pytest.raises(DataError, match=rf"NQ: .*sentence-transformers/embedding-training-data.*{said}"):
         build(cfg)
-
-
-@pytest.mark.parametrize(
-    ("name", "record", "said"),
-    [
-        (
-            "medmcqa",
-            {"question": "q", "opa": "a", "opb": "b", "opc": "c", "opd": "d", "cop": 4},
-            "column cop: .* got 4",
-        ),
-        ("medmcqa", {"question": "q", "opa": "a", "cop": 0}, "column opb: missing"),
-        ("wow", {"query": "q", "pos": "p"}, "column neg: missing; the row has pos, query"),
-        ("eli5", {"input": "q", "output": "an answer"}, "column output: expected a list"),
-        ("eli5", ["q", "a"], "expected columns"),
-    ],
-)
-def test_a_row_of_another_form_names_its_column(name: str, record: object, said: str) -> None:
-    dataset = full().medi.hub[name]
-    with pytest.raises(DataError, match=f"file row 7.*{said}"):
-        read_example(record, dataset, "file row 7")
-
-
-JSON = st.recursive(
-    st.none() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5),
-    max_leaves=12,
-)
-
-
-@given(record=JSON, name=st.sampled_from(["NQ", "wow", "eli5", "medmcqa"]))
-def test_any_record_gives_clean_texts_or_is_told(record: Any, name: str) -> None:
-    try:
-        example = read_example(record, _composed().medi.hub[name], "file row 7")
-    except DataError as error:
-        assert str(error).startswith("file row 7")
-    else:
-        assert all(text == " ".join(text.split()) for text in (example.query, example.positive, example.negative))
-
-
-def test_kilt_gives_the_title_where_asked_and_long_texts_are_cut() -> None:
-    dataset = full().medi.hub["eli5"]
-    record = {"input": "word " * MAX_CHARACTERS, "output": [{"answer": "no", "provenance": [{"title": "Harbour"}]}]}
-    assert read_example(record, dataset, "row").positive == "no"
-    dataset.columns = {"positive": "title"}
-    example = read_example(record, dataset, "row")
-    assert example.positive == "Harbour"
-    assert len(example.query) == MAX_CHARACTERS
 
 
 def test_a_row_whose_own_negative_is_its_positive_is_left_out(cfg: Config, hub: StandInHub, source: Path) -> None:
@@ -428,21 +331,6 @@ def test_entries_that_make_no_sense_are_refused_before_the_hub_is_asked(
     assert not hub.requests
 
 
-@pytest.mark.parametrize(
-    ("override", "said"),
-    [
-        ("+medi.hub.NQ.colour=red", "colour"),
-        ("medi.hub.NQ.cap=many", "many"),
-        ("medi.hub.NQ.licence=???", r"medi\.hub\.NQ\.licence"),
-        ("medi.datasets=[NQQ]", "medi.datasets: 'NQQ'.*NQ"),
-        ("medi.datasets=[]", "null .all data sets"),
-    ],
-)
-def test_unknown_keys_and_names_are_refused(override: str, said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
-        chosen(load_config("build_medi", ["medi=full", override]).medi)
-
-
 def test_downloads_larger_than_the_disk_are_refused_before_the_first(
     cfg: Config, hub: StandInHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -450,16 +338,3 @@ def test_downloads_larger_than_the_disk_are_refused_before_the_first(
     with pytest.raises(DataError, match=r"downloads need .* 0\.00 GB free; .*medi\.datasets"):
         build(cfg)
     assert not hub.asked("/resolve/")
-
-
-@given(count=st.integers(0, 60), size=st.integers(1, 20), seed=st.text(max_size=4))
-def test_a_draw_keeps_order_size_and_itself(count: int, size: int, seed: str) -> None:
-    kept, read = draw(range(count), size, seed)
-    assert (len(kept), read) == (min(count, size), count)
-    assert kept == sorted(set(kept))
-    assert draw(iter(range(count)), size, seed)[0] == kept
-
-
-def test_each_row_is_drawn_equally_often() -> None:
-    drawn = Counter(row for seed in range(4000) for row in draw(range(20), 5, str(seed))[0])
-    assert all(abs(drawn[row] / 4000 - 0.25) < 0.035 for row in range(20))  # five standard deviations
