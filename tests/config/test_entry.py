@@ -11,7 +11,7 @@ import pytest
 from one_embedder.config.compose import VERBS
 from one_embedder.config.location import PROJECT_ROOT
 from one_embedder.config.quiet import needs_hub
-from one_embedder.config.schema import Config, EncoderConfig
+from one_embedder.config.schema import Config, EncoderConfig, MediConfig
 
 HELP_SECONDS = 4.0  # 2 s are promised on an idle machine; tests share theirs
 HEAVY = ("torch", "transformers", "pytorch_lightning", "mteb", "datasets", "wandb", "sentence_transformers")
@@ -125,7 +125,8 @@ def test_an_error_in_a_worker_process_of_a_sweep_fails_the_command(job: Path, la
     assert "error: row 3 is empty" in done.stderr
 
 
-def test_the_hub_is_left_alone_unless_the_encoder_comes_from_it(tmp_path: Path) -> None:
+def test_the_hub_is_left_alone_unless_the_encoder_or_the_data_come_from_it(tmp_path: Path) -> None:
     assert not needs_hub(Config())
     assert not needs_hub(Config(encoder=EncoderConfig(name_or_path=str(tmp_path))))
     assert needs_hub(Config(encoder=EncoderConfig(name_or_path="hkunlp/instructor-base")))
+    assert needs_hub(Config(medi=MediConfig(source="full")))

@@ -44,9 +44,9 @@ def quiet(cfg: Config) -> None:
 
 
 def needs_hub(cfg: Config) -> bool:
-    """Whether the encoder is neither the embedded one nor a folder on disk."""
+    """Whether the training data are the hub's, or the encoder is neither the embedded one nor a folder on disk."""
     name = cfg.encoder.name_or_path
-    return name != "minilm" and not Path(name).expanduser().is_dir()
+    return cfg.medi.source == "full" or (name != "minilm" and not Path(name).expanduser().is_dir())
 
 
 def _important(record: logging.LogRecord) -> bool:
