@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from one_embedder.errors import EvaluationError
+from one_embedder.evaluation.resampling import Interval
 from one_embedder.reproduction.claims import decide, decide_claims
 from one_embedder.reproduction.layout import AVERAGE, BACKBONE, COLUMNS, INSTRUCTOR, WITHOUT
 from one_embedder.reproduction.scores import RowRuns, relative_gain
-from one_embedder.reproduction.statistics import Bootstrap, Interval, paired_bootstrap
+from one_embedder.reproduction.statistics import Bootstrap, paired_bootstrap
 from tests.reproduction.fakes import make_row, make_scores
 
 

@@ -18,8 +18,13 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "trainer.accelerator": ("auto", "cpu", "gpu", "mps"),
     "evaluation.dtype": ("float32", "bfloat16", "float16"),
     "benchmark.split": ("dev", "test"),
+    "prompt_retrieval.learner": ("nearest", "vote", "model"),
+    "prompt_retrieval.model.dtype": ("float32", "bfloat16", "float16"),
     "tracking.wandb": ("disabled", "offline", "online"),
 }
+
+CENTRINGS = ("none", "separate", "pool")
+"""Of ``prompt_retrieval.centring``, which may be null too, and of each of its tasks."""
 
 
 def _at_least(smallest: int) -> tuple[str, Callable[[Any], bool]]:
@@ -56,12 +61,29 @@ RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "benchmark.tasks": ("null (all tasks) or a non-empty list", bool),
     "evaluation.batch_size": _at_least(1),
     "evaluation.demonstrations": _at_least(1),
+    "prompt_retrieval.model.name_or_path": _GIVEN,
+    "prompt_retrieval.model.batch_size": _at_least(1),
     "table.seeds": ("a non-empty list of different integers >= 0", lambda seeds: _are_seeds(seeds)),
     "table.bootstrap_resamples": _at_least(1),
     "table.confidence": ("strictly between 0 and 1", lambda value: 0 < value < 1),
     "paths.data": _GIVEN,
     "paths.experiments": _GIVEN,
 }
+
+TASK_RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "pool_size": _at_least(1),
+    "eval_size": _at_least(1),
+    "seed": _at_least(0),
+    "groups": _at_least(1),
+    "group_size": _at_least(1),
+    "max_demonstrations": _at_least(1),
+    "token_budget": _at_least(1),
+    "tokens_per_demonstration": _at_least(1),
+    "max_new_tokens": _at_least(1),
+    "labels": ("empty or at least two words", lambda labels: len(set(labels.values())) != 1),
+    "stop": ("texts that are not empty", all),
+}
+"""Of each of ``prompt_retrieval.tasks``."""
 
 
 def check(cfg: Config) -> None:
@@ -80,10 +102,35 @@ def check(cfg: Config) -> None:
         for key, (wanted, holds) in RANGES.items()
         if (value := _look_up(cfg, key)) is not None and not holds(value)
     ]
+    troubles += _prompt_tasks(cfg)
     if cfg.output is not None and Path(cfg.output).is_file():
         troubles.append(f"output={cfg.output!r} is a file; name a folder")
     if troubles:
         raise ConfigError("\n".join(troubles))
+
+
+def _prompt_tasks(cfg: Config) -> list[str]:
+    own = cfg.prompt_retrieval.centring
+    troubles = (
+        []
+        if own is None or own in CENTRINGS
+        else [f"prompt_retrieval.centring={own!r} must be {nearest(own, CENTRINGS)}"]
+    )
+    for name, task in cfg.prompt_retrieval.tasks.items():
+        where = f"prompt_retrieval.tasks.{name}"
+        if task.centring not in CENTRINGS:
+            troubles.append(f"{where}.centring={task.centring!r} must be {nearest(task.centring, CENTRINGS)}")
+        for key, (wanted, holds) in TASK_RANGES.items():
+            value = getattr(task, key)
+            if value is not None and not holds(value):
+                troubles.append(f"{where}.{key}={value!r} must be {wanted}")
+        if task.labels and task.options:
+            troubles.append(f"{where}: labels and options exclude each other; drop one")
+        if (task.prompt is None) != (task.output is None) or (task.prompt is None) != (task.retrieval_text is None):
+            troubles.append(f"{where}: write all of retrieval_text, prompt and output, or none of them")
+        if task.group is None and (task.groups or task.group_size):
+            troubles.append(f"{where}: groups and group_size need group, the field that tells the groups apart")
+    return troubles
 
 
 def require_available(cfg: Config) -> None:

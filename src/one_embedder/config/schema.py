@@ -133,6 +133,56 @@ class EvaluationConfig:
 
 
 @dataclass
+class PromptTaskConfig:
+    """How one prompt retrieval task is run. Texts are templates over a row's fields: "{sentence1}", "{endings[0]}"."""
+
+    retrieval_text: str | None = None  # what is embedded; None, for this and the next two: by the file's layout
+    prompt: str | None = None  # the input as the learner sees it
+    output: str | None = None
+    remove_prefix: dict[str, str] = field(default_factory=dict)  # field -> what its text starts with, left out
+    keep: dict[str, str] = field(default_factory=dict)  # field -> value of the eval rows that count, others left out
+    pool_size: int | None = None  # rows drawn from the train file; None: all
+    eval_size: int | None = None
+    seed: int = 0  # of the draws
+    group: str | None = None  # field of what the score is made over: the tenth percentile of the groups' means
+    groups: int | None = None  # drawn, with `group_size` eval rows each
+    group_size: int | None = None
+    max_demonstrations: int | None = None  # of the most similar ones; None with a token budget: no limit
+    token_budget: int | None = None  # demonstrations and test input together, in the learner's tokens
+    tokens_per_demonstration: int | None = None  # longer ones are passed over
+    skip_identical: bool = False  # pass over demonstrations of cosine 1; one with the test input's text always is
+    centring: str = "none"  # none | separate (pool and eval each by their own mean) | pool (only the pool)
+    labels: dict[str, str] = field(default_factory=dict)  # label in the data -> word in the prompt; scored by number
+    options: str | None = None  # field with a row's own list of answers to choose from
+    between: str = "\n\n\n"  # written between two demonstrations, and before the test input
+    before_output: str = "\n"
+    max_new_tokens: int = 64  # without labels or options the learner writes its answer
+    stop: list[str] = field(default_factory=list)  # the answer ends before any of these
+    stemmer: bool = False  # ROUGE-L of word stems
+
+
+@dataclass
+class LanguageModelConfig:
+    """The causal language model of ``learner: model``: a hub id or a local folder."""
+
+    name_or_path: str = "EleutherAI/gpt-j-6b"
+    revision: str | None = None
+    dtype: str = "float32"
+    batch_size: int = 8
+
+
+@dataclass
+class PromptRetrievalConfig:
+    """Prompt retrieval: the in-context learner, and the tasks that have their own protocol."""
+
+    name: str = "none"
+    learner: str = "nearest"  # nearest | vote (both copy a demonstration's output) | model
+    model: LanguageModelConfig = field(default_factory=LanguageModelConfig)
+    centring: str | None = None  # None: as each task says
+    tasks: dict[str, PromptTaskConfig] = field(default_factory=dict)
+
+
+@dataclass
 class TableConfig:
     """What the results table is made of."""
 
@@ -191,6 +241,7 @@ class Config:
     instructions: InstructionsConfig = field(default_factory=InstructionsConfig)
     benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    prompt_retrieval: PromptRetrievalConfig = field(default_factory=PromptRetrievalConfig)
     table: TableConfig = field(default_factory=TableConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     paths: PathsConfig = field(default_factory=PathsConfig)

@@ -52,6 +52,15 @@ def v_measure(predicted: Column, gold: Column) -> float:
     return float(v_measure_score(gold.astype(np.int64), predicted.astype(np.int64)))
 
 
+def low_group_mean(value: Column, group: Column) -> float:
+    """Mean of ``value`` (N,) in the group at the tenth percentile of the groups' means: the third lowest of twenty.
+
+    Source: WILDS' Amazon task, as in xlang-ai/instructor-embedding, evaluation/prompt_retrieval/main_amazon.py.
+    """
+    means = np.sort([value[group == own].mean() for own in np.unique(group)])
+    return float(means[len(means) // 10])
+
+
 def _correlation(function: Callable[..., Any], predicted: Column, gold: Column) -> float:
     from scipy.stats import ConstantInputWarning
 
@@ -68,6 +77,7 @@ STATISTICS: dict[str, tuple[Callable[..., float], tuple[str, ...]]] = {
     "spearman": (spearman, ("predicted", "gold")),
     "average_precision": (average_precision, ("predicted", "gold")),
     "v_measure": (v_measure, ("predicted", "gold")),
+    "low_group_mean": (low_group_mean, ("value", "group")),
 }
 """Name -> (function, columns it reads)."""
 

@@ -2,121 +2,129 @@
 
 Demonstrations are chosen by the cosine similarity of their input to the test input; the most similar one comes last,
 next to the test input (paper, appendix B.2; xlang-ai/instructor-embedding, evaluation/prompt_retrieval). The learner
-is an interface. The paper's is a language model of 6 billion parameters; the one here copies, so that its score
-measures the retrieval alone.
+is an interface. The paper's is a language model of 6 billion parameters; the default copies, so that its score measures
+the retrieval alone. Every result says which learner it is of.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import asdict
+from statistics import fmean
 
 import numpy as np
 from rouge_score.rouge_scorer import RougeScorer
 
-from one_embedder.errors import DataError
+from one_embedder.config.schema import PromptTaskConfig
+from one_embedder.evaluation.in_context.examples import Example, Examples, read_examples
+from one_embedder.evaluation.in_context.learner import Demonstration, InContextLearner, Question
+from one_embedder.evaluation.in_context.protocol import PromptProtocol
+from one_embedder.evaluation.in_context.selection import ROWS_AT_ONCE, Limits, Selection, select, similarities
 from one_embedder.evaluation.instructions import TaskInstructions
 from one_embedder.evaluation.items import ItemScores
 from one_embedder.evaluation.mteb_encoder import CachingEncoder
-from one_embedder.evaluation.rows import JsonLines
+from one_embedder.evaluation.results import OwnScore
 from one_embedder.evaluation.task_folder import TaskFolder
-
-LAYOUTS: tuple[tuple[tuple[str, ...], str], ...] = (
-    (("input",), "output"),
-    (("premise", "hypothesis"), "label_text"),
-    (("sentence1", "sentence2"), "label_text"),
-    (("title", "content"), "label_text"),
-    (("text",), "label_text"),
-    (("question",), "query"),
-)
-"""(input fields, output field) of the formats in use: ours first, then those of the paper's data sets."""
-
-
-@dataclass(frozen=True)
-class Demonstration:
-    """An input with its right output, and how similar the input is to the test input (cosine)."""
-
-    input: str
-    output: str
-    similarity: float
-
-
-class InContextLearner(Protocol):
-    """Answers an input after seeing demonstrations."""
-
-    def generate(self, demonstrations: Sequence[Demonstration], input: str) -> str:
-        """The output for ``input``; ``demonstrations`` are ordered from least to most similar."""
-
-
-class NearestCopyLearner:
-    """Repeats the output that the demonstrations vote for, each with its similarity; of one demonstration, its output.
-
-    With all-MiniLM-L6-v2 on five of the paper's sets, eight demonstrations did better than one where outputs are class
-    labels (DBpedia 89 to 76 points) and worse where they are sentences, which seldom agree (GeoQuery 86 to 91).
-    """
-
-    def generate(self, demonstrations: Sequence[Demonstration], input: str) -> str:
-        """The output with the highest sum of similarities; of equal sums, the most similar demonstration's."""
-        votes: dict[str, float] = {}
-        for shown in reversed(demonstrations):
-            votes[shown.output] = votes.get(shown.output, 0.0) + shown.similarity
-        return max(votes, key=lambda output: votes[output])
 
 
 def score_prompt_retrieval(
-    folder: TaskFolder,
-    encoder: CachingEncoder,
-    instructions: TaskInstructions,
-    *,
-    top_k: int,
-    learner: InContextLearner,
-) -> ItemScores:
+    folder: TaskFolder, encoder: CachingEncoder, instructions: TaskInstructions, protocol: PromptProtocol
+) -> OwnScore:
     """ROUGE-L (F measure) of the learner's output for each test input.
 
     Args:
-        folder: with ``train``, the pool, and ``eval``, the test inputs.
+        folder: with ``train``, the pool, and ``eval``, the test inputs; or with ``all``, which is divided into both.
         encoder: embeds the inputs of both under one instruction.
         instructions: of this task.
-        top_k: demonstrations shown for each test input.
-        learner: turns demonstrations and the test input into an output.
+        protocol: the task's settings and the learner.
 
     Raises:
         DataError: if a file or field is unusable, or the pool holds nothing but the test input itself.
     """
-    pool_inputs, pool_outputs = _inputs_and_outputs(JsonLines.read(folder.path, "train"))
-    test = JsonLines.read(folder.path, "eval")
-    inputs, outputs = _inputs_and_outputs(test)
-    pool = encoder.encode(pool_inputs, instructions.query, task=folder.name)
-    similarities = encoder.encode(inputs, instructions.query, task=folder.name) @ pool.T
-    scorer = RougeScorer(["rougeL"])
-    values = []
-    for row, (text, expected) in enumerate(zip(inputs, outputs, strict=True)):
-        chosen = most_similar(similarities[row], [other == text for other in pool_inputs], top_k)
-        if not chosen:
-            raise test.error(row, "the pool holds nothing but this very input; add rows to the train file")
-        shown = [Demonstration(pool_inputs[i], pool_outputs[i], float(similarities[row, i])) for i in chosen]
-        values.append(scorer.score(expected, learner.generate(shown, text))["rougeL"].fmeasure)
-    return ItemScores("mean", {"value": np.array(values)})
+    settings, learner = protocol.settings(folder.name), protocol.learner
+    examples = read_examples(folder, settings)
+    selections = _select(folder, encoder, instructions, examples, settings, learner)
+    for example, selection, row in zip(examples.test, selections, examples.test_index, strict=True):
+        if not selection.candidates:
+            problem = f"the pool holds nothing but this very input ({example.retrieval_text[:60]!r}); enlarge it"
+            raise examples.test_rows.error(row, problem)
+    answers = learner.answer(_questions(examples, selections), settings)
+    values = rouge_l([example.output for example in examples.test], answers.outputs, settings)
+    details = {
+        "learner": {**learner.identity, "budget_unit": learner.unit, **answers.facts},
+        "protocol": {
+            "pool": len(examples.pool),
+            "test_inputs": len(examples.test),
+            "demonstrations_mean": fmean(len(selection.indices) for selection in selections),
+            "without_demonstration": sum(not selection.indices for selection in selections),
+            "notes": examples.notes,
+            "settings": asdict(settings),
+        },
+    }
+    return OwnScore(_items(values, examples.groups), details)
 
 
-def most_similar(similarities: np.ndarray, excluded: Sequence[bool], top_k: int) -> list[int]:
-    """Pool indices of the ``top_k`` most similar inputs, the most similar last.
+def rouge_l(expected: Sequence[str], outputs: Sequence[str], settings: PromptTaskConfig) -> np.ndarray:
+    """(N,) ROUGE-L F measures, 0-1; of a task with labels those of the label's numbers, which are 1 or 0.
 
-    Args:
-        similarities: (P,) cosine similarities of the pool to the test input.
-        excluded: (P,) True for inputs that must not be shown: the test input itself, whose output is the answer.
-        top_k: at most so many; of equal similarities the earlier in the pool counts as more similar.
+    The released scripts score numbers too: of words, "not equivalent" for "equivalent" would be two thirds right.
     """
-    order = np.argsort(-similarities, kind="stable")
-    return [int(i) for i in order if not excluded[i]][:top_k][::-1]
+    scorer = RougeScorer(["rougeL"], use_stemmer=settings.stemmer)
+    numbers = {word: str(number) for number, word in enumerate(dict.fromkeys(settings.labels.values()))}
+    pairs = zip(expected, outputs, strict=True)
+    return np.array(
+        [
+            scorer.score(numbers.get(right, right), numbers.get(given, given))["rougeL"].fmeasure
+            for right, given in pairs
+        ]
+    )
 
 
-def _inputs_and_outputs(rows: JsonLines) -> tuple[list[str], list[str]]:
-    """Inputs and outputs in the first of ``LAYOUTS`` that fits; several input fields become one text, a line each."""
-    for fields, output in LAYOUTS:
-        if {*fields, output} <= set(rows.rows[0]):
-            columns = [rows.texts(field) for field in fields]
-            return ["\n".join(parts) for parts in zip(*columns, strict=True)], rows.texts(output)
-    known = [" + ".join(fields) + " -> " + output for fields, output in LAYOUTS]
-    raise DataError(f"{rows.path}: fields {sorted(rows.rows[0])} fit none of the layouts {known}")
+def _items(values: np.ndarray, groups: list[int] | None) -> ItemScores:
+    if groups is None:
+        return ItemScores("mean", {"value": values})
+    return ItemScores("low_group_mean", {"value": values, "group": np.array(groups)})
+
+
+def _select(
+    folder: TaskFolder,
+    encoder: CachingEncoder,
+    instructions: TaskInstructions,
+    examples: Examples,
+    settings: PromptTaskConfig,
+    learner: InContextLearner,
+) -> list[Selection]:
+    """The demonstrations of every test input."""
+    texts, asked = ([example.retrieval_text for example in side] for side in (examples.pool, examples.test))
+    pool = encoder.encode(texts, instructions.query, task=folder.name)
+    test = encoder.encode(asked, instructions.query, task=folder.name)
+    limits = Limits.of(settings)
+    lengths, own_lengths = (
+        _lengths(examples.pool, learner),
+        learner.count([example.prompt for example in examples.test]),
+    )
+    same: dict[str, set[int]] = {}
+    for index, text in enumerate(texts):
+        same.setdefault(text, set()).add(index)
+    selections = []
+    for block, similar in enumerate(similarities(test, pool, settings.centring)):
+        for row, cosines in enumerate(similar, start=block * ROWS_AT_ONCE):
+            selections.append(select(cosines, same.get(asked[row], set()), limits, lengths, own_lengths[row]))
+    return selections
+
+
+def _lengths(pool: Sequence[Example], learner: InContextLearner) -> list[int]:
+    """Length of each demonstration; what stands between its parts is left out, as in the released scripts."""
+    inputs, outputs = (learner.count(texts) for texts in ([e.prompt for e in pool], [e.output for e in pool]))
+    return [left + right for left, right in zip(inputs, outputs, strict=True)]
+
+
+def _questions(examples: Examples, selections: Sequence[Selection]) -> list[Question]:
+    questions = []
+    for example, selection in zip(examples.test, selections, strict=True):
+        shown = tuple(
+            Demonstration(examples.pool[index].prompt, examples.pool[index].output, similarity)
+            for index, similarity in zip(selection.indices, selection.similarities, strict=True)
+        )
+        questions.append(Question(shown, example.prompt, example.options))
+    return questions

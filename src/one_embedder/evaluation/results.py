@@ -41,6 +41,19 @@ class TaskScore:
     items: ItemScores
 
 
+@dataclass(frozen=True)
+class OwnScore:
+    """What a category that mteb does not know gives.
+
+    Attributes:
+        items: of which the main score is made.
+        details: further figures for the result file, JSON values by name.
+    """
+
+    items: ItemScores
+    details: Mapping[str, Any]
+
+
 def identity_sha256(identity: Mapping[str, Any]) -> str:
     """Hash of everything a result depends on."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
@@ -51,7 +64,7 @@ def write_result(output: Path, fields: Mapping[str, Any], score: TaskScore, iden
 
     Args:
         output: of the evaluation.
-        fields: mteb's fields of the task.
+        fields: mteb's fields of the task; further figures of ours under ``OURS``.
         score: the task's score.
         identity: what the result depends on.
     """
@@ -60,6 +73,7 @@ def write_result(output: Path, fields: Mapping[str, Any], score: TaskScore, iden
     items = score.items.to_json()
     write_atomically(output / "items" / f"{score.task}.json", items)
     ours = {
+        **fields.get(OURS, {}),
         "schema": SCHEMA,
         "category": score.category,
         "metric": score.metric,

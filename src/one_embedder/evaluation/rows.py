@@ -55,10 +55,14 @@ class JsonLines:
         Raises:
             DataError: if a row lacks the field or holds null.
         """
-        for row, values in enumerate(self.rows):
-            if values.get(field) is None:
-                raise self.error(row, f"field '{field}' is missing; the row has {sorted(values)}")
-        return [values[field] for values in self.rows]
+        return [self.value(row, field) for row in range(len(self))]
+
+    def value(self, row: int, field: str) -> Any:
+        """The value of one row; errors as in ``values``."""
+        values = self.rows[row]
+        if values.get(field) is None:
+            raise self.error(row, f"field '{field}' is missing; the row has {sorted(values)}")
+        return values[field]
 
     def texts(self, field: str) -> list[str]:
         """One non-empty text a row.
@@ -66,20 +70,26 @@ class JsonLines:
         Raises:
             DataError: if a text is missing, not a string, or blank.
         """
-        texts = self.values(field)
-        for row, text in enumerate(texts):
-            self._check_text(row, field, text)
-        return texts
+        return [self.text(row, field) for row in range(len(self))]
+
+    def text(self, row: int, field: str) -> str:
+        """The non-empty text of one row; errors as in ``texts``."""
+        text = self.value(row, field)
+        self._check_text(row, field, text)
+        return str(text)
 
     def text_lists(self, field: str) -> list[list[str]]:
         """One non-empty list of non-empty texts a row."""
-        lists = self.values(field)
-        for row, texts in enumerate(lists):
-            if not isinstance(texts, list) or not texts:
-                raise self.error(row, f"field '{field}' must be a list of at least one text")
-            for text in texts:
-                self._check_text(row, field, text)
-        return lists
+        return [self.text_list(row, field) for row in range(len(self))]
+
+    def text_list(self, row: int, field: str) -> list[str]:
+        """The non-empty list of non-empty texts of one row."""
+        texts = self.value(row, field)
+        if not isinstance(texts, list) or not texts:
+            raise self.error(row, f"field '{field}' must be a list of at least one text")
+        for text in texts:
+            self._check_text(row, field, text)
+        return list(texts)
 
     def numbers(self, field: str) -> list[float]:
         """One finite number a row."""

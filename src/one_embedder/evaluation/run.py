@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 from one_embedder.config.schema import Config
 from one_embedder.errors import DataError, EvaluationError
 from one_embedder.evaluation.benchmarks import TaskScore, category_means, overall_mean
+from one_embedder.evaluation.in_context.protocol import PromptProtocol
 from one_embedder.evaluation.instructions import InstructionTable, TaskInstructions
 from one_embedder.evaluation.results import identity_sha256, read_result, write_result
 from one_embedder.evaluation.task_folder import TaskFolder, discover
@@ -71,14 +72,15 @@ def evaluate(cfg: Config, encoder: TextEncoder | None = None) -> list[TaskScore]
     table = InstructionTable(cfg.instructions.name, cfg.instructions.table, cfg.evaluation.document_instructions)
     instructions = {folder.name: table.for_task(folder.name, folder.category) for folder in folders}
     encoder = encoder or _load(cfg)
-    jobs = [_job(cfg, folder, instructions[folder.name], encoder.revision) for folder in folders]
+    prompts = _prompts(cfg, folders)
+    jobs = [_job(cfg, folder, instructions[folder.name], encoder.revision, prompts) for folder in folders]
     run_id = f"evaluate-s{cfg.seed}-{config_hash(cfg, [], *(identity_sha256(job.identity) for job in jobs))[:8]}"
     output = Path(cfg.output) if cfg.output else Path(cfg.paths.experiments) / "evaluations" / run_id
     scores = {job.folder.name: score for job in jobs if (score := _kept(output, job)) is not None}
     if scores:
         log.info("%d of %d results in %s are up to date", len(scores), len(jobs), output)
     if len(scores) < len(jobs) or not is_complete(output, run_id):
-        _score_missing(cfg, jobs, scores, encoder, output, run_id)
+        _score_missing(cfg, jobs, scores, encoder, prompts, output, run_id)
     return [scores[folder.name] for folder in folders]
 
 
@@ -94,7 +96,14 @@ def _load(cfg: Config) -> TextEncoder:
     )
 
 
-def _job(cfg: Config, folder: TaskFolder, instructions: TaskInstructions, revision: str) -> Job:
+def _prompts(cfg: Config, folders: Sequence[TaskFolder]) -> PromptProtocol | None:
+    """How prompt retrieval is done; None where no task needs it, and so no learner."""
+    return PromptProtocol.of(cfg) if any(folder.category == "PromptRetrieval" for folder in folders) else None
+
+
+def _job(
+    cfg: Config, folder: TaskFolder, instructions: TaskInstructions, revision: str, prompts: PromptProtocol | None
+) -> Job:
     identity: dict[str, Any] = {
         "protocol": PROTOCOL,
         "encoder_revision": revision,
@@ -104,8 +113,8 @@ def _job(cfg: Config, folder: TaskFolder, instructions: TaskInstructions, revisi
     }
     if cfg.evaluation.dtype != "float32":
         identity["dtype"] = cfg.evaluation.dtype
-    if folder.category == "PromptRetrieval":
-        identity["demonstrations"] = cfg.evaluation.demonstrations
+    if prompts is not None and folder.category == "PromptRetrieval":
+        identity["prompt_retrieval"] = prompts.identity(folder.name)
     return Job(folder, instructions, identity)
 
 
@@ -127,14 +136,20 @@ def _kept(output: Path, job: Job) -> TaskScore | None:
 
 
 def _score_missing(
-    cfg: Config, jobs: Sequence[Job], scores: dict[str, TaskScore], encoder: TextEncoder, output: Path, run_id: str
+    cfg: Config,
+    jobs: Sequence[Job],
+    scores: dict[str, TaskScore],
+    encoder: TextEncoder,
+    prompts: PromptProtocol | None,
+    output: Path,
+    run_id: str,
 ) -> None:
     """Score the jobs that ``scores`` lacks, add them to it, and keep a run record."""
     from one_embedder.evaluation.mteb_encoder import CachingEncoder
     from one_embedder.evaluation.scoring import Scorer
 
     cache = CachingEncoder(encoder, batch_size=cfg.evaluation.batch_size)
-    scorer = Scorer(cache, f"one-embedder/{Path(cfg.encoder.name_or_path).name}", cfg.evaluation.demonstrations)
+    scorer = Scorer(cache, f"one-embedder/{Path(cfg.encoder.name_or_path).name}", prompts)
     data = [{"name": job.folder.name, "sha256": job.folder.sha256} for job in jobs]
     model = {"base": cfg.encoder.name_or_path, "revision": encoder.revision}
     with (

@@ -12,11 +12,14 @@ from mteb.results import TaskResult
 
 from one_embedder.errors import EvaluationError
 from one_embedder.evaluation.benchmarks import METRICS, TaskScore
+from one_embedder.evaluation.in_context.protocol import PromptProtocol
 from one_embedder.evaluation.instructions import TaskInstructions
 from one_embedder.evaluation.items import ItemScores
 from one_embedder.evaluation.mteb_encoder import CachingEncoder, MtebEncoder
 from one_embedder.evaluation.mteb_tasks import SPLIT, TASKS
-from one_embedder.evaluation.prompt_retrieval import NearestCopyLearner, score_prompt_retrieval
+from one_embedder.evaluation.prompt_retrieval import score_prompt_retrieval
+from one_embedder.evaluation.resampling import CONFIDENCE, RESAMPLES, item_interval
+from one_embedder.evaluation.results import OURS, OwnScore
 from one_embedder.evaluation.task_folder import TaskFolder
 from one_embedder.evaluation.text_evaluation import score_text_evaluation
 
@@ -31,12 +34,12 @@ class Scorer:
     Attributes:
         encoder: shared by all tasks.
         model_name: for mteb's result files.
-        demonstrations: shown for each test input of prompt retrieval.
+        prompts: how prompt retrieval is done; None where there is none of it.
     """
 
     encoder: CachingEncoder
     model_name: str
-    demonstrations: int
+    prompts: PromptProtocol | None
 
     def score(self, folder: TaskFolder, instructions: TaskInstructions) -> tuple[TaskScore, dict[str, Any]]:
         """Evaluate one task.
@@ -52,9 +55,10 @@ class Scorer:
         if folder.category in TASKS:
             reported, items, fields = self._with_mteb(folder, instructions, began)
         else:
-            items = self._ourselves(folder, instructions)
-            reported = items.score()
-            fields = _own_fields(folder, reported, time.monotonic() - began)
+            own = self._ourselves(folder, instructions)
+            items, reported = own.items, own.items.score()
+            _check(folder, reported, reported)
+            fields = _own_fields(folder, reported, time.monotonic() - began, own)
         _check(folder, reported, items.score())
         return TaskScore(folder.name, folder.category, METRICS[folder.category], reported, items), fields
 
@@ -67,16 +71,17 @@ class Scorer:
         result = TaskResult.from_task_results(task, {SPLIT: scores}, evaluation_time=time.monotonic() - began)
         return float(result.get_score()), items, result.to_dict()
 
-    def _ourselves(self, folder: TaskFolder, instructions: TaskInstructions) -> ItemScores:
+    def _ourselves(self, folder: TaskFolder, instructions: TaskInstructions) -> OwnScore:
         if folder.category == "TextEvaluation":
             return score_text_evaluation(folder, self.encoder, instructions)
-        return score_prompt_retrieval(
-            folder, self.encoder, instructions, top_k=self.demonstrations, learner=NearestCopyLearner()
-        )
+        if self.prompts is None:
+            raise EvaluationError(f"task {folder.name}: no protocol for prompt retrieval was given")
+        return score_prompt_retrieval(folder, self.encoder, instructions, self.prompts)
 
 
-def _own_fields(folder: TaskFolder, reported: float, seconds: float) -> dict[str, Any]:
-    """The fields that mteb would write, for a category that it does not know."""
+def _own_fields(folder: TaskFolder, reported: float, seconds: float, own: OwnScore) -> dict[str, Any]:
+    """The fields that mteb would write, for a category that it does not know, and ours."""
+    interval = item_interval(own.items)
     return {
         "dataset_revision": folder.sha256,
         "task_name": folder.name,
@@ -93,6 +98,15 @@ def _own_fields(folder: TaskFolder, reported: float, seconds: float) -> dict[str
         },
         "evaluation_time": seconds,
         "kg_co2_emissions": None,
+        OURS: {
+            "interval": {
+                "low": interval.low,
+                "high": interval.high,
+                "confidence": CONFIDENCE,
+                "resamples": RESAMPLES,
+            },
+            **own.details,
+        },
     }
 
 

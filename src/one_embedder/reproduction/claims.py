@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from one_embedder.evaluation.resampling import Interval
 from one_embedder.reproduction.layout import BACKBONE, INSTRUCTED_BACKBONE, INSTRUCTOR, WITHOUT, RowSpec
-from one_embedder.reproduction.statistics import Bootstrap, Interval
+from one_embedder.reproduction.statistics import Bootstrap
 
 CLAIMS: Sequence[tuple[str, RowSpec]] = (
     ("INSTRUCTOR's mean is above the backbone", BACKBONE),

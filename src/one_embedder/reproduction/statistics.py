@@ -12,27 +12,16 @@ test items and about these trainings".
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from one_embedder.errors import EvaluationError
+from one_embedder.evaluation.resampling import Interval, centred_interval, draw_counts, resamples_of
+from one_embedder.evaluation.weighted import Array, weighted_score
 from one_embedder.reproduction.layout import AVERAGE, COLUMNS
 from one_embedder.reproduction.scores import RowRuns
-from one_embedder.reproduction.weighted import Array, weighted_score
-
-CHUNK = 200
-"""Resamples handled at once: bounds memory to a few arrays of CHUNK x items."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """An interval around an estimate, both 0-1 (differences: -1 to 1)."""
-
-    estimate: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -51,18 +40,12 @@ class Bootstrap:
 
     def interval(self, row: str, column: str = AVERAGE) -> Interval:
         """Interval of one cell."""
-        return self._interval(self.estimates[row][column], self.samples[row][column])
+        return centred_interval(self.estimates[row][column], self.samples[row][column], self.confidence)
 
     def difference(self, row: str, other: str, column: str = AVERAGE) -> Interval:
         """Interval of ``row`` minus ``other`` in one column."""
         estimate = self.estimates[row][column] - self.estimates[other][column]
-        return self._interval(estimate, self.samples[row][column] - self.samples[other][column])
-
-    def _interval(self, estimate: float, samples: Array) -> Interval:
-        tail = (1 - self.confidence) / 2
-        # A resample without any positive, say, has no score; it is skipped.
-        low, high = np.nanquantile(samples, [tail, 1 - tail]) - (np.nanmean(samples) - estimate)
-        return Interval(float(estimate), float(low), float(high))
+        return centred_interval(estimate, self.samples[row][column] - self.samples[other][column], self.confidence)
 
 
 def paired_bootstrap(rows: Sequence[RowRuns], *, resamples: int, confidence: float, seed: int) -> Bootstrap:
@@ -80,7 +63,7 @@ def paired_bootstrap(rows: Sequence[RowRuns], *, resamples: int, confidence: flo
     _check_paired(rows)
     scores = {row.spec.id: np.empty((len(row.runs), len(row.runs[0]), resamples)) for row in rows}
     for task, reference in enumerate(rows[0].runs[0]):
-        for chunk, counts in _resamples(len(reference.items), resamples, np.random.default_rng([seed, task])):
+        for chunk, counts in resamples_of(len(reference.items), resamples, np.random.default_rng([seed, task])):
             for row in rows:
                 for index, run in enumerate(row.runs):
                     scores[row.spec.id][index, task, chunk] = weighted_score(run[task].items, counts)
@@ -88,26 +71,11 @@ def paired_bootstrap(rows: Sequence[RowRuns], *, resamples: int, confidence: flo
     return Bootstrap({row.spec.id: row.columns() for row in rows}, samples, confidence)
 
 
-def _resamples(items: int, resamples: int, rng: np.random.Generator) -> Iterator[tuple[slice, Array]]:
-    """All resamples of one task in chunks: which resamples, and their counts."""
-    for start in range(0, resamples, CHUNK):
-        chunk = slice(start, min(start + CHUNK, resamples))
-        yield chunk, _draw(rng, chunk.stop - chunk.start, items)
-
-
-def _draw(rng: np.random.Generator, resamples: int, items: int) -> Array:
-    """How often each item occurs in each resample; (R, N), every row summing to N."""
-    drawn = rng.integers(0, items, size=(resamples, items))
-    drawn += items * np.arange(resamples)[:, None]
-    counts = np.bincount(drawn.ravel(), minlength=resamples * items)
-    return counts.reshape(resamples, items).astype(np.float64)
-
-
 def _average_seeds(scores: Array, seed: int) -> Array:
     """(S, T, R) scores of S seeds -> (T, R), averaging S seeds drawn anew for each resample."""
     seeds, _, resamples = scores.shape
     # The generator depends on S alone: rows with equally many seeds share the draw.
-    weights = _draw(np.random.default_rng([seed, seeds, 1]), resamples, seeds) / seeds
+    weights = draw_counts(np.random.default_rng([seed, seeds, 1]), resamples, seeds) / seeds
     averaged: Array = np.einsum("str,rs->tr", scores, weights)
     return averaged
 

@@ -7,6 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from one_embedder.evaluation.resampling import Interval
 from one_embedder.reproduction.claims import Claim
 from one_embedder.reproduction.compare import Comparison
 from one_embedder.reproduction.grid import Grid
@@ -21,7 +22,7 @@ from one_embedder.reproduction.layout import (
 )
 from one_embedder.reproduction.published import PublishedTable
 from one_embedder.reproduction.scores import RowRuns, relative_gain, task_counts
-from one_embedder.reproduction.statistics import Bootstrap, Interval
+from one_embedder.reproduction.statistics import Bootstrap
 
 ABSENT = "-"
 

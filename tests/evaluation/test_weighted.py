@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, v_measure_score
 
 from one_embedder.evaluation.items import STATISTICS, ItemScores
-from one_embedder.reproduction.weighted import FUNCTIONS, weighted_score
+from one_embedder.evaluation.weighted import FUNCTIONS, weighted_score
 from tests.reproduction.fakes import make_items
 
 

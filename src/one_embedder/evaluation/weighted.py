@@ -71,12 +71,26 @@ def v_measure(clusters: Array, labels: Array, counts: Array) -> Array:
     return _divide(2 * information, of_clusters + of_labels, otherwise=1.0)
 
 
+def low_group_mean(values: Array, groups: Array, counts: Array) -> Array:
+    """Mean of ``values`` (N,) in the group at the tenth percentile of the groups' means, in each resample; (R,).
+
+    A group of which a resample holds nothing is not among the groups there.
+    """
+    member = (groups[:, None] == np.unique(groups)).astype(np.float64)  # (N, G)
+    drawn = counts @ member
+    means = np.sort(_divide((counts * values) @ member, drawn, otherwise=np.nan), axis=1)  # nan is sorted to the end
+    place = (drawn > 0).sum(axis=1) // 10
+    scores: Array = means[np.arange(len(means)), place]
+    return scores
+
+
 FUNCTIONS: dict[str, Callable[..., Array]] = {
     "mean": mean,
     "pearson": pearson,
     "spearman": spearman,
     "average_precision": average_precision,
     "v_measure": v_measure,
+    "low_group_mean": low_group_mean,
 }
 """The statistics of ``evaluation.items.STATISTICS``, over counts."""
 

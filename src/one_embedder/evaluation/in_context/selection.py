@@ -1,0 +1,128 @@
+"""Which demonstrations of the pool a test input is shown: the most similar ones, until a budget is full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from one_embedder.config.schema import PromptTaskConfig
+from one_embedder.errors import EvaluationError
+
+Array = NDArray[np.float32]
+
+ROWS_AT_ONCE = 1024
+"""Test inputs whose similarities to the pool (this x P numbers) are in memory at a time."""
+
+IDENTICAL = 1 - 1e-6
+"""From this cosine on two embeddings are the same up to rounding in float32."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The demonstrations of one test input.
+
+    Attributes:
+        indices: rows of the pool, the most similar last.
+        similarities: cosine of each to the test input.
+        candidates: whether the pool held any demonstration that may be shown at all.
+    """
+
+    indices: list[int]
+    similarities: list[float]
+    candidates: bool
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What bounds a selection.
+
+    Attributes:
+        most: so many of the most similar are looked at; one of them that is too long is not replaced. None: no limit.
+        budget: length of demonstrations and test input together; None: no limit.
+        each: length of one demonstration; longer ones are passed over; None: no limit.
+        skip_identical: pass over demonstrations of cosine 1.
+    """
+
+    most: int | None
+    budget: int | None = None
+    each: int | None = None
+    skip_identical: bool = False
+
+    @classmethod
+    def of(cls, settings: PromptTaskConfig) -> Limits:
+        """The limits among a task's settings."""
+        return cls(
+            settings.max_demonstrations,
+            settings.token_budget,
+            settings.tokens_per_demonstration,
+            settings.skip_identical,
+        )
+
+
+def similarities(test: Array, pool: Array, centring: str) -> Iterator[Array]:
+    """Cosine similarities of all test inputs to the pool in blocks of rows, (at most ROWS_AT_ONCE, P) each.
+
+    Args:
+        test: (N, D) unit-length embeddings.
+        pool: (P, D) unit-length embeddings.
+        centring: ``none``; ``separate``: both minus their own mean first; ``pool``: only the pool minus its mean. The
+            released scripts do the second (main.py) or the third (most of the others), which compares vectors of two
+            different origins.
+
+    Raises:
+        EvaluationError: if centring leaves an embedding without a direction.
+    """
+    if centring != "none":
+        pool = _centred(pool)
+        test = _centred(test) if centring == "separate" else test
+    for start in range(0, len(test), ROWS_AT_ONCE):
+        yield test[start : start + ROWS_AT_ONCE] @ pool.T
+
+
+def select(
+    similar: Array, excluded: set[int], limits: Limits, pool_lengths: Sequence[int], test_length: int
+) -> Selection:
+    """The most similar demonstrations, greedily, until the next one would burst the budget.
+
+    Args:
+        similar: (P,) cosine similarities of the pool to the test input; of equal ones the earlier in the pool counts
+            as more similar.
+        excluded: pool indices that must not be shown: the test input itself, whose output is the answer.
+        limits: bounds of the selection.
+        pool_lengths: (P,) length of each demonstration, input and output; not looked at without limits on lengths.
+        test_length: length of the test input.
+    """
+    chosen: list[int] = []
+    total, looked_at = test_length, 0
+    for index in map(int, np.argsort(-similar, kind="stable")):
+        if index in excluded or (limits.skip_identical and similar[index] >= IDENTICAL):
+            continue
+        if limits.most is not None and looked_at == limits.most:
+            break
+        looked_at += 1
+        if limits.each is not None and pool_lengths[index] > limits.each:
+            continue
+        if limits.budget is not None:
+            total += pool_lengths[index]
+            if total > limits.budget:
+                break
+        chosen.append(index)
+    chosen.reverse()
+    return Selection(chosen, [float(similar[index]) for index in chosen], looked_at > 0)
+
+
+def _centred(embeddings: Array) -> Array:
+    """(N, D) minus their mean, at unit length again."""
+    centred = embeddings - embeddings.mean(axis=0, keepdims=True)
+    lengths = np.linalg.norm(centred, axis=1, keepdims=True)
+    if not (lengths > 0).all():
+        row = int(np.flatnonzero(lengths[:, 0] == 0)[0])
+        raise EvaluationError(
+            f"embedding {row + 1} of {len(embeddings)} is the mean of all: centring leaves it no direction; set "
+            "prompt_retrieval.centring=none"
+        )
+    result: Array = centred / lengths
+    return result
