@@ -110,16 +110,16 @@ def check(cfg: Config) -> None:
 
 
 def _prompt_tasks(cfg: Config) -> list[str]:
-    own = cfg.prompt_retrieval.centring
-    troubles = (
-        []
-        if own is None or own in CENTRINGS
-        else [f"prompt_retrieval.centring={own!r} must be {nearest(own, CENTRINGS)}"]
-    )
+    chosen = {f"prompt_retrieval.tasks.{name}": task.centring for name, task in cfg.prompt_retrieval.tasks.items()}
+    if cfg.prompt_retrieval.centring is not None:
+        chosen["prompt_retrieval"] = cfg.prompt_retrieval.centring
+    troubles = [
+        f"{where}.centring={value!r} must be {nearest(value, CENTRINGS)}"
+        for where, value in chosen.items()
+        if value not in CENTRINGS
+    ]
     for name, task in cfg.prompt_retrieval.tasks.items():
         where = f"prompt_retrieval.tasks.{name}"
-        if task.centring not in CENTRINGS:
-            troubles.append(f"{where}.centring={task.centring!r} must be {nearest(task.centring, CENTRINGS)}")
         for key, (wanted, holds) in TASK_RANGES.items():
             value = getattr(task, key)
             if value is not None and not holds(value):

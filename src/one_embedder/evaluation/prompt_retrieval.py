@@ -71,13 +71,8 @@ def rouge_l(expected: Sequence[str], outputs: Sequence[str], settings: PromptTas
     """
     scorer = RougeScorer(["rougeL"], use_stemmer=settings.stemmer)
     numbers = {word: str(number) for number, word in enumerate(dict.fromkeys(settings.labels.values()))}
-    pairs = zip(expected, outputs, strict=True)
-    return np.array(
-        [
-            scorer.score(numbers.get(right, right), numbers.get(given, given))["rougeL"].fmeasure
-            for right, given in pairs
-        ]
-    )
+    scored = [[numbers.get(text, text) for text in pair] for pair in zip(expected, outputs, strict=True)]
+    return np.array([scorer.score(right, given)["rougeL"].fmeasure for right, given in scored])
 
 
 def _items(values: np.ndarray, groups: list[int] | None) -> ItemScores:

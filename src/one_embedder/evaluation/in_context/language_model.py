@@ -14,7 +14,8 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import GenerationConfig as _UntypedGenerationConfig
 
 from one_embedder.config.schema import LanguageModelConfig, PromptTaskConfig
 from one_embedder.encoder.backbone import position_limit, quiet_transformers
@@ -25,12 +26,14 @@ from one_embedder.evaluation.in_context.prompts import Prompt, build_prompt
 
 log = logging.getLogger(__name__)
 
+_GenerationConfig: Any = _UntypedGenerationConfig
+
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True)
 class _Sequence:
-    """One prompt with one answer to be scored: tokens (prompt + answer), the last ``answer`` of which are the answer's."""
+    """Tokens of a prompt and, the last ``answer`` of them, of an answer to be scored; and whose they are."""
 
     place: tuple[int, int]
     tokens: list[int]
@@ -94,11 +97,12 @@ class LanguageModelLearner:
         """
         try:
             with quiet_transformers():
-                model, report = AutoModelForCausalLM.from_pretrained(
+                loaded: Any = AutoModelForCausalLM.from_pretrained(
                     self.folder, dtype=_DTYPES[self.config.dtype], local_files_only=True, output_loading_info=True
                 )
         except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
             raise CheckpointError(f"the language model in {self.folder} cannot be loaded: {error}") from error
+        model, report = loaded
         if report["missing_keys"]:
             missing = ", ".join(sorted(report["missing_keys"])[:5])
             raise CheckpointError(f"the weights in {self.folder} lack {missing}; fetch or save the folder again")
@@ -124,11 +128,8 @@ class LanguageModelLearner:
             "cut_inputs": sum(prompt.cut > 0 for prompt in prompts),
         }
         if facts["cut_inputs"]:
-            log.warning(
-                "%d of %d test inputs are longer than the model takes and lost their beginning",
-                facts["cut_inputs"],
-                len(prompts),
-            )
+            cut = f"{facts['cut_inputs']} of {len(prompts)}"
+            log.warning("%s test inputs are longer than the model takes and lost their beginning", cut)
         return Answers(outputs, facts)
 
     def likelihoods(
@@ -209,7 +210,7 @@ class LanguageModelLearner:
     @torch.inference_mode()
     def _generate(self, batch: Sequence[_Sequence], new_tokens: int) -> list[str]:
         tokens, mask = self._padded([sequence.tokens for sequence in batch])
-        greedy = GenerationConfig(
+        greedy = _GenerationConfig(
             do_sample=False,
             num_beams=1,
             max_new_tokens=new_tokens,

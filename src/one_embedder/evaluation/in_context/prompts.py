@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -52,13 +53,14 @@ def build_prompt(
         for shown in question.demonstrations
     ]
     alone, following = encode(question.input), encode(between + question.input)
+    most = sys.maxsize if room is None else room
     for dropped in range(len(parts) + 1):
         kept = parts[dropped:]
         tokens = [*lead]
         for number, (first, later, output) in enumerate(kept):
             tokens += (later if number else first) + output
         tokens += following if kept else alone
-        if room is None or len(tokens) <= room:
+        if len(tokens) <= most:
             return Prompt(tokens, dropped, 0)
-    cut = len(lead) + len(alone) - room
+    cut = len(tokens) - most
     return Prompt([*lead, *alone[cut:]], len(parts), cut)

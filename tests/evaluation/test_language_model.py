@@ -1,0 +1,146 @@
+"""A language model as in-context learner: likelihoods are the model's own, and do not depend on the batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import GPT2Config, GPT2LMHeadModel, GPTJConfig, GPTJForCausalLM, PreTrainedTokenizerFast
+
+from one_embedder.config.schema import LanguageModelConfig, PromptTaskConfig
+from one_embedder.errors import CheckpointError
+from one_embedder.evaluation.in_context.language_model import LanguageModelLearner, until
+from one_embedder.evaluation.in_context.learner import Demonstration, Question
+
+POSITIONS = 96
+OPTIONS = (*"abcdefghij", "yes", "not at all")
+
+
+def byte_tokenizer() -> PreTrainedTokenizerFast:
+    """A byte is a token, as in GPT-2 without its merges; no padding token, as in GPT-2."""
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {letter: number for number, letter in enumerate([*letters, "<|endoftext|>"])}
+    backend = Tokenizer(models.BPE(vocabulary, []))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    end = "<|endoftext|>"
+    return PreTrainedTokenizerFast(tokenizer_object=backend, bos_token=end, eos_token=end, unk_token=end)
+
+
+def save_model(folder: Path, kind: str) -> Path:
+    """Random weights, large enough that options differ clearly."""
+    torch.manual_seed(0)
+    tokens = {"vocab_size": 257, "bos_token_id": 256, "eos_token_id": 256, "initializer_range": 0.5}
+    model: torch.nn.Module
+    if kind == "gpt2":
+        model = GPT2LMHeadModel(GPT2Config(n_embd=16, n_layer=2, n_head=2, n_positions=POSITIONS, **tokens))
+    else:
+        config = GPTJConfig(n_embd=16, n_layer=2, n_head=2, n_positions=POSITIONS, rotary_dim=4, **tokens)
+        model = GPTJForCausalLM(config)
+    model.save_pretrained(folder)  # type: ignore[operator]
+    byte_tokenizer().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module", params=["gpt2", "gptj"])
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_model(tmp_path_factory.mktemp(request.param), request.param)
+
+
+def learner(folder: Path, batch_size: int = 4) -> LanguageModelLearner:
+    config = LanguageModelConfig(name_or_path=str(folder), batch_size=batch_size)
+    return LanguageModelLearner(config, device="cpu")
+
+
+def question(text: str, *shown: tuple[str, str], options: tuple[str, ...] | None = OPTIONS) -> Question:
+    return Question(tuple(Demonstration(*pair, 0.5) for pair in shown), text, options)
+
+
+QUESTIONS = [
+    question("is it?"),
+    question("a rather longer question, is it?", ("one", "yes"), ("two", "no")),
+    question("was it?", ("three", "not at all")),
+    question("x"),
+    question("will it be?", ("four", "yes")),
+]
+SETTINGS = PromptTaskConfig(between="\n\n", before_output="\n", max_new_tokens=6)
+
+
+def test_a_likelihood_is_the_mean_of_the_models_own_over_the_answers_tokens(folder: Path) -> None:
+    model = learner(folder)
+    prompt, answers = [70, 71, 72, 73], [[74], [75, 76, 77]]
+    (scores,) = model.likelihoods([prompt], [answers])
+    for answer, score in zip(answers, scores, strict=True):
+        with torch.no_grad():
+            logits = model.model(torch.tensor([prompt + answer])).logits[0].log_softmax(-1)
+        expected = sum(float(logits[len(prompt) - 1 + i, token]) for i, token in enumerate(answer)) / len(answer)
+        assert score == pytest.approx(expected, abs=1e-5)
+    assert abs(scores[0] - scores[1]) > 0.01
+
+
+def test_a_batch_gives_the_likelihoods_and_answers_of_one_at_a_time(folder: Path) -> None:
+    prompts = [[70 + i for i in range(length)] for length in (1, 7, 30, 4)]
+    answers = [[[80, 81], [82]], [[83]], [[84, 85, 86, 87], [88], [89, 90]], [[91]]]
+    single, batched = learner(folder, 1).likelihoods(prompts, answers), learner(folder, 5).likelihoods(prompts, answers)
+    for one, many in zip(single, batched, strict=True):
+        assert one == pytest.approx(many, abs=1e-4)
+    free = [Question(q.demonstrations, q.input) for q in QUESTIONS]
+    for asked in (QUESTIONS, free):
+        outputs = learner(folder, 1).answer(asked, SETTINGS).outputs
+        assert outputs == learner(folder, 5).answer(asked, SETTINGS).outputs
+        assert len(set(outputs)) > 1, "all answers are alike, so the order of the answers is not tested"
+
+
+def test_the_best_option_is_chosen_and_generation_continues_the_prompt(folder: Path) -> None:
+    model = learner(folder)
+    asked = QUESTIONS[2]
+    text = "three\nnot at all\n\nwas it?"
+    scores = model.likelihoods([list(model._tokens([text])[0])], [model._tokens([f"\n{o}" for o in asked.options or ()])])[0]
+    assert model.answer([asked], SETTINGS).outputs == [(asked.options or ())[scores.index(max(scores))]]
+    tokens = torch.tensor(model._tokens([text + "\n"]))
+    for _ in range(6):
+        tokens = torch.cat([tokens, model.model(tokens).logits[:, -1:].argmax(-1)], dim=1)
+    expected = model.tokenizer.decode(tokens[0, -6:], skip_special_tokens=True).strip()
+    answers = model.answer([Question(asked.demonstrations, asked.input)], SETTINGS)
+    assert answers.outputs == [expected] and answers.facts["mode"] == "generation"
+
+
+def test_demonstrations_are_dropped_before_the_test_input_is_cut_and_both_are_told(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = learner(folder)
+    text, shown = "t" * 50, [("d" * 20, "yes"), ("e" * 20, "no")]
+    fitted = model.answer([question(text, *shown)], SETTINGS)
+    assert fitted.outputs == model.answer([question(text, shown[1])], SETTINGS).outputs
+    assert fitted.facts["dropped_demonstrations"] == 1 and fitted.facts["cut_inputs"] == 0
+    assert "lost their beginning" not in caplog.text
+    facts = model.answer([question("t" * 200, *shown)], SETTINGS).facts
+    assert (facts["dropped_demonstrations"], facts["cut_inputs"]) == (2, 1)
+    assert "1 of 1 test inputs" in caplog.text
+
+
+def test_lengths_are_tokens_and_the_revision_follows_the_files(folder: Path, tmp_path: Path) -> None:
+    model = learner(folder)
+    assert model.count(["abc", "é"]) == [3, 2]
+    assert model.identity == learner(folder, batch_size=2).identity
+    other = save_model(tmp_path / "other", "gpt2")
+    before = learner(other).identity
+    (other / "config.json").write_text((other / "config.json").read_text() + "\n")
+    assert learner(other).identity["revision"] != before["revision"]
+
+
+def test_a_folder_without_a_language_model_is_named(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CheckpointError, match=r"tokenizer in .*empty cannot be loaded"):
+        learner(tmp_path / "empty").count(["x"])
+    with pytest.raises(CheckpointError, match=r"language model in .*empty cannot be loaded"):
+        _ = learner(tmp_path / "empty").model
+    with pytest.raises(CheckpointError, match="not a folder"):
+        learner(tmp_path / "nowhere")
+
+
+def test_an_answer_ends_before_the_first_stop() -> None:
+    assert until("one; two\nthree", ["\n", ";"]) == "one"
+    assert until("one", ["\n"]) == "one" and until("one", []) == "one"
