@@ -16,6 +16,15 @@ RNG = np.random.default_rng(3)
 CONTINUOUS = {"predicted": RNG.normal(size=60).round(1), "gold": RNG.integers(0, 6, 60).astype(float)}
 BINARY = {"predicted": CONTINUOUS["predicted"], "gold": RNG.integers(0, 2, 60).astype(float)}
 CLUSTERS = {"predicted": RNG.integers(0, 5, 60).astype(float), "gold": CONTINUOUS["gold"]}
+GROUPED = {"value": CONTINUOUS["predicted"], "group": RNG.integers(0, 13, 60).astype(float)}
+
+
+def second_lowest_mean(value: np.ndarray, group: np.ndarray) -> float:
+    """Of 10 to 19 groups, at the tenth percentile."""
+    means = {own: np.mean([v for v, g in zip(value, group, strict=True) if g == own]) for own in group}
+    assert 10 <= len(means) < 20
+    return sorted(means.values())[1]
+
 
 REFERENCE = {
     "mean": ({"value": CONTINUOUS["predicted"]}, np.mean),
@@ -23,6 +32,7 @@ REFERENCE = {
     "spearman": (CONTINUOUS, lambda p, g: stats.spearmanr(p, g)[0]),
     "average_precision": (BINARY, lambda p, g: metrics.average_precision_score(g, p)),
     "v_measure": (CLUSTERS, lambda p, g: metrics.v_measure_score(g, p)),
+    "low_group_mean": (GROUPED, second_lowest_mean),
 }
 
 

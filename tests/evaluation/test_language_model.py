@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from one_embedder.config.schema import LanguageModelConfig, PromptTaskConfig
 from one_embedder.errors import CheckpointError
 from one_embedder.evaluation.in_context.language_model import LanguageModelLearner, until
 from one_embedder.evaluation.in_context.learner import Demonstration, Question
+from one_embedder.evaluation.run import evaluate
 
 POSITIONS = 96
 OPTIONS = (*"abcdefghij", "yes", "not at all")
@@ -97,9 +99,10 @@ def test_the_best_option_is_chosen_and_generation_continues_the_prompt(folder: P
     model = learner(folder)
     asked = QUESTIONS[2]
     text = "three\nnot at all\n\nwas it?"
-    scores = model.likelihoods([list(model._tokens([text])[0])], [model._tokens([f"\n{o}" for o in asked.options or ()])])[0]
-    assert model.answer([asked], SETTINGS).outputs == [(asked.options or ())[scores.index(max(scores))]]
-    tokens = torch.tensor(model._tokens([text + "\n"]))
+    encode = byte_tokenizer().encode
+    (scores,) = model.likelihoods([encode(text)], [[encode(f"\n{option}") for option in OPTIONS]])
+    assert model.answer([asked], SETTINGS).outputs == [OPTIONS[scores.index(max(scores))]]
+    tokens = torch.tensor([encode(text + "\n")])
     for _ in range(6):
         tokens = torch.cat([tokens, model.model(tokens).logits[:, -1:].argmax(-1)], dim=1)
     expected = model.tokenizer.decode(tokens[0, -6:], skip_special_tokens=True).strip()
@@ -144,3 +147,25 @@ def test_a_folder_without_a_language_model_is_named(tmp_path: Path) -> None:
 def test_an_answer_ends_before_the_first_stop() -> None:
     assert until("one; two\nthree", ["\n", ";"]) == "one"
     assert until("one", ["\n"]) == "one" and until("one", []) == "one"
+
+
+def test_a_result_says_which_model_answered_and_depends_on_it(folder: Path, cfg, task_folder, encoder) -> None:
+    task_folder("TinyPrompts")
+    labels = {f"this is about the {topic}": topic for topic in ("sea", "sky", "soil")}
+    cfg.prompt_retrieval.learner = "model"
+    cfg.prompt_retrieval.model = LanguageModelConfig(name_or_path=str(folder), batch_size=16)
+    cfg.prompt_retrieval.tasks["TinyPrompts"] = PromptTaskConfig(
+        retrieval_text="{input}", prompt="{input}", output="{output}", labels=labels, token_budget=90, before_output=" "
+    )
+    (score,) = evaluate(cfg, encoder)
+    ours = json.loads((Path(cfg.output) / "results/TinyPrompts.json").read_text())["one_embedder"]
+    assert ours["learner"]["name"] == "model" and ours["learner"]["mode"] == "scoring"
+    assert ours["learner"]["model"] == str(folder) and ours["learner"]["budget_unit"] == "tokens"
+    assert set(score.items.columns["value"]) == {0.0, 1.0}
+    assert 0 < ours["protocol"]["demonstrations_mean"] <= 3
+    encoder.calls.clear()
+    evaluate(cfg, encoder)
+    assert not encoder.calls
+    cfg.prompt_retrieval.model.dtype = "bfloat16"
+    evaluate(cfg, encoder)
+    assert encoder.calls

@@ -65,14 +65,15 @@ def evaluate(cfg: Config, encoder: TextEncoder | None = None) -> list[TaskScore]
 
     Raises:
         ConfigError: if the instruction table does not fit the tasks, or a task name is unknown.
+        CheckpointError: if the encoder, or the language model of prompt retrieval, cannot be found.
         DataError: if there is no benchmark.
         EvaluationError: after all tasks, if some could not be scored; it names them.
     """
     folders = discover(Path(cfg.benchmark.root), cfg.benchmark.tasks)
     table = InstructionTable(cfg.instructions.name, cfg.instructions.table, cfg.evaluation.document_instructions)
     instructions = {folder.name: table.for_task(folder.name, folder.category) for folder in folders}
-    encoder = encoder or _load(cfg)
     prompts = _prompts(cfg, folders)
+    encoder = encoder or _load(cfg)
     jobs = [_job(cfg, folder, instructions[folder.name], encoder.revision, prompts) for folder in folders]
     run_id = f"evaluate-s{cfg.seed}-{config_hash(cfg, [], *(identity_sha256(job.identity) for job in jobs))[:8]}"
     output = Path(cfg.output) if cfg.output else Path(cfg.paths.experiments) / "evaluations" / run_id

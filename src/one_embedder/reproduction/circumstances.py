@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from one_embedder.config.location import LOCK
 from one_embedder.config.schema import Config
 from one_embedder.errors import DataError
+from one_embedder.evaluation.task_folder import OWN_FOLDERS
 from one_embedder.reproduction.compare import Circumstances
 from one_embedder.tracking.identity import config_hash, effective
 
@@ -24,9 +26,19 @@ def circumstances(cfg: Config, data: Mapping[str, str]) -> Circumstances:
     """Circumstances of a run of ``cfg`` on ``data`` (name -> sha256) here and now."""
     scoring = replace(cfg.evaluation, batch_size=0)  # without effect on the scores
     scored = effective("evaluation", asdict(scoring))
-    evaluated = [cfg.benchmark.name, cfg.benchmark.split, cfg.benchmark.tasks, scored]
+    evaluated = [cfg.benchmark.name, cfg.benchmark.split, cfg.benchmark.tasks, scored, *_prompts(cfg)]
     settings = config_hash(cfg, _SECTIONS, json.dumps(evaluated))
     return Circumstances(dict(data), settings, data_environment())
+
+
+def _prompts(cfg: Config) -> list[Any]:
+    """What of prompt retrieval is not the default: learner, centring, settings of tasks that the benchmark has."""
+    prompts = cfg.prompt_retrieval
+    held = {folder.name for folder in (Path(cfg.benchmark.root) / OWN_FOLDERS["PromptRetrieval"]).glob("*")}
+    tasks = {name: asdict(task) for name, task in sorted(prompts.tasks.items()) if name in held}
+    plain = prompts.learner == "nearest" and prompts.centring is None and not tasks
+    model = asdict(replace(prompts.model, batch_size=0)) if prompts.learner == "model" else None
+    return [] if plain else [prompts.learner, model, prompts.centring, tasks]
 
 
 def data_environment() -> dict[str, str]:
