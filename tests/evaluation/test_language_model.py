@@ -132,6 +132,8 @@ def test_lengths_are_tokens_and_the_revision_follows_the_files(folder: Path, tmp
     before = learner(other).identity
     (other / "config.json").write_text((other / "config.json").read_text() + "\n")
     assert learner(other).identity["revision"] != before["revision"]
+    commit = save_model(tmp_path / "snapshots" / "0123abc", "gpt2")
+    assert learner(commit).identity["revision"] == "0123abc"
 
 
 def test_a_folder_without_a_language_model_is_named(tmp_path: Path) -> None:

@@ -314,11 +314,49 @@ def test_a_wrong_setting_is_refused_and_named(override: str, message: str) -> No
         load_config("evaluate", [override])
 
 
+CONFIGURED = load_config("evaluate").prompt_retrieval.tasks
+
+
+def row_for(task: PromptTaskConfig, number: int) -> dict[str, Any]:
+    """A row with exactly the fields that the task's settings name."""
+    templates = (task.retrieval_text, task.prompt, task.output)
+    row: dict[str, Any] = {
+        field: f"{field} {number}" for template in templates for field in template_fields(template or "")
+    }
+    if task.options is not None:
+        row[task.options] = [f"ending {number} {i}" for i in range(4)]
+    if task.labels:
+        (field,) = template_fields(task.output or "")
+        row[field] = list(task.labels)[number % len(task.labels)]
+    if task.group is not None:
+        row[task.group] = number % 25
+    return {**row, **task.keep}
+
+
+@pytest.mark.parametrize("name", sorted(CONFIGURED))
+def test_every_configured_task_reads_rows_of_the_fields_that_it_names(name: str, tmp_path: Path) -> None:
+    task = CONFIGURED[name]
+    train, test = ([row_for(task, number) for number in range(first, first + 3010)] for first in (0, 5000))
+    read = read_examples(folder(tmp_path, "PromptRetrieval", train=train, eval=test), task)
+    assert len(read.pool) == (3000 if task.pool_size else 3010) and not read.notes
+    assert len(read.test) == (1000 if name == "amazon" else 256)
+    assert (read.groups is not None) == (name == "amazon")
+    assert all(example.options is None or len(example.options) >= 2 for example in read.test)
+    words = set(task.labels.values())
+    assert all(example.output in words for example in [*read.pool, *read.test]) if words else read.pool[0].output
+
+
+def test_the_benchmark_of_eleven_names_configured_tasks_and_the_one_of_three_is_there() -> None:
+    eleven = load_config("evaluate", ["benchmark=prompt_retrieval_11"]).benchmark.tasks
+    assert eleven is not None and {*eleven, "mnli"} == set(CONFIGURED) and len(eleven) == 11
+    assert len(load_config("evaluate", ["benchmark=text_evaluation_3"]).benchmark.tasks or []) == 3
+
+
 @pytest.mark.parametrize("task", ["geoquery", "multirc_answerability", "mrpc"])
 def test_the_papers_files_are_read_by_their_settings(shared: Path, task: str) -> None:
     path = shared / "data/prompt_retrieval" / task
     if not path.is_dir():
         pytest.skip(f"no {path}")
-    settings = load_config("evaluate").prompt_retrieval.tasks[task]
+    settings = CONFIGURED[task]
     read = read_examples(TaskFolder(task, "PromptRetrieval", path), settings)
     assert len(read.test) == 256 and len(read.pool) >= 391 and not read.notes

@@ -10,8 +10,10 @@ Layout below a root (every file ``.jsonl`` or ``.jsonl.gz``, split name ``test``
     eval/Classification/<Task>/       train and test {text, label}
     eval/STS/<Task>/                  test {sentence1, sentence2, score}
     eval/Summarization/<Task>/        test {text, human_summaries[], machine_summaries[], relevance[]}
-    prompt_retrieval/<Task>/          train and eval {id, input, output}
-    billboard/<Task>/                 hyps {seg_id, hyp, human_score}, references {seg_id, refs[]}
+    prompt_retrieval/<Task>/          train and eval {input, output}, or one file all, which is divided; other fields
+                                      where conf/prompt_retrieval has settings for the task
+    billboard/<Task>/                 hyps {seg_id, hyp, human_score, SYS: the system, in all rows or in none},
+                                      references {seg_id, refs[]}
 """
 
 from __future__ import annotations
