@@ -15,8 +15,8 @@ from sklearn.metrics import average_precision_score
 
 from one_embedder.errors import ConfigError, DataError, EvaluationError
 from one_embedder.evaluation.benchmarks import CATEGORIES, METRICS, category_means, load_scores, overall_mean
-from one_embedder.evaluation.rows import JsonLines
 from one_embedder.evaluation.run import evaluate
+from one_embedder.json_lines import JsonLines
 from one_embedder.tracking.manifest import read_manifest
 
 

@@ -12,9 +12,9 @@ import pytest
 from one_embedder.errors import ConfigError, DataError, EvaluationError
 from one_embedder.evaluation.benchmarks import CATEGORIES
 from one_embedder.evaluation.mteb_tasks import TASKS
-from one_embedder.evaluation.rows import JsonLines, content_sha256
 from one_embedder.evaluation.run import evaluate
 from one_embedder.evaluation.task_folder import OWN_FOLDERS, TaskFolder, discover
+from one_embedder.json_lines import JsonLines, content_sha256
 
 
 def test_all_nine_categories_are_found_in_the_order_of_table_1(benchmark_root: Path) -> None:

@@ -16,6 +16,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "loss.spelling": ("released", "paper"),
     "trainer.precision": ("auto", "32-true", "bf16-mixed"),
     "trainer.accelerator": ("auto", "cpu", "gpu", "mps"),
+    "medi.text_output": ("inputs", "outputs"),
     "evaluation.dtype": ("float32", "bfloat16", "float16"),
     "benchmark.split": ("dev", "test"),
     "prompt_retrieval.learner": ("nearest", "vote", "model"),
@@ -43,6 +44,8 @@ RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "medi.rows_per_task": _at_least(1),
     "medi.min_rows_per_task": _at_least(1),
     "medi.workers": _at_least(1),
+    "medi.instances_per_task": _at_least(1),
+    "medi.instances_of_pairs": _at_least(1),
     "medi.datasets": ("null (all data sets of medi.hub) or a non-empty list", bool),
     "sampler.global_batch_size": _at_least(2),  # in a batch of one nothing is contrasted
     "loss.temperature": _POSITIVE,

@@ -32,9 +32,9 @@ from one_embedder.errors import DataError
 from one_embedder.evaluation.benchmarks import METRICS
 from one_embedder.evaluation.items import ItemScores
 from one_embedder.evaluation.mteb_encoder import MtebEncoder
-from one_embedder.evaluation.rows import JsonLines
 from one_embedder.evaluation.search_rows import SearchRows, read_reranking, read_retrieval
 from one_embedder.evaluation.task_folder import TaskFolder
+from one_embedder.json_lines import JsonLines
 
 SPLIT = "test"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from one_embedder.evaluation.rows import JsonLines
+from one_embedder.json_lines import JsonLines
 
 
 @dataclass(frozen=True)

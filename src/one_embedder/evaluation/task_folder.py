@@ -25,7 +25,7 @@ from pathlib import Path
 
 from one_embedder.errors import ConfigError, DataError
 from one_embedder.evaluation.benchmarks import CATEGORIES
-from one_embedder.evaluation.rows import content_sha256
+from one_embedder.json_lines import content_sha256
 
 OWN_FOLDERS = {"PromptRetrieval": "prompt_retrieval", "TextEvaluation": "billboard"}
 """Categories that mteb does not know, and the folder of their tasks below the root."""

@@ -17,8 +17,8 @@ from one_embedder.evaluation.instructions import TaskInstructions
 from one_embedder.evaluation.items import ItemScores, pearson
 from one_embedder.evaluation.mteb_encoder import CachingEncoder, Embeddings
 from one_embedder.evaluation.results import OwnScore
-from one_embedder.evaluation.rows import JsonLines
 from one_embedder.evaluation.task_folder import TaskFolder
+from one_embedder.json_lines import JsonLines
 
 SYSTEM = "SYS"
 """The field that names a hypothesis's system, as THumB's files spell it."""

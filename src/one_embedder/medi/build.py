@@ -33,6 +33,10 @@ def _build_from(cfg: Config, folder: Path) -> Path:
             from one_embedder.medi.sources.documentation.build import build_documentation
 
             return build_documentation(cfg, folder)
+        case "super_ni":
+            from one_embedder.medi.sources.super_ni.build import build_super_ni
+
+            return build_super_ni(cfg, folder)
         case "full":
             from one_embedder.medi.sources.hub.build import build_full
 
@@ -43,4 +47,6 @@ def _build_from(cfg: Config, folder: Path) -> Path:
             load_medi(Path(cfg.medi.folder) / "medi")
             return Path(cfg.medi.folder)
         case unknown:
-            raise ConfigError(f"medi.source={unknown!r} is unknown; the sources are 'documentation', 'file' and 'full'")
+            raise ConfigError(
+                f"medi.source={unknown!r} is unknown; the sources are documentation, super_ni, full and file"
+            )

@@ -1,7 +1,8 @@
 """What a source hands to the miner: texts with their instructions, before hard negatives are chosen.
 
 Two shapes, as in the paper (section 2.3): text-output data, where each input has its own output, and classification
-data, where texts carry labels. A third, relations, is classification with links instead of labels.
+data, where texts carry labels. Text-output data can be paired in two ways: an input with its output, or an input with
+another whose output is alike. Relations are classification with links instead of labels; triples are complete already.
 """
 
 from __future__ import annotations
@@ -30,6 +31,23 @@ class PairTask:
     def texts(self) -> list[str]:
         """Every text that the miner compares."""
         return [text for query, document, _ in self.pairs for text in (query, document)]
+
+
+@dataclass(frozen=True)
+class OutputTask:
+    """Inputs whose outputs say which of them are alike; one instruction for both sides.
+
+    Attributes:
+        items: (input, output).
+    """
+
+    name: str
+    instruction: Instruction
+    items: tuple[tuple[str, str], ...]
+
+    def texts(self) -> list[str]:
+        """Every text that the miner compares."""
+        return [text for item in self.items for text in item]
 
 
 @dataclass(frozen=True)
@@ -68,4 +86,21 @@ class RelationTask:
         return list(self.items.values())
 
 
-CandidateTask = PairTask | LabelTask | RelationTask
+@dataclass(frozen=True)
+class TripleTask:
+    """Texts that come with a positive and a hard negative; one instruction for all sides.
+
+    Attributes:
+        triples: (query, positive, negative).
+    """
+
+    name: str
+    instruction: Instruction
+    triples: tuple[tuple[str, str, str], ...]
+
+    def texts(self) -> list[str]:
+        """The miner compares none."""
+        return []
+
+
+CandidateTask = PairTask | OutputTask | LabelTask | RelationTask | TripleTask

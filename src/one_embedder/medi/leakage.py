@@ -5,39 +5,69 @@ from __future__ import annotations
 import gzip
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from one_embedder.medi.candidates import CandidateTask, LabelTask, PairTask, RelationTask
+import numpy as np
+
+from one_embedder.errors import DataError
+from one_embedder.medi.candidates import CandidateTask, LabelTask, OutputTask, PairTask, RelationTask, TripleTask
 
 NGRAM = 8
 """Words in a row that two texts must share to count as overlapping."""
+TASK_FOLDERS = ("eval", "billboard", "prompt_retrieval")
 _WORD = re.compile(r"[a-z0-9]+")
 
 
 @dataclass(frozen=True)
 class BenchmarkTexts:
-    """What a benchmark contains, as normalised whole texts and word n-grams."""
+    """What a benchmark contains, as hashes of normalised whole texts and of word n-grams.
 
-    whole: frozenset[str]
-    ngrams: frozenset[str]
+    Python's own 64-bit hashes, which differ from process to process: the arrays are for this process only. A hundred
+    thousand passages are some ten million n-grams, 80 MB.
+
+    Attributes:
+        whole: (N,) int64, ascending.
+        ngrams: (M,) int64, ascending.
+    """
+
+    whole: np.ndarray
+    ngrams: np.ndarray
 
     @classmethod
     def read(cls, root: Path) -> BenchmarkTexts:
-        """Every string of at least one word in the task folders under ``root``, identifiers and labels left out."""
-        whole = frozenset(
-            normalised(text)
-            for path in sorted([*root.rglob("*.jsonl.gz"), *root.rglob("*.jsonl")])
-            for text in _texts_of_file(path)
-        )
-        return cls(whole, frozenset(gram for text in whole for gram in _ngrams(text)))
+        """Every string of at least one word in the task folders under ``root``, identifiers and labels left out.
+
+        Raises:
+            DataError: if there is no task folder.
+        """
+        files = [path for folder in TASK_FOLDERS for path in root.glob(f"**/{folder}/**/*.jsonl*")]
+        if not files:
+            raise DataError(f"{root}: no task files below {', '.join(TASK_FOLDERS)}; name the root of a benchmark")
+        whole, ngrams = [], []
+        for path in sorted(files):
+            texts = {normalised(text) for text in _texts_of_file(path)}
+            whole.append(_hashes(texts))
+            ngrams.append(_hashes(gram for text in texts for gram in _ngrams(text)))
+        return cls(np.unique(np.concatenate(whole)), np.unique(np.concatenate(ngrams)))
 
     def overlaps(self, text: str) -> bool:
         """Whether a text stands in the benchmark, wholly or with ``NGRAM`` words in a row."""
         norm = normalised(text)
-        return norm in self.whole or any(gram in self.ngrams for gram in _ngrams(norm))
+        return _any_in(_hashes([norm]), self.whole) or _any_in(_hashes(_ngrams(norm)), self.ngrams)
+
+
+def _hashes(texts: Iterable[str]) -> np.ndarray:
+    return np.fromiter((hash(text) for text in texts), dtype=np.int64)
+
+
+def _any_in(wanted: np.ndarray, ascending: np.ndarray) -> bool:
+    if not len(wanted) or not len(ascending):
+        return False
+    places = np.minimum(np.searchsorted(ascending, wanted), len(ascending) - 1)
+    return bool((ascending[places] == wanted).any())
 
 
 def normalised(text: str) -> str:
@@ -49,7 +79,7 @@ def drop_overlapping(
     tasks: Sequence[CandidateTask], benchmark: BenchmarkTexts
 ) -> tuple[list[CandidateTask], dict[str, int]]:
     """The tasks without texts of the benchmark, and how many pairs or texts each task lost, if any."""
-    bad = {text for text in {text for task in tasks for text in task.texts()} if benchmark.overlaps(text)}
+    bad = {text for text in {text for task in tasks for text in _all_texts(task)} if benchmark.overlaps(text)}
     kept, lost = [], {}
     for task in tasks:
         clean, count = _without(task, bad)
@@ -59,10 +89,20 @@ def drop_overlapping(
     return kept, lost
 
 
+def _all_texts(task: CandidateTask) -> list[str]:
+    return [text for triple in task.triples for text in triple] if isinstance(task, TripleTask) else task.texts()
+
+
 def _without(task: CandidateTask, bad: set[str]) -> tuple[CandidateTask, int]:
     if isinstance(task, PairTask):
         pairs = tuple(pair for pair in task.pairs if pair[0] not in bad and pair[1] not in bad)
         return replace(task, pairs=pairs), len(task.pairs) - len(pairs)
+    if isinstance(task, TripleTask):
+        triples = tuple(triple for triple in task.triples if bad.isdisjoint(triple))
+        return replace(task, triples=triples), len(task.triples) - len(triples)
+    if isinstance(task, OutputTask):
+        clean = tuple(item for item in task.items if item[0] not in bad)  # outputs are not trained on
+        return replace(task, items=clean), len(task.items) - len(clean)
     if isinstance(task, LabelTask):
         items = tuple(item for item in task.items if item[0] not in bad)
         return replace(task, items=items), len(task.items) - len(items)

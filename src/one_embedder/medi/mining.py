@@ -3,7 +3,9 @@
 Source: paper, section 2.3. With E a sentence encoder used *without* instructions and cos the cosine:
 
 - classification: similar texts with the same label are positives, similar texts with different labels hard negatives;
-- text output: the hard negative of (x_i, y_i) is the y_j with the highest cos(x_i, x_j) - cos(y_i, y_j).
+- text output: the positive of x_i is the x_j with the highest cos(x_i, x_j) + cos(y_i, y_j), its hard negative the x_j
+  with the highest cos(x_i, x_j) - cos(y_i, y_j). Where x_i is paired with its own output y_i instead, the hard negative
+  is the y_j of that second rule.
 
 The paper gives no thresholds; ours are the constants below.
 """
@@ -15,7 +17,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from one_embedder.medi.candidates import CandidateTask, LabelTask, PairTask, RelationTask
+from one_embedder.medi.candidates import (
+    CandidateTask,
+    LabelTask,
+    OutputTask,
+    PairTask,
+    RelationTask,
+    TripleTask,
+)
 from one_embedder.medi.record import MediRow
 
 POSITIVE_POOL = 12
@@ -41,8 +50,13 @@ def mine(task: CandidateTask, task_id: int, embeddings: Embeddings, limit: int) 
 
     A text for which no allowed positive or negative exists gives no row.
     """
+    if isinstance(task, TripleTask):
+        instruction = task.instruction.render()
+        return [_row(task_id, task.name, instruction, instruction, *triple) for triple in task.triples[:limit]]
     if not task.texts():
         return []
+    if isinstance(task, OutputTask):
+        return _mine_outputs(task, task_id, embeddings, limit)
     if isinstance(task, PairTask):
         return _mine_pairs(task, task_id, embeddings, limit)
     if isinstance(task, LabelTask):
@@ -65,6 +79,25 @@ def _mine_pairs(task: PairTask, task_id: int, embeddings: Embeddings, limit: int
             j = int(scores.argmax())
             if np.isfinite(scores[j]):
                 rows.append(_row(task_id, task.name, *instructions, queries[i], documents[i], documents[j]))
+    return rows[:limit]
+
+
+def _mine_outputs(task: OutputTask, task_id: int, embeddings: Embeddings, limit: int) -> list[MediRow]:
+    inputs, outputs = (list(column) for column in zip(*task.items, strict=True))
+    text, output = _matrix(inputs, embeddings), _matrix(outputs, embeddings)  # (N, D) each
+    same_text = _codes(inputs)
+    instruction = task.instruction.render()
+    rows: list[MediRow] = []
+    for block in _blocks(len(inputs), limit, rows):
+        of_inputs, of_outputs = text[block] @ text.T, output[block] @ output.T  # (block, N) each
+        itself = _same(same_text, block)
+        alike = np.where(itself, -np.inf, of_inputs + of_outputs)
+        unlike = of_inputs - of_outputs
+        unlike[itself | (of_inputs > FALSE_NEGATIVE_SIMILARITY) | (of_outputs > FALSE_NEGATIVE_SIMILARITY)] = -np.inf
+        for i, positives, negatives in zip(block, alike, unlike, strict=True):
+            j, k = int(positives.argmax()), int(negatives.argmax())
+            if np.isfinite(positives[j]) and np.isfinite(negatives[k]) and inputs[j] != inputs[k]:
+                rows.append(_row(task_id, task.name, instruction, instruction, inputs[i], inputs[j], inputs[k]))
     return rows[:limit]
 
 

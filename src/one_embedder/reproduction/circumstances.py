@@ -53,7 +53,7 @@ def data_identity(cfg: Config) -> dict[str, str]:
     Raises:
         DataError: if either is not there; ``build_medi`` makes both.
     """
-    from one_embedder.evaluation.rows import SUFFIXES, content_sha256
+    from one_embedder.json_lines import SUFFIXES, content_sha256
 
     manifest = Path(cfg.medi.folder) / "medi" / "manifest.json"
     root = Path(cfg.benchmark.root)

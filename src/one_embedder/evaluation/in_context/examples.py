@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from one_embedder.config.schema import PromptTaskConfig
 from one_embedder.errors import DataError
-from one_embedder.evaluation.rows import SUFFIXES, JsonLines
 from one_embedder.evaluation.task_folder import TaskFolder
+from one_embedder.json_lines import SUFFIXES, JsonLines
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""JSON-lines files of a task folder: one object a line, ``.jsonl`` or ``.jsonl.gz``, UTF-8."""
+"""JSON-lines files of a folder: one object a line, ``.jsonl`` or ``.jsonl.gz``, UTF-8."""
 
 from __future__ import annotations
 

@@ -1,0 +1,85 @@
+"""Sentence pairs from a folder, as further training tasks beside Super-NaturalInstructions.
+
+Every ``*.jsonl`` or ``*.jsonl.gz`` in the folder is read; the fields of its first row say what it is:
+
+- ``sentence1, sentence2``: paraphrases; a task a file, hard negatives are mined.
+- ``premise, hypothesis, label``: natural language inference. Hypotheses of one premise become a triple: the premise,
+  one that it entails and one that contradicts it. Files whose names differ only in the split are one task.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from pathlib import Path
+
+from one_embedder.errors import DataError
+from one_embedder.instruction import Instruction
+from one_embedder.json_lines import SUFFIXES, JsonLines
+from one_embedder.medi.candidates import PairTask, TripleTask
+
+INSTRUCTION = Instruction("sentence", objective="measuring semantic similarity")
+SPLITS = re.compile(r"_(train|dev|validation|test|pairs)$")
+
+# Treebank tokenization, undone: "do n't , -LRB- see" is how the pairs are written and nobody else writes.
+_BRACKETS = {"-LRB-": "(", "-RRB-": ")", "-LSB-": "[", "-RSB-": "]"}
+
+
+def read_pairs(folder: Path, limit: int) -> list[PairTask | TripleTask]:
+    """The tasks in ``folder``, in order of their names.
+
+    Args:
+        folder: the files.
+        limit: pairs of a file that are read, from its start; triples are few enough to be read whole.
+
+    Raises:
+        DataError: if there is no file, or one is neither kind.
+    """
+    names = sorted({path.name.split(".jsonl")[0] for path in folder.glob("*.jsonl*") if path.name.endswith(SUFFIXES)})
+    if not names:
+        raise DataError(
+            f"{folder}: no .jsonl or .jsonl.gz file with sentence pairs; set medi.pairs to a folder of them"
+        )
+    pairs: list[PairTask | TripleTask] = []
+    inference: dict[str, list[JsonLines]] = defaultdict(list)
+    for name in names:
+        rows = JsonLines.read(folder, name)
+        if {"sentence1", "sentence2"} <= rows.rows[0].keys():
+            pairs.append(_paraphrases(SPLITS.sub("", name), rows, limit))
+        elif {"premise", "hypothesis", "label"} <= rows.rows[0].keys():
+            inference[SPLITS.sub("", name)].append(rows)
+        else:
+            raise rows.error(
+                0, f"the fields {sorted(rows.rows[0])} are neither sentence1, sentence2 nor premise, hypothesis, label"
+            )
+    return sorted([*pairs, *(_triples(name, files) for name, files in inference.items())], key=lambda task: task.name)
+
+
+def _paraphrases(name: str, rows: JsonLines, limit: int) -> PairTask:
+    both = zip(rows.texts("sentence1"), rows.texts("sentence2"), strict=True)
+    pairs = dict.fromkeys((untokenized(one), untokenized(two)) for one, two in both)
+    different = [(one, two, one) for one, two in pairs if one != two]
+    return PairTask(name, INSTRUCTION, INSTRUCTION, tuple(different[:limit]))
+
+
+def _triples(name: str, files: list[JsonLines]) -> TripleTask:
+    hypotheses: dict[str, dict[str, str]] = defaultdict(dict)
+    for rows in files:
+        for premise, hypothesis, label in zip(
+            rows.texts("premise"), rows.texts("hypothesis"), rows.texts("label"), strict=True
+        ):
+            hypotheses[untokenized(premise)].setdefault(label, untokenized(hypothesis))
+    complete = [
+        (premise, of["entailment"], of["contradiction"])
+        for premise, of in hypotheses.items()
+        if {"entailment", "contradiction"} <= of.keys()
+    ]
+    return TripleTask(name, INSTRUCTION, tuple(complete))
+
+
+def untokenized(text: str) -> str:
+    """Text without the spaces that a treebank tokenizer puts before punctuation and clitics."""
+    for token, bracket in _BRACKETS.items():
+        text = text.replace(token, bracket)
+    text = re.sub(r" (n't|'(?:s|re|ve|ll|d|m)|[.,!?;:%)\]])(?= |$)", r"\1", text)
+    return re.sub(r"([(\[]) ", r"\1", text).strip()

@@ -1,0 +1,123 @@
+"""Tasks of Super-NaturalInstructions on disk, in either of two layouts.
+
+``checkout``: the original repository (allenai/natural-instructions), ``tasks/task*.json`` and
+``splits/default/train_tasks.txt``. ``compact``: ``tasks.jsonl.gz`` with one line a task, and each task's instances in
+``<subset>/<task>.jsonl.gz``, one line each. Tasks of the official test split are read in neither.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from one_embedder.errors import DataError
+from one_embedder.json_lines import JsonLines
+
+TRAIN_LIST = "splits/default/train_tasks.txt"
+COMPACT_TABLE = "tasks"
+HELD_OUT = "heldout"
+
+
+@dataclass(frozen=True)
+class SuperNiTask:
+    """One task.
+
+    Attributes:
+        name: as the file is called, without its suffix.
+        category: the first of its ``Categories``.
+        domain: the first of its ``Domains``, such as "Reviews -> Movies"; "" if there is none.
+        instances: (input, first of the accepted outputs), neither blank.
+    """
+
+    name: str
+    category: str
+    domain: str
+    instances: tuple[tuple[str, str], ...]
+
+
+def read_tasks(root: Path, limit: int) -> Iterator[SuperNiTask]:
+    """The English training tasks below ``root``, in order of their names.
+
+    Args:
+        root: a checkout or a compact copy.
+        limit: instances of a task; of more, those with the smallest hashes are taken, the same in every build.
+
+    Raises:
+        DataError: if ``root`` is neither, or a file lacks a field.
+    """
+    if (root / TRAIN_LIST).is_file():
+        return _read_checkout(root, limit)
+    if any(root.glob(f"{COMPACT_TABLE}.jsonl*")):
+        return _read_compact(root, limit)
+    raise DataError(
+        f"{root} is not Super-NaturalInstructions: neither {TRAIN_LIST} (a checkout of allenai/natural-instructions) "
+        f"nor {COMPACT_TABLE}.jsonl.gz (a compact copy) is in it; set medi.root to the folder that holds one"
+    )
+
+
+def _read_checkout(root: Path, limit: int) -> Iterator[SuperNiTask]:
+    for name in sorted((root / TRAIN_LIST).read_text(encoding="utf-8").split()):
+        path = root / "tasks" / f"{name}.json"
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise DataError(
+                f"{path}: the file is missing, and {TRAIN_LIST} names it; check out the whole repository"
+            ) from None
+        except ValueError as error:
+            raise DataError(f"{path}: not JSON ({error}); check the file out again") from error
+        if _is_english(content, path):
+            yield _task(name, content, _field(content, "Instances", path), limit, path)
+
+
+def _read_compact(root: Path, limit: int) -> Iterator[SuperNiTask]:
+    table = JsonLines.read(root, COMPACT_TABLE)
+    described = zip(table.texts("task"), table.texts("subset"), table.rows, strict=True)
+    for name, subset, content in sorted(described, key=lambda row: row[0]):
+        if subset != HELD_OUT:
+            instances = JsonLines.read(root / subset, name)
+            yield _task(name, content, instances.rows, limit, instances.path)
+
+
+def _is_english(content: Mapping[str, Any], path: Path) -> bool:
+    return all(_field(content, key, path) == ["English"] for key in ("Input_language", "Output_language"))
+
+
+def _task(
+    name: str, content: Mapping[str, Any], instances: Sequence[Mapping[str, Any]], limit: int, path: Path
+) -> SuperNiTask:
+    pairs = dict.fromkeys(_pair(instance, f"{path}, instance {i}") for i, instance in enumerate(instances, start=1))
+    usable = [pair for pair in pairs if pair[0] and pair[1]]
+    domains = content.get("Domains") or [""]
+    return SuperNiTask(name, str(_field(content, "Categories", path)[0]), str(domains[0]), _drawn(name, usable, limit))
+
+
+def _pair(instance: Mapping[str, Any], where: str) -> tuple[str, str]:
+    """Input and first output, stripped; a blank one is left to the caller."""
+    text, outputs = instance.get("input"), instance.get("output")
+    if not isinstance(text, str):
+        raise DataError(f"{where}: field input is {text!r}, not a text")
+    first = outputs[0] if isinstance(outputs, list) and outputs else outputs
+    if not isinstance(first, str):
+        raise DataError(f"{where}: field output is {outputs!r}, not a list of texts")
+    return text.strip(), first.strip()
+
+
+def _drawn(name: str, pairs: Sequence[tuple[str, str]], limit: int) -> tuple[tuple[str, str], ...]:
+    def place(number: int) -> bytes:
+        return hashlib.blake2b("\0".join((name, *pairs[number])).encode()).digest()
+
+    if len(pairs) <= limit:
+        return tuple(pairs)
+    return tuple(pairs[number] for number in sorted(sorted(range(len(pairs)), key=place)[:limit]))
+
+
+def _field(content: Mapping[str, Any], key: str, path: Path) -> Any:
+    value = content.get(key)
+    if not value:
+        raise DataError(f"{path}: the field {key} is missing or empty; check the file out again")
+    return value
