@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
+import pytest
+
+from one_embedder.errors import DataError
 from one_embedder.instruction import Instruction
+from one_embedder.json_lines import JsonLines
 from one_embedder.medi.candidates import LabelTask, PairTask, RelationTask
 from one_embedder.medi.leakage import BenchmarkTexts, drop_overlapping, normalised
 from one_embedder.medi.sources.documentation.benchmark import write_benchmark
@@ -50,3 +56,30 @@ def test_every_shape_of_task_loses_its_overlapping_texts_and_no_others(tmp_path:
     assert kept[2].links == {"a": frozenset({"c"})}  # type: ignore[union-attr]
     assert not any(texts.overlaps(text) for task in kept for text in task.texts())
     assert all(task.texts() for task in kept)
+
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the reference data are not here")
+@pytest.mark.parametrize(
+    ("training", "task"),
+    [
+        ("train_core/task889_goemotions_classification", "Classification/Imdb-subset"),
+        ("train_core/task080_piqa_answer_generation", "STS/STS16"),
+        ("train_core/task024_cosmosqa_answer_generation", "PairClassification/QQP-subset"),
+    ],
+)
+def test_overlap_that_is_known_is_found(training: str, task: str, tmp_path: Path) -> None:
+    known = json.loads((DATA / "overlap_8gram.json").read_text())[training][task]
+    (tmp_path / "eval" / task).parent.mkdir(parents=True)
+    shutil.copytree(DATA / "eval" / task, tmp_path / "eval" / task)
+    benchmark = BenchmarkTexts.read(tmp_path)
+    rows = JsonLines.read(DATA / "superni" / training.split("/")[0], training.split("/")[1]).rows
+    found = sum(benchmark.overlaps(row["input"]) or any(map(benchmark.overlaps, row["output"])) for row in rows)
+    assert 0 < known <= found < len(rows) / 2
+
+
+def test_a_folder_without_tasks_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no task files below eval, billboard, prompt_retrieval"):
+        BenchmarkTexts.read(tmp_path)

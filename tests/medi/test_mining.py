@@ -7,7 +7,7 @@ import pytest
 
 from one_embedder.instruction import Instruction
 from one_embedder.medi import mining
-from one_embedder.medi.candidates import LabelTask, PairTask, RelationTask
+from one_embedder.medi.candidates import LabelTask, OutputTask, PairTask, RelationTask, TripleTask
 from one_embedder.medi.mining import FALSE_NEGATIVE_SIMILARITY, embed_texts, mine
 
 ASK = Instruction("question", "toy", "retrieving answers")
@@ -59,6 +59,26 @@ def test_label_rule_pairs_similar_texts_by_label(seed: int) -> None:
         assert label[row.positive[1]] == label[text]
         assert row.positive[1] != text
         assert row.negative[1] == max(eligible, key=lambda other: found[text] @ found[other])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_output_rule_adds_similarities_for_positives_and_subtracts_them_for_negatives(seed: int) -> None:
+    items = tuple((f"x{i}", f"y{i}") for i in range(14))
+    found = embeddings([text for item in items for text in item], seed)
+    rows = mine(OutputTask("toy", ASK, items), 0, found, limit=100)
+    assert len(rows) >= 10
+    for row in rows:
+        i = int(row.query[1][1:])
+        others = [j for j in range(14) if j != i]
+        alike = {j: (float(found[f"x{i}"] @ found[f"x{j}"]), float(found[f"y{i}"] @ found[f"y{j}"])) for j in others}
+        eligible = [j for j in others if max(alike[j]) <= FALSE_NEGATIVE_SIMILARITY]
+        assert row.positive[1] == f"x{max(others, key=lambda j: sum(alike[j]))}"
+        assert row.negative[1] == f"x{max(eligible, key=lambda j: alike[j][0] - alike[j][1])}"
+
+
+def test_triples_are_taken_as_they_are() -> None:
+    rows = mine(TripleTask("toy", ASK, (("a", "b", "c"), ("d", "e", "f"))), 2, {}, limit=1)
+    assert [(row.task_id, row.query[1], row.positive[1], row.negative[1]) for row in rows] == [(2, "a", "b", "c")]
 
 
 def test_label_task_with_one_label_gives_no_rows() -> None:
