@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,21 @@ def test_equal_texts_have_equal_numbers_whatever_their_instruction_and_side() ->
 
     rows = [row("q0_0", "q0_1", "q0_2", INSTRUCTION), row("q0_2", "q0_1", "q0_0", "")]
     texts = ContrastiveCollator(instruction_tokenizer(), with_instructions=True)(rows).texts
-    assert texts.dtype == torch.int64 and texts.shape == (3, 2)
-    assert texts[0].tolist() == texts[2].flip(0).tolist()
-    assert texts[1, 0] == texts[1, 1]
-    assert len(set(texts.flatten().tolist())) == 3
+    assert all(numbers.dtype == torch.int64 and numbers.shape == (2,) for numbers in texts)
+    assert texts.query.tolist() == texts.negative.flip(0).tolist()
+    assert texts.positive[0] == texts.positive[1]
+    assert len(set(torch.cat(texts).tolist())) == 3
+
+
+def test_every_hard_negative_of_a_row_follows_its_first_whatever_their_number(tmp_path: Path) -> None:
+    further = [(), (("", "q0_0"), (INSTRUCTION, "q0_1 q0_2")), (("", "q0_3"),)]
+    rows = [replace(row, further_negatives=more) for row, more in zip(toy_rows({1: 3}), further, strict=True)]
+    write_medi(rows, tmp_path / "medi", about={})
+    items = load_medi(tmp_path / "medi").dataset.__getitems__([0, 1, 2])
+    tokenizer = instruction_tokenizer()
+    batch = ContrastiveCollator(tokenizer, with_instructions=True)(items)
+    negatives = [pair for row in rows for pair in row.negatives]
+    expected = tokenizer([instruction for instruction, _ in negatives], [text for _, text in negatives])
+    assert (len(batch), len(batch.negative), len(batch.texts.negative)) == (3, 6, 6)
+    assert torch.equal(batch.negative.input_ids, expected.input_ids)
+    assert torch.equal(batch.negative.pooling_mask, expected.pooling_mask)

@@ -28,6 +28,14 @@ def test_released_form_and_back_keeps_every_value() -> None:
     assert to_released(ROW) == {**RELEASED, "task_name": "nq"}
 
 
+def test_several_negatives_are_a_list_of_pairs_and_a_list_of_one_pair_is_one() -> None:
+    pairs = [RELEASED["neg"], ["", "Perhaps."], ["Represent the document;", "Everybody."]]
+    row = from_released({**RELEASED, "neg": pairs}, "here")
+    assert row.negatives == tuple(map(tuple, pairs)) and row.negative == ROW.negative
+    assert to_released(row)["neg"] == pairs
+    assert from_released({**RELEASED, "neg": pairs[:1]}, "here") == from_released(RELEASED, "here")
+
+
 def test_a_released_row_without_a_name_is_named_after_its_number() -> None:
     assert from_released(RELEASED, "here").task_name == "task_1"
 
@@ -46,6 +54,10 @@ def test_an_empty_instruction_is_allowed() -> None:
         ({"query": [3, "text"]}, "query"),
         ({"pos": ["instruction", "  "]}, "positive"),
         ({"neg": ["instruction", ""]}, "negative"),
+        ({"neg": []}, "neg"),
+        ({"neg": [["instruction", "text"], ["only one"]]}, "neg 2"),
+        ({"neg": [["instruction", "text"], ["instruction", ""]]}, "negative 2"),
+        ({"neg": [["instruction", "text"], "text"]}, "negative"),
         ({"task_id": "1"}, "task_id"),
         ({"task_id": True}, "task_id"),
         ({"task_id": -1}, "task_id"),

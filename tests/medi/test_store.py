@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from one_embedder.errors import DataError
 from one_embedder.medi.record import MediRow
-from one_embedder.medi.store import DATA_FILE, MANIFEST_FILE, load_medi, write_medi
+from one_embedder.medi.store import DATA_FILE, FURTHER_COLUMNS, MANIFEST_FILE, further_negatives, load_medi, write_medi
 from tests.medi.toy import toy_rows
 
 ROWS = toy_rows({3: 5, 1: 4})
@@ -115,9 +117,42 @@ def test_a_broken_manifest_is_refused(folder: Path, content: str) -> None:
 
 def test_a_manifest_of_another_schema_is_refused(folder: Path) -> None:
     manifest = json.loads((folder / MANIFEST_FILE).read_text())
-    (folder / MANIFEST_FILE).write_text(json.dumps({**manifest, "schema": 2}))
-    with pytest.raises(DataError, match="schema 2"):
+    (folder / MANIFEST_FILE).write_text(json.dumps({**manifest, "schema": 3}))
+    with pytest.raises(DataError, match="schema 3"):
         load_medi(folder)
+
+
+def test_several_hard_negatives_come_back_with_their_row_and_the_most_of_them_is_known(tmp_path: Path) -> None:
+    more = (("", "another"), ("i", "a third"))
+    write_medi([ROWS[0], replace(ROWS[1], further_negatives=more)], tmp_path / "medi", about={})
+    medi = load_medi(tmp_path / "medi")
+    assert [further_negatives(row) for row in medi.dataset] == [[], list(more)]
+    assert medi.negatives_per_row == 3
+
+
+def test_hash_depends_on_every_negative_and_stays_for_rows_of_one(tmp_path: Path, folder: Path) -> None:
+    known = load_medi(folder).sha256
+    lines = [[r.task_id, r.task_name, *r.query, *r.positive, *r.negative] for r in ROWS]
+    assert known == hashlib.sha256("".join(json.dumps(line) + "\n" for line in lines).encode()).hexdigest()
+    changed = [replace(ROWS[0], further_negatives=(("", text),)) for text in "ab"]
+    hashes = {write_medi([row, *ROWS[1:]], tmp_path / "changed", about={}) for row in changed}
+    assert len({known, *hashes}) == 3
+
+
+def test_a_folder_of_the_first_schema_is_read_as_rows_of_one_negative(folder: Path) -> None:
+    expected = load_medi(folder).dataset.remove_columns(FURTHER_COLUMNS).to_list()
+    whole = pa.py_buffer((folder / DATA_FILE).read_bytes())
+    table = pa.ipc.open_stream(whole).read_all().drop_columns(list(FURTHER_COLUMNS))
+    with pa.OSFile(str(folder / DATA_FILE), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    data = (folder / DATA_FILE).read_bytes()
+    manifest = json.loads((folder / MANIFEST_FILE).read_text())
+    manifest |= {"schema": 1, "file_bytes": len(data), "file_sha256": hashlib.sha256(data).hexdigest()}
+    del manifest["negatives_per_row"]
+    (folder / MANIFEST_FILE).write_text(json.dumps(manifest))
+    medi = load_medi(folder)
+    assert medi.dataset.to_list() == expected and medi.negatives_per_row == 1
+    assert [further_negatives(row) for row in medi.dataset] == [[]] * len(ROWS)
 
 
 def test_data_cut_short_or_altered_or_missing_is_refused(folder: Path) -> None:

@@ -1,118 +1,156 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from one_embedder.training.loss import (
-    LOSSES,
-    SPELLINGS,
-    SameText,
-    batch_metrics,
-    candidates_per_query,
-    document_similarity,
-)
+from one_embedder.config.schema import LossConfig
+from one_embedder.errors import ConfigError
+from one_embedder.medi.collate import TextNumbers
+from one_embedder.training.loss import SPELLINGS, Comparison, ContrastiveLoss, SameText, Sides
 from tests.reference.released_loss import paper_loss, released_loss
 
 REFERENCES: dict[str, Callable[[Tensor, Tensor, Tensor, float], Tensor]] = {
     "released": released_loss,
     "paper": paper_loss,
 }
+LOSSES = {name: ContrastiveLoss(in_batch_positives=value) for name, value in SPELLINGS.items()}
 EXACT = {"rtol": 0.0, "atol": 1e-10}
 
 
-def sides(rows: int = 6, width: int = 5, seed: int = 0) -> list[Tensor]:
+def sides(rows: int = 6, width: int = 5, seed: int = 0, negatives: int = 1) -> list[Tensor]:
     """Query, positive, negative in float64, leaves that take a gradient, not yet of unit length."""
     generator = torch.Generator().manual_seed(seed)
-    return [torch.randn(rows, width, generator=generator, dtype=torch.float64).requires_grad_() for _ in range(3)]
+    counts = (rows, rows, negatives * rows)
+    return [torch.randn(n, width, generator=generator, dtype=torch.float64).requires_grad_() for n in counts]
 
 
-def gradients(
-    loss: Callable[..., Tensor], leaves: list[Tensor], **settings: float | SameText
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    value = loss(*(normalize(leaf, dim=-1) for leaf in leaves), **settings)
+def unit(leaves: Sequence[Tensor], texts: TextNumbers | None = None) -> Sides:
+    query, positive, negative = (normalize(leaf, dim=-1) for leaf in leaves)
+    return Sides(query, positive, negative, texts)
+
+
+def gradients(value: Tensor, leaves: list[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
     return value.detach(), torch.autograd.grad(value, leaves)
 
 
-def test_every_spelling_has_a_reference() -> None:
-    assert set(LOSSES) == set(REFERENCES) == set(SPELLINGS)
+def assert_same(ours: tuple[Tensor, Sequence[Tensor]], theirs: tuple[Tensor, Sequence[Tensor]]) -> None:
+    """Value and gradients."""
+    torch.testing.assert_close(ours[0], theirs[0], **EXACT)
+    for mine, its in zip(ours[1], theirs[1], strict=True):
+        torch.testing.assert_close(mine, its, rtol=1e-9, atol=1e-10)
+
+
+def test_every_spelling_has_a_reference_and_an_unknown_one_is_refused() -> None:
+    assert set(SPELLINGS) == set(REFERENCES)
+    with pytest.raises(ConfigError, match=r"loss\.spelling='mine' is unknown; use one of released, paper"):
+        ContrastiveLoss.of(LossConfig(spelling="mine"))
 
 
 @pytest.mark.parametrize("spelling", sorted(LOSSES))
 @pytest.mark.parametrize("temperature", [0.01, 0.1, 1.0])
 @pytest.mark.parametrize("rows", [1, 2, 7])
-def test_value_and_gradient_equal_the_literal_loops(spelling: str, temperature: float, rows: int) -> None:
-    leaves = sides(rows)
-    value, ours = gradients(LOSSES[spelling], leaves, temperature=temperature)
-    expected, theirs = gradients(lambda *s: REFERENCES[spelling](*s, temperature), leaves)
-    torch.testing.assert_close(value, expected, **EXACT)
-    for mine, its in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(mine, its, rtol=1e-9, atol=1e-10)
+@pytest.mark.parametrize("negatives", [1, 3])
+def test_value_and_gradient_equal_the_literal_loops(
+    spelling: str, temperature: float, rows: int, negatives: int
+) -> None:
+    leaves = sides(rows, negatives=negatives)
+    ours = gradients(LOSSES[spelling].compare(unit(leaves)).loss(temperature), leaves)
+    literal = REFERENCES[spelling](*(normalize(leaf, dim=-1) for leaf in leaves), temperature)
+    assert_same(ours, gradients(literal, leaves))
     if rows > 1 and temperature > 0.01:
-        assert all(gradient.abs().max() > 1e-6 for gradient in ours)
+        assert all(gradient.abs().max() > 1e-6 for gradient in ours[1])
 
 
 @pytest.mark.parametrize("spelling", sorted(LOSSES))
-def test_loss_does_not_depend_on_the_order_of_rows(spelling: str) -> None:
-    query, positive, negative = (normalize(side, dim=-1) for side in sides())
-    order = torch.tensor([3, 1, 5, 0, 2, 4])
-    shuffled = LOSSES[spelling](query[order], positive[order], negative[order], temperature=0.1)
-    torch.testing.assert_close(shuffled, LOSSES[spelling](query, positive, negative, temperature=0.1), **EXACT)
+def test_one_direction_is_the_two_less_the_reverse_one(spelling: str) -> None:
+    leaves = sides()
+    query, positive, _ = (normalize(leaf, dim=-1) for leaf in leaves)
+    forward = ContrastiveLoss(SPELLINGS[spelling], bidirectional=False).compare(unit(leaves))
+    shares = [_log_share_of_first(positive[i], [query[i], *_others(query, i)]) for i in range(6)]
+    reverse = torch.stack(shares).mean()
+    both = LOSSES[spelling].compare(unit(leaves)).loss(0.1)
+    assert set(forward.metrics(0.1)) == {"loss", "loss_query_to_document", "accuracy"}
+    assert_same(gradients(forward.loss(0.1), leaves), gradients(both - reverse, leaves))
+
+
+@pytest.mark.parametrize("spelling", sorted(LOSSES))
+def test_loss_does_not_depend_on_the_order_of_rows_or_of_negatives(spelling: str) -> None:
+    leaves = sides(negatives=2)
+    order, of_negatives = torch.tensor([3, 1, 5, 0, 2, 4]), torch.arange(12).roll(5)
+    shuffled = [leaves[0][order], leaves[1][order], leaves[2][of_negatives]]
+    losses = [LOSSES[spelling].compare(unit(each)).loss(0.1) for each in (leaves, shuffled)]
+    torch.testing.assert_close(*losses, **EXACT)
 
 
 def test_released_spelling_ignores_other_rows_positives_in_the_query_direction() -> None:
-    query, positive, negative = (normalize(side, dim=-1).detach() for side in sides(rows=3))
-    moved = positive.clone()
-    moved[1] = -moved[1]
-    before = document_similarity(query, positive, negative, in_batch_positives=False)
-    after = document_similarity(query, moved, negative, in_batch_positives=False)
-    assert torch.equal(before[[0, 2]], after[[0, 2]])
-    paper = [document_similarity(query, side, negative, in_batch_positives=True) for side in (positive, moved)]
+    leaves = sides(rows=3)
+    moved = [leaves[0], leaves[1].clone().index_fill(0, torch.tensor([1]), 1.0), leaves[2]]
+    released, paper = ([LOSSES[name].compare(unit(s)).to_documents for s in (leaves, moved)] for name in LOSSES)
+    assert torch.equal(released[0][[0, 2]], released[1][[0, 2]])
     assert not torch.equal(paper[0][[0, 2]], paper[1][[0, 2]])
 
 
 @pytest.mark.parametrize("spelling", sorted(LOSSES))
-def test_candidates_are_counted_as_the_loss_compares_them(spelling: str) -> None:
-    rows = 6
-    similarity = document_similarity(*sides(rows), in_batch_positives=SPELLINGS[spelling])
-    finite = torch.isfinite(similarity).sum(dim=1)
-    assert (finite == candidates_per_query(rows, in_batch_positives=SPELLINGS[spelling])).all()
+@pytest.mark.parametrize("negatives", [1, 3])
+def test_candidates_are_counted_as_the_loss_compares_them(spelling: str, negatives: int) -> None:
+    loss = LOSSES[spelling]
+    finite = torch.isfinite(loss.compare(unit(sides(6, negatives=negatives))).to_documents).sum(dim=1)
+    assert (finite == loss.candidates_per_query(6, negatives)).all()
 
 
 @pytest.mark.parametrize("spelling", sorted(LOSSES))
 def test_identical_embeddings_cost_the_logarithm_of_the_candidates(spelling: str) -> None:
     same = torch.ones(4, 1, dtype=torch.float64)
-    candidates = candidates_per_query(4, in_batch_positives=SPELLINGS[spelling])
-    loss = LOSSES[spelling](same, same, same, temperature=0.05)
-    assert loss.item() == pytest.approx(math.log(candidates) + math.log(4))
+    loss = LOSSES[spelling].compare(Sides(same, same, same)).loss(0.05)
+    assert loss.item() == pytest.approx(math.log(LOSSES[spelling].candidates_per_query(4)) + math.log(4))
 
 
 @pytest.mark.parametrize("spelling", sorted(LOSSES))
 def test_metrics_add_up_to_the_loss_and_carry_no_graph(spelling: str) -> None:
-    unit = [normalize(side, dim=-1) for side in sides()]
-    metrics = batch_metrics(*unit, temperature=0.1, in_batch_positives=SPELLINGS[spelling])
+    compared = LOSSES[spelling].compare(unit(sides()))
+    metrics = compared.metrics(0.1)
     total = metrics["loss_query_to_document"] + metrics["loss_document_to_query"]
-    torch.testing.assert_close(total, LOSSES[spelling](*unit, temperature=0.1).detach(), **EXACT)
+    torch.testing.assert_close(total, compared.loss(0.1).detach(), **EXACT)
+    assert metrics["loss"] == compared.loss(0.1)
     assert not any(metric.requires_grad for metric in metrics.values())
-    assert 0.0 <= metrics["accuracy"] <= 1.0
 
 
 def test_accuracy_counts_queries_whose_own_positive_is_nearest() -> None:
     query = torch.eye(4)
-    negative = query.roll(1, dims=0)
     positive = torch.stack([query[0], query[1], -query[2], query[3]])  # row 2 misses
-    metrics = batch_metrics(query, positive, -negative, temperature=0.1, in_batch_positives=False)
+    metrics = ContrastiveLoss().compare(Sides(query, positive, -query.roll(1, dims=0))).metrics(0.1)
     assert metrics["accuracy"] == 0.75
 
 
 @pytest.mark.parametrize("temperature", [0.0, -0.1])
 def test_temperature_that_is_not_positive_is_refused(temperature: float) -> None:
     with pytest.raises(ValueError, match="temperature must be > 0"):
-        LOSSES["released"](*sides(), temperature=temperature)
+        LOSSES["released"].compare(unit(sides())).loss(temperature)
+
+
+@pytest.mark.parametrize("spelling", sorted(LOSSES))
+@pytest.mark.parametrize("mask", [False, True])
+def test_the_losses_of_parts_of_a_batch_against_all_its_candidates_average_to_the_loss_of_the_whole(
+    spelling: str, mask: bool
+) -> None:
+    """What each process computes once the candidates of all are gathered."""
+    loss = ContrastiveLoss(SPELLINGS[spelling], mask_same_text=mask, mask_margin=0.2 if mask else None)
+    leaves = sides(rows=4)
+    parts = [_part(loss, unit(leaves, TEXTS), first).loss(0.1) for first in (0, 2)]
+    expected = loss.compare(unit(leaves, TEXTS)).loss(0.1)
+    assert_same(gradients((parts[0] + parts[1]) / 2, leaves), gradients(expected, leaves))
+
+
+def _part(loss: ContrastiveLoss, whole: Sides, first: int) -> Comparison:
+    rows = slice(first, first + 2)
+    assert whole.texts is not None
+    texts = TextNumbers(*(numbers[rows] for numbers in whole.texts))
+    return loss.compare(Sides(whole.query[rows], whole.positive[rows], whole.negative[rows], texts), whole, first)
 
 
 # Texts as numbers: rows 0 and 3 share their query, rows 1 and 2 their positive; row 0's negative is row 1's positive,
@@ -120,10 +158,11 @@ def test_temperature_that_is_not_positive_is_refused(temperature: float) -> None
 QUERIES = torch.tensor([10, 11, 12, 10])
 POSITIVES = torch.tensor([20, 21, 21, 22])
 NEGATIVES = torch.tensor([21, 31, 10, 32])
+TEXTS = TextNumbers(QUERIES, POSITIVES, NEGATIVES)
 
 
 def test_same_text_marks_every_candidate_that_is_also_right_and_no_other() -> None:
-    same = SameText.of(QUERIES, POSITIVES, NEGATIVES)
+    same = SameText.of(TEXTS, TEXTS)
     for i in range(4):
         for j in range(4):
             alike = i != j and (QUERIES[i] == QUERIES[j] or POSITIVES[i] == POSITIVES[j])
@@ -133,41 +172,66 @@ def test_same_text_marks_every_candidate_that_is_also_right_and_no_other() -> No
 
 
 @pytest.mark.parametrize("spelling", sorted(LOSSES))
-def test_loss_and_gradient_with_same_text_left_out_equal_the_loops_over_the_remaining_candidates(spelling: str) -> None:
-    leaves = sides(rows=4)
-    same = SameText.of(QUERIES, POSITIVES, NEGATIVES)
-    value, ours = gradients(LOSSES[spelling], leaves, temperature=0.1, same=same)
+@pytest.mark.parametrize("margin", [None, 0.0, 0.3])
+@pytest.mark.parametrize("same_text", [False, True])
+def test_loss_and_gradient_with_guards_equal_the_loops_over_the_remaining_candidates(
+    spelling: str, margin: float | None, same_text: bool
+) -> None:
+    leaves = sides(rows=4, seed=2)
+    loss = ContrastiveLoss(SPELLINGS[spelling], mask_same_text=same_text, mask_margin=margin)
+    ours = gradients(loss.compare(unit(leaves, TEXTS)).loss(0.1), leaves)
+    same = SameText.of(TEXTS, TEXTS)
+    query, positive, negative = (normalize(leaf, dim=-1) for leaf in leaves)
+    left_out = 0
 
-    def loops(query: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        total = torch.zeros((), dtype=torch.float64)
-        for i in range(4):
-            documents, queries = [positive[i]], [query[i]]
-            for j in range(4):
-                if not same.negatives[i, j]:
-                    documents.append(negative[j])
-                if spelling == "paper" and j != i and not same.positives[i, j]:
-                    documents.append(positive[j])
-                if j != i and not same.queries[i, j]:
-                    queries.append(query[j])
-            total += _log_share_of_first(query[i], documents) + _log_share_of_first(positive[i], queries)
-        return total / 4
+    def keeps(asks: Tensor, candidate: Tensor, right: Tensor, alike: Tensor) -> bool:
+        nonlocal left_out
+        too_similar = margin is not None and bool(asks @ candidate > right + margin)
+        left_out += too_similar or (same_text and bool(alike))
+        return not (too_similar or (same_text and bool(alike)))
 
-    expected, theirs = gradients(loops, leaves)
-    torch.testing.assert_close(value, expected, **EXACT)
-    for mine, its in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(mine, its, rtol=1e-9, atol=1e-10)
-    assert value != gradients(LOSSES[spelling], leaves, temperature=0.1)[0]
+    total = torch.zeros((), dtype=torch.float64)
+    for i in range(4):
+        documents, queries, right = [positive[i]], [query[i]], query[i] @ positive[i]
+        for j in range(4):
+            if keeps(query[i], negative[j], right, same.negatives[i, j]):
+                documents.append(negative[j])
+            if j == i:
+                continue
+            if spelling == "paper" and keeps(query[i], positive[j], right, same.positives[i, j]):
+                documents.append(positive[j])
+            if keeps(positive[i], query[j], right, same.queries[i, j]):
+                queries.append(query[j])
+        total += _log_share_of_first(query[i], documents) + _log_share_of_first(positive[i], queries)
+    assert_same(ours, gradients(total / 4, leaves))
+    assert bool(left_out) == (same_text or margin is not None)
+    assert 0.0 < ours[0] < float("inf")
+
+
+def test_a_margin_that_leaves_out_everything_but_the_right_answer_costs_nothing() -> None:
+    leaves = sides()
+    loss = ContrastiveLoss(in_batch_positives=True, mask_margin=-2.1).compare(unit(leaves)).loss(0.1)
+    assert loss == 0.0
+    assert all(torch.equal(gradient, torch.zeros_like(gradient)) for gradient in torch.autograd.grad(loss, leaves))
+
+
+def test_equal_texts_cannot_be_left_out_without_the_texts() -> None:
+    with pytest.raises(ValueError, match="needs the batch's texts"):
+        ContrastiveLoss(mask_same_text=True).compare(unit(sides()))
+
+
+@pytest.mark.parametrize("spelling", sorted(LOSSES))
+def test_distinct_texts_give_the_same_loss_with_and_without_the_comparison_of_texts(spelling: str) -> None:
+    texts = TextNumbers(torch.arange(4), torch.arange(4, 8), torch.arange(8, 12))
+    whole = unit(sides(rows=4), texts)
+    masked = ContrastiveLoss(SPELLINGS[spelling], mask_same_text=True).compare(whole).loss(0.1)
+    torch.testing.assert_close(masked, LOSSES[spelling].compare(whole).loss(0.1), **EXACT)
+
+
+def _others(rows: Tensor, own: int) -> list[Tensor]:
+    return [row for number, row in enumerate(rows) if number != own]
 
 
 def _log_share_of_first(anchor: Tensor, candidates: list[Tensor], temperature: float = 0.1) -> Tensor:
     logits = torch.stack([anchor @ candidate for candidate in candidates]) / temperature
     return logits.logsumexp(0) - logits[0]
-
-
-@pytest.mark.parametrize("spelling", sorted(LOSSES))
-def test_distinct_texts_give_the_same_loss_with_and_without_the_comparison_of_texts(spelling: str) -> None:
-    unit = [normalize(side, dim=-1) for side in sides(rows=4)]
-    same = SameText.of(torch.arange(4), torch.arange(4, 8), torch.arange(8, 12))
-    torch.testing.assert_close(
-        LOSSES[spelling](*unit, temperature=0.1, same=same), LOSSES[spelling](*unit, temperature=0.1), **EXACT
-    )

@@ -49,6 +49,7 @@ RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "medi.datasets": ("null (all data sets of medi.hub) or a non-empty list", bool),
     "sampler.global_batch_size": _at_least(2),  # in a batch of one nothing is contrasted
     "loss.temperature": _POSITIVE,
+    "loss.mask_margin": ("between -2 and 2, a difference of cosines", lambda value: -2 <= value <= 2),
     "optimizer.learning_rate": _POSITIVE,
     "optimizer.weight_decay": ("a number >= 0", lambda value: math.isfinite(value) and value >= 0),
     "optimizer.frozen_layers": _at_least(0),
@@ -57,6 +58,8 @@ RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "trainer.devices": _at_least(1),
     "trainer.num_nodes": _at_least(1),
     "trainer.gradient_clip_val": _POSITIVE,
+    "trainer.mini_batch_size": _at_least(1),
+    "trainer.accumulate_grad_batches": _at_least(1),
     "trainer.log_every_n_steps": _at_least(1),
     "trainer.checkpoint_every_n_steps": _at_least(1),
     "trainer.max_length": _at_least(2),
@@ -106,6 +109,8 @@ def check(cfg: Config) -> None:
         if (value := _look_up(cfg, key)) is not None and not holds(value)
     ]
     troubles += _prompt_tasks(cfg)
+    if cfg.trainer.mini_batch_size is not None and "fsdp" in cfg.trainer.strategy:
+        troubles.append("trainer.mini_batch_size needs every weight on each device: use trainer.strategy=ddp, not fsdp")
     if cfg.output is not None and Path(cfg.output).is_file():
         troubles.append(f"output={cfg.output!r} is a file; name a folder")
     if troubles:

@@ -74,8 +74,12 @@ class LossConfig:
     """Contrastive loss."""
 
     spelling: str = "released"
+    bidirectional: bool = True  # also find the query of a positive; False: the documents of a query only
     temperature: float = 0.01
+    learn_temperature: bool = False  # temperature is then where it begins
+    gather_negatives: bool = False  # candidates from all devices, with their gradient; False: from a device's own rows
     mask_same_text: bool = False  # leave out in-batch negatives whose text is also a right answer
+    mask_margin: float | None = None  # leave out negatives more similar than the positive by more than this
 
 
 @dataclass
@@ -106,6 +110,8 @@ class TrainerConfig:
     strategy: str = "auto"
     precision: str = "auto"  # "auto": bf16-mixed where the device computes it faster than fp32, measured at start
     gradient_clip_val: float | None = 1.0
+    mini_batch_size: int | None = None  # texts embedded at a time, with the whole batch's exact gradient (GradCache)
+    accumulate_grad_batches: int = 1  # batches of a step, each contrasted in itself
     log_every_n_steps: int = 10
     checkpoint_every_n_steps: int = 50
     max_length: int | None = 64  # training tokens per text, instruction included

@@ -5,26 +5,41 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from one_embedder.encoder.tokenize import InstructionTokenizer, TokenizedBatch
 from one_embedder.errors import DataError
 from one_embedder.medi.record import RELEASED_KEYS
+from one_embedder.medi.store import further_negatives
+
+
+class TextNumbers(NamedTuple):
+    """The texts of a batch as numbers, int64: equal texts have equal numbers, on every rank.
+
+    Attributes:
+        query: (B,).
+        positive: (B,).
+        negative: (N,), the hard negatives of all rows.
+    """
+
+    query: torch.Tensor
+    positive: torch.Tensor
+    negative: torch.Tensor
 
 
 @dataclass(frozen=True)
 class ContrastiveBatch:
-    """B rows of one task; row i of each side belongs to row i of the others.
+    """B rows of one task; row i of the positives belongs to row i of the queries.
 
     Each side is padded to its own longest text.
 
     Attributes:
         query: (B, L_query).
         positive: (B, L_positive).
-        negative: (B, L_negative), the rows' hard negatives.
-        texts: (3, B) int64, the texts of query, positive and negative as numbers; equal texts, equal numbers.
+        negative: (N, L_negative), the hard negatives of row 0, then those of row 1, and so on; B where each has one.
+        texts: the texts of the three sides as numbers.
         task_id: the one task of all rows.
         tokens: tokens of all three sides, padding not counted.
     """
@@ -32,7 +47,7 @@ class ContrastiveBatch:
     query: TokenizedBatch
     positive: TokenizedBatch
     negative: TokenizedBatch
-    texts: torch.Tensor
+    texts: TextNumbers
     task_id: int
     tokens: int
 
@@ -47,7 +62,7 @@ class ContrastiveBatch:
             query=self.query.to(device),
             positive=self.positive.to(device),
             negative=self.negative.to(device),
-            texts=self.texts.to(device),
+            texts=TextNumbers(*(numbers.to(device) for numbers in self.texts)),
         )
 
 
@@ -73,14 +88,32 @@ class ContrastiveCollator:
         tasks = {int(row["task_id"]) for row in rows}
         if len(tasks) != 1:
             raise DataError(f"a batch must hold one task, this one holds {sorted(tasks)}: use SameTaskBatchSampler")
-        sides = {side: self._side(rows, key) for side, key in RELEASED_KEYS.items()}
-        tokens = sum(int(side.attention_mask.sum()) for side in sides.values())
-        texts = torch.tensor([[_number(row[f"{key}_text"]) for row in rows] for key in RELEASED_KEYS.values()])
-        return ContrastiveBatch(**sides, texts=texts, task_id=tasks.pop(), tokens=tokens)
+        pairs = {side: _pairs(rows, key) for side, key in RELEASED_KEYS.items()}
+        sides = {side: self._tokenized(of_side) for side, of_side in pairs.items()}
+        return ContrastiveBatch(
+            **sides,
+            texts=TextNumbers(**{side: _numbers(of_side) for side, of_side in pairs.items()}),
+            task_id=tasks.pop(),
+            tokens=sum(int(side.attention_mask.sum()) for side in sides.values()),
+        )
 
-    def _side(self, rows: Sequence[Mapping[str, Any]], key: str) -> TokenizedBatch:
-        instructions = [row[f"{key}_instruction"] if self.with_instructions else "" for row in rows]
-        return self.tokenizer(instructions, [row[f"{key}_text"] for row in rows])
+    def _tokenized(self, pairs: Sequence[tuple[str, str]]) -> TokenizedBatch:
+        instructions = [instruction if self.with_instructions else "" for instruction, _ in pairs]
+        return self.tokenizer(instructions, [text for _, text in pairs])
+
+
+def _pairs(rows: Sequence[Mapping[str, Any]], key: str) -> list[tuple[str, str]]:
+    """(instruction, text) of one side; a row's further negatives stand behind its first."""
+    pairs = []
+    for row in rows:
+        pairs.append((row[f"{key}_instruction"], row[f"{key}_text"]))
+        if key == RELEASED_KEYS["negative"]:
+            pairs.extend(further_negatives(row))
+    return pairs
+
+
+def _numbers(pairs: Sequence[tuple[str, str]]) -> torch.Tensor:
+    return torch.tensor([_number(text) for _, text in pairs])
 
 
 def _number(text: str) -> int:

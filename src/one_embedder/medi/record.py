@@ -22,6 +22,7 @@ class MediRow:
         query: the anchor. The instruction may be empty, the text may not.
         positive: what is similar to the query for this task.
         negative: a hard negative, mined for this row.
+        further_negatives: more of them; none in the released data.
     """
 
     task_id: int
@@ -29,6 +30,12 @@ class MediRow:
     query: tuple[str, str]
     positive: tuple[str, str]
     negative: tuple[str, str]
+    further_negatives: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def negatives(self) -> tuple[tuple[str, str], ...]:
+        """All hard negatives, at least one."""
+        return (self.negative, *self.further_negatives)
 
 
 def validate_row(row: MediRow, where: str) -> MediRow:
@@ -47,13 +54,16 @@ def validate_row(row: MediRow, where: str) -> MediRow:
         raise DataError(f"{where}, field task_name: expected a name, got {row.task_name!r}")
     for side in SIDES:
         _validate_side(getattr(row, side), f"{where}, field {side}")
+    for number, pair in enumerate(row.further_negatives, start=2):
+        _validate_side(pair, f"{where}, field negative {number}")
     return row
 
 
 def from_released(record: object, where: str) -> MediRow:
     """Read one item of the released file, ``{"query": [i, t], "pos": [i, t], "neg": [i, t], "task_id": n}``.
 
-    ``task_name`` may be given as well; without it the task is called ``task_<n>``.
+    ``task_name`` may be given as well; without it the task is called ``task_<n>``. ``neg`` may also be a list of such
+    pairs, for a row with several hard negatives.
 
     Raises:
         DataError: a key is missing or a value cannot be used.
@@ -63,15 +73,32 @@ def from_released(record: object, where: str) -> MediRow:
     missing = [key for key in (*RELEASED_KEYS.values(), "task_id") if key not in record]
     if missing:
         raise DataError(f"{where}: the key {missing[0]!r} is missing; it has {sorted(map(str, record))}")
-    pairs = {side: _pair(record[key], f"{where}, field {key}") for side, key in RELEASED_KEYS.items()}
+    negative, *further = _negatives(record["neg"], f"{where}, field neg")
     task_id = record["task_id"]
-    return validate_row(MediRow(task_id=task_id, task_name=record.get("task_name", f"task_{task_id}"), **pairs), where)
+    row = MediRow(
+        task_id=task_id,
+        task_name=record.get("task_name", f"task_{task_id}"),
+        query=_pair(record["query"], f"{where}, field query"),
+        positive=_pair(record["pos"], f"{where}, field pos"),
+        negative=negative,
+        further_negatives=tuple(further),
+    )
+    return validate_row(row, where)
 
 
 def to_released(row: MediRow) -> dict[str, Any]:
-    """The row as the released file spells it, with ``task_name`` added."""
-    pairs = {key: list(getattr(row, side)) for side, key in RELEASED_KEYS.items()}
+    """The row as the released file spells it, with ``task_name`` added; several negatives as a list of pairs."""
+    pairs: dict[str, Any] = {key: list(getattr(row, side)) for side, key in RELEASED_KEYS.items()}
+    if row.further_negatives:
+        pairs["neg"] = [list(pair) for pair in row.negatives]
     return {**pairs, "task_id": row.task_id, "task_name": row.task_name}
+
+
+def _negatives(value: object, where: str) -> list[tuple[str, str]]:
+    """One pair, or a list of pairs; what is neither is refused as no pair."""
+    if isinstance(value, (list, tuple)) and value and all(isinstance(item, (list, tuple)) for item in value):
+        return [_pair(item, f"{where} {number}") for number, item in enumerate(value, start=1)]
+    return [_pair(value, where)]
 
 
 def _pair(value: object, where: str) -> tuple[str, str]:

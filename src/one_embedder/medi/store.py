@@ -24,12 +24,16 @@ from one_embedder.medi.record import RELEASED_KEYS, MediRow, validate_row
 
 DATA_FILE = "medi.arrow"
 MANIFEST_FILE = "manifest.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+OLDER_SCHEMA_VERSION = 1  # still read: one hard negative a row, without the columns for more
 TEXT_COLUMNS = tuple(f"{key}_{part}" for key in RELEASED_KEYS.values() for part in ("instruction", "text"))
+FURTHER_COLUMNS = ("further_neg_instruction", "further_neg_text")  # a list each; empty for a row of one hard negative
 # Arrow's own 32-bit offsets hold 2 GiB of text a batch, far above ROWS_AT_ONCE rows.
-ARROW_SCHEMA = pa.schema(
+OLDER_ARROW_SCHEMA = pa.schema(
     [("task_id", pa.int64()), ("task_name", pa.string()), *((name, pa.string()) for name in TEXT_COLUMNS)]
 )
+ARROW_SCHEMA = pa.schema([*OLDER_ARROW_SCHEMA, *((name, pa.list_(pa.string())) for name in FURTHER_COLUMNS)])
+_ARROW_SCHEMAS = {OLDER_SCHEMA_VERSION: OLDER_ARROW_SCHEMA, SCHEMA_VERSION: ARROW_SCHEMA}
 ROWS_AT_ONCE = 1000
 
 
@@ -38,7 +42,8 @@ class Medi:
     """Training data as it lies on disk.
 
     Attributes:
-        dataset: memory-mapped; columns task_id, task_name and {query,pos,neg}_{instruction,text}.
+        dataset: memory-mapped; columns task_id, task_name and {query,pos,neg}_{instruction,text}; ``further_negatives``
+            reads a row's other hard negatives.
         manifest: rows, tasks (id, name, rows), hashes, and what the builder said about the data.
         folder: where it was read.
     """
@@ -58,6 +63,11 @@ class Medi:
         return list(self.dataset.data.column("task_id").to_pylist())
 
     @property
+    def negatives_per_row(self) -> int:
+        """The most hard negatives that a row has."""
+        return int(self.manifest.get("negatives_per_row", 1))
+
+    @property
     def task_names(self) -> dict[int, str]:
         """Task id -> name."""
         return {task["task_id"]: task["task_name"] for task in self.manifest["tasks"]}
@@ -68,7 +78,7 @@ class _Tally:
 
     def __init__(self) -> None:
         self.digest = hashlib.sha256()
-        self.rows = 0
+        self.rows = self.negatives_per_row = 0
         self.names: dict[int, str] = {}
         self.rows_of: dict[int, int] = {}
 
@@ -76,8 +86,9 @@ class _Tally:
         known = self.names.setdefault(row.task_id, row.task_name)
         if known != row.task_name:
             raise DataError(f"{where}: task {row.task_id} is called {row.task_name!r} here and {known!r} before")
-        values = [row.task_id, row.task_name, *row.query, *row.positive, *row.negative]
+        values = [row.task_id, row.task_name, *row.query, *row.positive, *itertools.chain(*row.negatives)]
         self.digest.update(json.dumps(values).encode() + b"\n")
+        self.negatives_per_row = max(self.negatives_per_row, len(row.negatives))
         self.rows_of[row.task_id] = self.rows_of.get(row.task_id, 0) + 1
         self.rows += 1
 
@@ -129,9 +140,19 @@ def load_medi(folder: Path) -> Medi:
         dataset = Dataset.from_file(str(data))
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{data} cannot be read as Arrow ({error}); build the data again") from error
-    if not dataset.features.arrow_schema.remove_metadata().equals(ARROW_SCHEMA) or len(dataset) != manifest["rows"]:
+    expected = _ARROW_SCHEMAS[manifest["schema"]]
+    if not dataset.features.arrow_schema.remove_metadata().equals(expected) or len(dataset) != manifest["rows"]:
         raise DataError(f"{data}: columns or rows differ from {MANIFEST_FILE}; build the data again")
     return Medi(dataset=dataset, manifest=manifest, folder=folder)
+
+
+def further_negatives(row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(instruction, text) of the hard negatives after a row's first; none in folders written before there were any.
+
+    Args:
+        row: an item of ``Medi.dataset``.
+    """
+    return list(zip(*(row.get(name, ()) for name in FURTHER_COLUMNS), strict=True))
 
 
 def _write_rows(rows: Iterable[MediRow], path: Path) -> _Tally:
@@ -142,7 +163,8 @@ def _write_rows(rows: Iterable[MediRow], path: Path) -> _Tally:
             for row in batch:
                 where = f"row {tally.rows}"
                 tally.add(validate_row(row, where), where)
-                values = (row.task_id, row.task_name, *row.query, *row.positive, *row.negative)
+                further = list(zip(*row.further_negatives, strict=True)) or [(), ()]
+                values = (row.task_id, row.task_name, *row.query, *row.positive, *row.negative, *further)
                 for column, value in zip(columns, values, strict=True):
                     column.append(value)
             writer.write_batch(pa.record_batch(columns, schema=ARROW_SCHEMA))
@@ -165,6 +187,7 @@ def _write_manifest(tally: _Tally, folder: Path, about: Mapping[str, Any]) -> No
         "file_sha256": _file_sha256(data),
         "file_bytes": data.stat().st_size,
         "rows": tally.rows,
+        "negatives_per_row": tally.negatives_per_row,
         "tasks": tally.tasks(),
         "about": dict(about),
     }
@@ -193,8 +216,9 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
             manifest[key]
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is not a manifest of training data ({error!r}); build the data again") from error
-    if schema != SCHEMA_VERSION:
-        raise DataError(f"{path} has schema {schema!r}, this version reads {SCHEMA_VERSION}; build the data again")
+    if schema not in _ARROW_SCHEMAS:
+        known = " and ".join(map(str, _ARROW_SCHEMAS))
+        raise DataError(f"{path} has schema {schema!r}, this version reads {known}; build the data again")
     return dict(manifest)
 
 

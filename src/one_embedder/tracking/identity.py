@@ -27,7 +27,17 @@ TRAINING_SECTIONS = (
 _WITHOUT_EFFECT = frozenset({"log_every_n_steps", "checkpoint_every_n_steps"})
 # Keys that came after the first results were recorded, with the value at which everything is as before they came. At
 # that value they are left out, so that a new setting makes no earlier record stale.
-NEUTRAL: Mapping[str, Any] = MappingProxyType({"evaluation.dtype": "float32"})
+NEUTRAL: Mapping[str, Any] = MappingProxyType(
+    {
+        "evaluation.dtype": "float32",
+        "loss.bidirectional": True,
+        "loss.learn_temperature": False,
+        "loss.gather_negatives": False,
+        "loss.mask_margin": None,
+        "trainer.mini_batch_size": None,
+        "trainer.accumulate_grad_batches": 1,
+    }
+)
 
 
 def resolved(cfg: Config) -> dict[str, Any]:

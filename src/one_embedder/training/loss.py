@@ -1,36 +1,58 @@
-"""The contrastive losses, as pure functions of embeddings.
+"""The contrastive losses: similarities of a batch, compared once, for the loss and for what is logged beside it.
 
 Two spellings exist. ``released`` is what the published training script computes, ``paper`` what the paper describes: in
 the latter the other rows' positives are candidates too. Both add the same loss with the two sides swapped, in which a
-positive looks for its own query among the batch's queries.
+positive looks for its own query among the batch's queries; ``bidirectional=False`` leaves that out.
 
-A batch of one task often holds candidates that are right too: the same label's name, a document that two queries share.
-``SameText`` marks them, and the loss leaves them out where it is given.
+A batch of one task often holds candidates that are right too: the same label's name, a document that two queries share,
+a paraphrase. Two guards leave such candidates out: equal texts, and a similarity above that of the own positive.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from types import MappingProxyType
-from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from one_embedder.config.schema import LossConfig
+from one_embedder.errors import ConfigError
+from one_embedder.medi.collate import TextNumbers
+
+SPELLINGS: Mapping[str, bool] = MappingProxyType({"released": False, "paper": True})  # name -> in_batch_positives
+
+
+@dataclass(frozen=True)
+class Sides:
+    """A same-task batch's embeddings, rows of unit length, and its texts.
+
+    Attributes:
+        query: (B, D).
+        positive: (B, D), row i belonging to row i of ``query``.
+        negative: (N, D), the hard negatives of all rows. A row may have any number of them: each is a candidate of
+            every query, so that whose it is makes no difference.
+        texts: the texts as numbers; needed to leave out equal ones.
+    """
+
+    query: Tensor
+    positive: Tensor
+    negative: Tensor
+    texts: TextNumbers | None = None
 
 
 @dataclass(frozen=True)
 class SameText:
     """Candidates of a batch that are no negatives, because they are the same text as one that is right.
 
-    Each (B, B), bool; row i is who asks, column j the candidate. A row's own query and positive are never marked.
+    Bool; row i is who asks, column j the candidate. A row's own query and positive are never marked.
 
     Attributes:
-        queries: for positive i, query j is query i's text, or has positive i's text as its own positive.
-        positives: for query i, positive j is positive i's text, or belongs to a query of the same text.
-        negatives: for query i, negative j is positive i's text, or query i's own.
+        queries: (B, Q); for positive i, query j is query i's text, or has positive i's text as its own positive.
+        positives: (B, Q); for query i, positive j is positive i's text, or belongs to a query of the same text.
+        negatives: (B, N); for query i, negative j is positive i's text, or query i's own.
     """
 
     queries: Tensor
@@ -38,131 +60,154 @@ class SameText:
     negatives: Tensor
 
     @classmethod
-    def of(cls, query: Tensor, positive: Tensor, negative: Tensor) -> SameText:
-        """Compare texts by their numbers, each (B,): equal numbers mean equal texts."""
-        alike = (query[:, None] == query) | (positive[:, None] == positive)
-        alike.fill_diagonal_(False)
-        return cls(alike, alike, (positive[:, None] == negative) | (query[:, None] == negative))
+    def of(cls, own: TextNumbers, candidates: TextNumbers, first: int = 0) -> SameText:
+        """Compare texts by their numbers; row i of ``own`` is row ``first + i`` of ``candidates``."""
+        query, positive = own.query[:, None], own.positive[:, None]
+        alike = (query == candidates.query) | (positive == candidates.positive)
+        alike &= ~_own_columns(alike, first)
+        return cls(alike, alike, (positive == candidates.negative) | (query == candidates.negative))
 
 
-class Loss(Protocol):
-    """A loss over one same-task batch: three (B, D) matrices of unit-length rows -> a scalar."""
+@dataclass(frozen=True)
+class Comparison:
+    """The similarities of a batch; -inf for candidates that are left out.
 
-    def __call__(
-        self, query: Tensor, positive: Tensor, negative: Tensor, *, temperature: float, same: SameText | None = None
-    ) -> Tensor:
-        """Scalar, natural-log units."""
-        ...
+    Attributes:
+        to_documents: (B, 1 + C), each query's similarity to its own positive, then to the other candidates.
+        to_queries: (B, Q), each positive's similarity to the queries; None for a loss of one direction.
+        first: the column of ``to_queries`` that is row 0's own query; row i's is i further.
+    """
+
+    to_documents: Tensor
+    to_queries: Tensor | None
+    first: int = 0
+
+    def loss(self, temperature: float | Tensor) -> Tensor:
+        """Cross entropy of finding the own one, the mean over rows of each direction, summed; natural-log units.
+
+        Args:
+            temperature: similarity divisor, > 0. 0.01 in the paper, 0.1 in the released README since September 2023.
+
+        Raises:
+            ValueError: if a temperature given as a number is not above 0.
+        """
+        return torch.stack(list(self.directions(temperature).values())).sum()
+
+    def directions(self, temperature: float | Tensor) -> dict[str, Tensor]:
+        """The loss of each direction, under its name; arguments as in ``loss``."""
+        if not isinstance(temperature, Tensor) and temperature <= 0:
+            raise ValueError(f"temperature must be > 0, got {temperature}")
+        rows = torch.arange(len(self.to_documents), device=self.to_documents.device)
+        losses = {
+            "loss_query_to_document": functional.cross_entropy(self.to_documents / temperature, torch.zeros_like(rows))
+        }
+        if self.to_queries is not None:
+            losses["loss_document_to_query"] = functional.cross_entropy(
+                self.to_queries / temperature, rows + self.first
+            )
+        return losses
+
+    @torch.no_grad()
+    def metrics(self, temperature: float | Tensor) -> dict[str, Tensor]:
+        """What is worth watching: the loss, each direction, and how often the own positive comes first (0-1)."""
+        directions = self.directions(temperature)
+        accuracy = (self.to_documents.argmax(dim=1) == 0).float().mean()
+        return {"loss": torch.stack(list(directions.values())).sum(), **directions, "accuracy": accuracy}
 
 
-def bidirectional_info_nce(
-    query: Tensor,
-    positive: Tensor,
-    negative: Tensor,
-    *,
-    temperature: float,
-    in_batch_positives: bool = False,
-    same: SameText | None = None,
-) -> Tensor:
-    """INSTRUCTOR's training loss over one same-task batch.
+@dataclass(frozen=True)
+class ContrastiveLoss:
+    """INSTRUCTOR's training loss over one same-task batch: who is compared with whom.
 
-    The query direction ranks a row's own positive against every row's negative; other rows' positives are
+    The query direction ranks a row's own positive against every row's negatives; other rows' positives are
     candidates there only with ``in_batch_positives``. The reverse direction ranks a positive's own query against the
     other queries.
 
-    Args:
-        query: unit-length embeddings, (B, D).
-        positive: likewise, row i belonging to row i of ``query``.
-        negative: likewise, the rows' hard negatives.
-        temperature: similarity divisor, > 0. 0.01 in the paper, 0.1 in the released README since September 2023.
+    Attributes:
         in_batch_positives: False is the released script's spelling, True the paper's.
-        same: candidates to leave out; None compares with all, as the released script and the paper do.
-
-    Returns:
-        Scalar, mean over rows of each direction, summed; natural-log units.
-
-    Raises:
-        ValueError: if temperature <= 0.
+        bidirectional: whether the reverse direction is added, as the released script and the paper do.
+        mask_same_text: leave out candidates whose text is also right. False compares with all, as both published
+            spellings do.
+        mask_margin: leave out candidates more similar to who asks than its own right answer is, by more than this. The
+            encoder judges itself, where GISTEmbed (arXiv:2402.16829) asks a second model. None: none are left out.
 
     Source: ``InstructorTrainer.compute_loss`` (xlang-ai/instructor-embedding), checked against a literal copy in
     tests/reference.
     """
-    to_documents, to_queries = direction_losses(
-        query, positive, negative, temperature=temperature, in_batch_positives=in_batch_positives, same=same
-    )
-    return to_documents + to_queries
+
+    in_batch_positives: bool = False
+    bidirectional: bool = True
+    mask_same_text: bool = False
+    mask_margin: float | None = None
+
+    @classmethod
+    def of(cls, settings: LossConfig) -> ContrastiveLoss:
+        """The configured loss.
+
+        Raises:
+            ConfigError: an unknown spelling.
+        """
+        if settings.spelling not in SPELLINGS:
+            raise ConfigError(f"loss.spelling={settings.spelling!r} is unknown; use one of {', '.join(SPELLINGS)}")
+        return cls(
+            in_batch_positives=SPELLINGS[settings.spelling],
+            bidirectional=settings.bidirectional,
+            mask_same_text=settings.mask_same_text,
+            mask_margin=settings.mask_margin,
+        )
+
+    def compare(self, own: Sides, candidates: Sides | None = None, first: int = 0) -> Comparison:
+        """Similarities of each row to its candidates.
+
+        Args:
+            own: the rows that ask.
+            candidates: all rows that answer, of which ``own`` are part; None: the rows themselves.
+            first: row 0 of ``own`` is this row of ``candidates``.
+
+        Raises:
+            ValueError: equal texts are to be left out, but the texts are not given.
+        """
+        candidates = candidates or own
+        same = self._same_text(own, candidates, first)
+        right = (own.query * own.positive).sum(dim=-1, keepdim=True)  # (B, 1)
+        negatives = own.query @ candidates.negative.T  # (B, N)
+        documents = [right, self._wrong(negatives, right, same.negatives if same else None)]
+        if self.in_batch_positives:
+            positives = own.query @ candidates.positive.T  # (B, Q)
+            others = self._wrong(positives, right, same.positives if same else None)
+            others = others.masked_fill(_own_columns(positives, first), float("-inf"))  # stands in column 0
+            documents.insert(1, others)
+        to_queries = None
+        if self.bidirectional:
+            queries = own.positive @ candidates.query.T  # (B, Q)
+            others = self._wrong(queries, right, same.queries if same else None)
+            to_queries = torch.where(_own_columns(queries, first), queries, others)
+        return Comparison(torch.cat(documents, dim=1), to_queries, first)
+
+    def candidates_per_query(self, rows: int, negatives_per_row: int = 1) -> int:
+        """Documents that each query is compared with among ``rows`` rows, its own positive included.
+
+        The most there can be: the guards leave some out.
+        """
+        return (rows if self.in_batch_positives else 1) + rows * negatives_per_row
+
+    def _same_text(self, own: Sides, candidates: Sides, first: int) -> SameText | None:
+        if not self.mask_same_text:
+            return None
+        if own.texts is None or candidates.texts is None:
+            raise ValueError("mask_same_text needs the batch's texts")
+        return SameText.of(own.texts, candidates.texts, first)
+
+    def _wrong(self, similarity: Tensor, right: Tensor, same: Tensor | None) -> Tensor:
+        """-inf for candidates of the same text and, with a margin, for those too similar to be wrong."""
+        if self.mask_margin is not None:
+            too_similar = similarity.detach() > right.detach() + self.mask_margin
+            same = too_similar if same is None else same | too_similar
+        return similarity if same is None else similarity.masked_fill(same, float("-inf"))
 
 
-def direction_losses(
-    query: Tensor,
-    positive: Tensor,
-    negative: Tensor,
-    *,
-    temperature: float,
-    in_batch_positives: bool,
-    same: SameText | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Both directions' losses, query to documents first; arguments as in ``bidirectional_info_nce``."""
-    if temperature <= 0:
-        raise ValueError(f"temperature must be > 0, got {temperature}")
-    to_documents = document_similarity(query, positive, negative, in_batch_positives=in_batch_positives, same=same)
-    to_queries = _without(positive @ query.T, same.queries if same else None)  # (B, B)
-    rows = torch.arange(len(query), device=query.device)
-    return (
-        functional.cross_entropy(to_documents / temperature, torch.zeros_like(rows)),
-        functional.cross_entropy(to_queries / temperature, rows),
-    )
-
-
-def document_similarity(
-    query: Tensor, positive: Tensor, negative: Tensor, *, in_batch_positives: bool, same: SameText | None = None
-) -> Tensor:
-    """Similarity of each query to its candidates, its own positive in column 0; -inf for those in ``same``.
-
-    Returns:
-        (B, 1 + B), or (B, 1 + 2B) with ``in_batch_positives``, where a row's own positive is not counted twice (-inf).
-    """
-    own = (query * positive).sum(dim=-1, keepdim=True)  # (B, 1)
-    hard_negatives = _without(query @ negative.T, same.negatives if same else None)  # (B, B)
-    if not in_batch_positives:
-        return torch.cat([own, hard_negatives], dim=1)
-    itself = torch.eye(len(query), dtype=torch.bool, device=query.device)
-    others = _without(query @ positive.T, itself | same.positives if same else itself)  # (B, B)
-    return torch.cat([own, others, hard_negatives], dim=1)
-
-
-def _without(similarity: Tensor, excluded: Tensor | None) -> Tensor:
-    return similarity if excluded is None else similarity.masked_fill(excluded, float("-inf"))
-
-
-@torch.no_grad()
-def batch_metrics(
-    query: Tensor,
-    positive: Tensor,
-    negative: Tensor,
-    *,
-    temperature: float,
-    in_batch_positives: bool,
-    same: SameText | None = None,
-) -> dict[str, Tensor]:
-    """What is worth watching beside the loss: both directions and how often the own positive comes first (0-1)."""
-    to_documents, to_queries = direction_losses(
-        query, positive, negative, temperature=temperature, in_batch_positives=in_batch_positives, same=same
-    )
-    similarity = document_similarity(query, positive, negative, in_batch_positives=in_batch_positives, same=same)
-    accuracy = (similarity.argmax(dim=1) == 0).float().mean()
-    return {"loss_query_to_document": to_documents, "loss_document_to_query": to_queries, "accuracy": accuracy}
-
-
-def candidates_per_query(rows: int, *, in_batch_positives: bool) -> int:
-    """Documents that each query is compared with in a batch of ``rows``, its own positive included.
-
-    The most there can be: ``SameText`` leaves some out.
-    """
-    return 2 * rows if in_batch_positives else 1 + rows
-
-
-SPELLINGS: Mapping[str, bool] = MappingProxyType({"released": False, "paper": True})  # name -> in_batch_positives
-LOSSES: Mapping[str, Loss] = MappingProxyType(
-    {name: partial(bidirectional_info_nce, in_batch_positives=value) for name, value in SPELLINGS.items()}
-)
+def _own_columns(table: Tensor, first: int) -> Tensor:
+    """Bool, of the shape of ``table``: True in row i at column ``first + i``."""
+    rows = torch.arange(len(table), device=table.device)
+    columns = torch.arange(table.shape[1], device=table.device)
+    return columns == rows[:, None] + first
