@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import yaml
 
 from one_embedder.config.schema import Config, LossConfig, PathsConfig, TrackingConfig, TrainerConfig
 from one_embedder.errors import DataError
-from one_embedder.tracking.identity import NEUTRAL, effective
+from one_embedder.tracking.identity import NEUTRAL, effective, resolved
 from one_embedder.tracking.manifest import RunRecord, config_hash, is_complete, read_manifest, run_id
 
 DATA = [{"name": "medi", "sha256": "ab" * 32, "rows": 12}]
@@ -136,3 +137,25 @@ def test_config_hash_looks_only_at_the_named_sections() -> None:
     assert config_hash(Config(seed=1), ["seed"]) != config_hash(Config(seed=2), ["seed"])
     with pytest.raises(KeyError):
         config_hash(Config(), ["encoderr"])
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("loss", "bidirectional", False),
+        ("loss", "learn_temperature", True),
+        ("loss", "gather_negatives", True),
+        ("loss", "mask_margin", 0.0),
+        ("trainer", "mini_batch_size", 8),
+        ("trainer", "accumulate_grad_batches", 2),
+    ],
+)
+def test_a_younger_key_changes_the_id_only_with_a_value_that_changes_the_run(
+    section: str, key: str, value: Any
+) -> None:
+    cfg = Config()
+    older = resolved(cfg)
+    assert key in older[section] and key not in effective(section, older[section])
+    known = run_id(cfg, "train")
+    setattr(getattr(cfg, section), key, value)
+    assert run_id(cfg, "train") != known

@@ -95,7 +95,7 @@ def test_nothing_is_computed_for_the_log_between_its_intervals(
 ) -> None:
     calls: list[int] = []
     monkeypatch.setattr(
-        "one_embedder.training.module.batch_metrics", lambda *a, **k: calls.append(1) or {"accuracy": torch.ones(())}
+        "one_embedder.training.loss.Comparison.metrics", lambda *a: calls.append(1) or {"accuracy": torch.ones(())}
     )
     fit(make_module(max_steps=6), make_data(workplace), log_every=3)
     assert len(calls) == 2
@@ -111,7 +111,7 @@ def test_dropout_is_active_while_training_although_encoders_are_loaded_without(w
 def test_every_weight_gets_a_gradient(workplace: Path) -> None:
     module = make_module()
     batch = next(iter(make_data(workplace).train_dataloader()))
-    module.loss(*module.embed(batch), temperature=0.1).backward()
+    module.compare(module.embed(batch), batch.texts).loss(0.1).backward()
     assert all(weight.grad is not None and weight.grad.abs().max() > 0 for weight in module.encoder.parameters())
 
 
@@ -151,7 +151,7 @@ def test_bf16_autocast_trains_with_gradients_and_weights_in_float32(workplace: P
     batch = next(iter(make_data(workplace, batch=2).train_dataloader()))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         embeddings = module.embed(batch)
-        loss = module.loss(*embeddings, temperature=0.1)
+        loss = module.compare(embeddings, batch.texts).loss(0.1)
     loss.backward()
     assert {embedding.dtype for embedding in embeddings} == {torch.float32}
     assert all(weight.grad.dtype == torch.float32 for weight in module.encoder.parameters())

@@ -72,7 +72,9 @@ def test_a_run_leaves_checkpoint_metrics_config_and_a_completed_record(cfg: Conf
     manifest = read_manifest(folder)
     assert folder.parent == Path(cfg.paths.experiments) / "runs" and folder.name == manifest["run_id"]
     assert manifest["status"] == "completed" and manifest["cost"]["steps"] == 12
-    assert manifest["batch"] == {"global": 4, "per_device": 4, "candidates_per_query": 5, "precision": "32-true"}
+    batch = manifest["batch"]
+    assert (batch["global"], batch["per_device"], batch["mini"], batch["accumulated"]) == (4, 4, None, 1)
+    assert (batch["candidates_per_query"], batch["queries_per_positive"], batch["precision"]) == (5, 4, "32-true")
     (data,) = manifest["data"]
     assert (data["rows"], data["tasks"], data["dropped_rows"]) == (33, 3, 2)
     assert np.isfinite(manifest["outcome"]["metrics"]["loss"])

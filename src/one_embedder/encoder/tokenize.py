@@ -76,6 +76,10 @@ class TokenizedBatch:
     def __len__(self) -> int:
         return len(self.input_ids)
 
+    def __getitem__(self, rows: slice) -> TokenizedBatch:
+        """Some of the rows, padded as they are."""
+        return TokenizedBatch(self.input_ids[rows], self.attention_mask[rows], self.pooling_mask[rows])
+
     def to(self, device: torch.device | str) -> TokenizedBatch:
         """The same batch on another device."""
         return TokenizedBatch(

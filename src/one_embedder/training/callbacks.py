@@ -21,8 +21,9 @@ log = logging.getLogger(__name__)
 
 
 def is_logged(trainer: Trainer, steps: int) -> bool:
-    """Whether metrics are logged after this many steps of the run, by the trainer's interval."""
-    return steps % int(trainer.log_every_n_steps) == 0  # type: ignore[attr-defined]
+    """Whether metrics are logged after this many steps of the run, by the trainer's interval (counted in batches)."""
+    batches = steps * int(getattr(trainer.lightning_module, "batches_per_step", 1))
+    return batches % int(trainer.log_every_n_steps) == 0  # type: ignore[attr-defined]
 
 
 class RandomState(Callback):
@@ -64,7 +65,7 @@ class Speed(Callback):
     FIRST_STEPS = 5  # the estimate leaves the very first step out: it allocates and picks kernels
 
     def __init__(self) -> None:
-        self.tokens = self.steps = 0
+        self.tokens = self.steps = self._step = 0
         self._began = self._first_done = self._logged_at = 0.0
         self._tokens_logged = 0
 
@@ -76,13 +77,17 @@ class Speed(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
         self._began = self._logged_at = time.perf_counter()
+        self._step = trainer.global_step
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: ContrastiveBatch, batch_idx: int
     ) -> None:
         """Count; log at the trainer's interval."""
-        self.steps += 1
         self.tokens += batch.tokens
+        if trainer.global_step == self._step:  # more batches belong to this step
+            return
+        self._step = trainer.global_step
+        self.steps += 1
         now = time.perf_counter()
         if self.steps == 1:
             self._first_done = now
@@ -116,6 +121,7 @@ class StopOnInterrupt(Callback):
         self.path = path
         self.stopped = False
         self._asked = False
+        self._step = 0
         self._before: Any = None
 
     @contextmanager
@@ -133,14 +139,21 @@ class StopOnInterrupt(Callback):
         finally:
             signal.signal(signal.SIGINT, self._before)
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Remember the step that the run begins with."""
+        self._step = trainer.global_step
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Stop here if asked to.
+        """Stop here if asked to and if a step is complete: a gradient that is still accumulating is not saved.
 
         Several processes must agree, or some would wait for the others for ever; agreeing costs a synchronisation, so
         they do it at the logging interval.
         """
+        if trainer.global_step == self._step:
+            return
+        self._step = trainer.global_step
         asked = self._asked
         if trainer.world_size > 1:
             agreeing = is_logged(trainer, trainer.global_step)

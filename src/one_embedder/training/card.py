@@ -164,8 +164,7 @@ def _training(manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
         "training data": f"{settings['medi']['source']}: {data['rows']} rows of {data['tasks']} tasks, "
         f"sha256 `{str(data['sha256'])[:12]}`",
         "batch": f"{batch['global']} rows of one task, {batch['candidates_per_query']} candidates a query",
-        "loss": f"{loss['spelling']}, temperature {loss['temperature']}"
-        + (", in-batch negatives of the same text left out" if loss["mask_same_text"] else ""),
+        "loss": _loss(loss),
         "steps": f"{trainer['max_steps']} at learning rate {optimizer['learning_rate']}, "
         f"{optimizer['frozen_layers']} layers frozen, {trainer['max_length'] or 'all'} tokens a text",
         "precision, seed": f"{batch['precision']}, {settings['seed']}",
@@ -177,6 +176,20 @@ def _training(manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
         "hardware": f"{manifest['hardware']['cores']} cores, GPU: {manifest['hardware']['gpu'] or 'none'}",
     }
     return "\n".join(["| | |", "| :-- | :-- |", *(f"| {key} | {value} |" for key, value in facts.items())])
+
+
+def _loss(loss: Mapping[str, Any]) -> str:
+    """In words; records of older runs lack the later keys."""
+    margin = loss.get("mask_margin")
+    notes = {
+        "learned": loss.get("learn_temperature"),
+        "query to documents only": not loss.get("bidirectional", True),
+        "negatives from all devices": loss.get("gather_negatives"),
+        "in-batch negatives of the same text left out": loss["mask_same_text"],
+        f"negatives more similar than the positive by {margin} left out": margin is not None,
+    }
+    facts = [f"temperature {loss['temperature']}", *(note for note, holds in notes.items() if holds)]
+    return ", ".join([loss["spelling"], *facts])
 
 
 def _results(scores: Sequence[TaskScore]) -> str:

@@ -99,12 +99,13 @@ class Comparison:
             raise ValueError(f"temperature must be > 0, got {temperature}")
         rows = torch.arange(len(self.to_documents), device=self.to_documents.device)
         losses = {
-            "loss_query_to_document": functional.cross_entropy(self.to_documents / temperature, torch.zeros_like(rows))
+            "loss_query_to_document": functional.cross_entropy(
+                _divided(self.to_documents, temperature), torch.zeros_like(rows)
+            )
         }
         if self.to_queries is not None:
-            losses["loss_document_to_query"] = functional.cross_entropy(
-                self.to_queries / temperature, rows + self.first
-            )
+            to_queries = _divided(self.to_queries, temperature)
+            losses["loss_document_to_query"] = functional.cross_entropy(to_queries, rows + self.first)
         return losses
 
     @torch.no_grad()
@@ -204,6 +205,14 @@ class ContrastiveLoss:
             too_similar = similarity.detach() > right.detach() + self.mask_margin
             same = too_similar if same is None else same | too_similar
         return similarity if same is None else similarity.masked_fill(same, float("-inf"))
+
+
+def _divided(similarity: Tensor, temperature: float | Tensor) -> Tensor:
+    """Similarities over the temperature; what is left out stays at -inf and gives a learned one no gradient (no NaN)."""
+    if not isinstance(temperature, Tensor):
+        return similarity / temperature
+    left_out = similarity == float("-inf")
+    return (similarity.masked_fill(left_out, 0.0) / temperature).masked_fill(left_out, float("-inf"))
 
 
 def _own_columns(table: Tensor, first: int) -> Tensor:

@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, cast
 
 import torch
 from pytorch_lightning import LightningModule
+from pytorch_lightning.core.optimizer import LightningOptimizer
+from pytorch_lightning.strategies import ParallelStrategy
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torch.optim.lr_scheduler import LRScheduler
 
 from one_embedder.config.schema import LossConfig, OptimizerConfig, ScheduleConfig
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.errors import ConfigError, OneEmbedderError
-from one_embedder.medi.collate import ContrastiveBatch
+from one_embedder.medi.collate import ContrastiveBatch, TextNumbers
 from one_embedder.training.callbacks import is_logged
-from one_embedder.training.loss import LOSSES, SPELLINGS, SameText, batch_metrics
+from one_embedder.training.gather import gather_sides
+from one_embedder.training.grad_cache import cached_backward
+from one_embedder.training.loss import Comparison, ContrastiveLoss, Sides
 from one_embedder.training.optimizer import adamw, freeze_layers
 from one_embedder.training.schedule import linear_schedule
+from one_embedder.training.temperature import LearnedTemperature
 
 
 class InstructorModule(LightningModule):
     """An encoder, the contrastive loss over its three sides, and the optimizer.
 
-    Numbers are read back from the device only when they are logged.
+    Numbers are read back from the device only when they are logged. With ``mini_batch_size`` the gradient is cached
+    (see ``grad_cache``) and Lightning's optimization is off: clipping, accumulating and the schedule are done here.
+
+    Attributes:
+        batches_per_step: batches that Lightning sees for each of its steps to log: with cached gradients it cannot know
+            that ``accumulate_grad_batches`` of them make one.
     """
 
     def __init__(
@@ -35,57 +48,124 @@ class InstructorModule(LightningModule):
         schedule: ScheduleConfig,
         max_steps: int,
         gradient_clip_val: float | None = None,
+        mini_batch_size: int | None = None,
+        accumulate_grad_batches: int = 1,
     ) -> None:
         """Prepare the encoder for training (changed in place).
 
         Args:
             encoder: what learns.
-            loss: spelling, temperature, and whether negatives that are right too are left out.
+            loss: spelling, directions, temperature, where negatives come from and which of them are left out.
             optimizer: learning rate, weight decay, frozen layers.
             schedule: warm-up.
             max_steps: steps of the run; the schedule ends there.
             gradient_clip_val: largest norm of the gradient over all weights; None: no limit.
+            mini_batch_size: texts embedded at a time; None: a whole side at once.
+            accumulate_grad_batches: batches of a step whose gradients are averaged; each is contrasted in itself. Used
+                here with ``mini_batch_size`` only, otherwise it is the trainer's.
 
         Raises:
             ConfigError: an unknown loss or a number out of range.
         """
         super().__init__()
-        if loss.spelling not in LOSSES:
-            raise ConfigError(f"loss.spelling={loss.spelling!r} is unknown; use one of {', '.join(LOSSES)}")
         if loss.temperature <= 0:
             raise ConfigError(f"loss.temperature must be > 0, got {loss.temperature}")
         self.encoder = encoder
-        self.loss = LOSSES[loss.spelling]
-        self.in_batch_positives = SPELLINGS[loss.spelling]
-        self.temperature = loss.temperature
-        self.mask_same_text = loss.mask_same_text
+        self.loss = ContrastiveLoss.of(loss)
+        self.gather_negatives = loss.gather_negatives
+        self.fixed_temperature = loss.temperature
+        self.learned_temperature = LearnedTemperature(loss.temperature) if loss.learn_temperature else None
         self.optimizer_config = optimizer
         self.schedule_config = schedule
         self.max_steps = max_steps
         self.max_norm = math.inf if gradient_clip_val is None else gradient_clip_val
+        self.mini_batch_size = mini_batch_size
+        self.automatic_optimization = mini_batch_size is None
+        self.batches_per_step = 1 if mini_batch_size is None else accumulate_grad_batches
+        self._batches_waiting = 0  # whose gradient no step has used yet; none when a checkpoint is saved
         encoder.train(optimizer.dropout)  # Lightning leaves the mode as it finds it
         freeze_layers(encoder, optimizer.frozen_layers)
 
+    @property
+    def temperature(self) -> float | Tensor:
+        """Similarity divisor; a number unless it learns."""
+        return self.fixed_temperature if self.learned_temperature is None else self.learned_temperature()
+
     def embed(self, batch: ContrastiveBatch) -> tuple[Tensor, Tensor, Tensor]:
-        """Embeddings of the three sides, each (B, D).
+        """Embeddings of the queries and positives, (B, D) each, and of the negatives, (N, D).
 
         One forward pass a side: each is padded to its own longest text, so that short queries do not pay for documents.
         """
         return self.encoder(batch.query), self.encoder(batch.positive), self.encoder(batch.negative)
 
+    def compare(self, embeddings: Sequence[Tensor], texts: TextNumbers) -> Comparison:
+        """Similarities of this process's rows to their candidates, those of the other processes included if asked for.
+
+        Args:
+            embeddings: as ``embed`` gives them.
+            texts: the same rows' texts.
+        """
+        query, positive, negative = embeddings
+        own = Sides(query, positive, negative, texts if self.loss.mask_same_text else None)
+        return self.loss.compare(own, *gather_sides(own)) if self.gather_negatives else self.loss.compare(own)
+
     def training_step(self, batch: ContrastiveBatch, batch_idx: int) -> Tensor:
         """The loss of one batch."""
-        embeddings = self.embed(batch)
-        same = SameText.of(*batch.texts) if self.mask_same_text else None
-        loss = self.loss(*embeddings, temperature=self.temperature, same=same)
-        if self._is_logged_step():
+        if self.learned_temperature is not None:
+            self.learned_temperature.clamp()
+        if self.mini_batch_size is not None:
+            return self._cached_step(batch, self.mini_batch_size)
+        return self._loss(self.embed(batch), batch, is_logged=self._is_logged_step())
+
+    def _loss(self, embeddings: Sequence[Tensor], batch: ContrastiveBatch, *, is_logged: bool) -> Tensor:
+        compared = self.compare(embeddings, batch.texts)
+        temperature = self.temperature
+        loss = compared.loss(temperature)
+        if is_logged:
             self._require_finite(loss.detach())
-            detached = [embedding.detach() for embedding in embeddings]
-            metrics = batch_metrics(
-                *detached, temperature=self.temperature, in_batch_positives=self.in_batch_positives, same=same
-            )
-            self._log({"loss": loss.detach(), **metrics, "learning_rate": self._learning_rate()}, len(batch))
+            metrics: dict[str, Any] = {**compared.metrics(temperature), "learning_rate": self._learning_rate()}
+            if isinstance(temperature, Tensor):
+                metrics["temperature"] = temperature.detach()
+            self._log(metrics, len(batch))
         return loss
+
+    def _cached_step(self, batch: ContrastiveBatch, mini_batch_size: int) -> Tensor:
+        """One batch with cached gradients; a step of the optimizer if it is the last of those that make one."""
+        self._batches_waiting += 1
+        completes = self._batches_waiting == self.batches_per_step
+        is_logged = completes and self._is_logged_step()
+
+        def backward(share: Tensor, is_last: bool) -> None:
+            with nullcontext() if completes and is_last else self._without_synchronisation():
+                self.manual_backward(share / self.batches_per_step)
+
+        loss = cached_backward(
+            self.encoder,
+            [batch.query, batch.positive, batch.negative],
+            mini_batch_size,
+            loss=lambda embeddings: self._loss(embeddings, batch, is_logged=is_logged),
+            backward=backward,
+            parameters=[] if self.learned_temperature is None else list(self.learned_temperature.parameters()),
+        )
+        if completes:
+            self._batches_waiting = 0
+            self._step()
+        return loss
+
+    def _step(self) -> None:
+        """What Lightning does after the backward pass when it optimizes."""
+        if self.batches_per_step > 1 and self._is_logged_step():
+            self._log({"step": float(self.trainer.global_step)})  # Lightning would count batches
+        optimizer = cast(LightningOptimizer, self.optimizers())
+        self.configure_gradient_clipping(optimizer)
+        optimizer.step()
+        optimizer.zero_grad()
+        cast(LRScheduler, self.lr_schedulers()).step()
+
+    def _without_synchronisation(self) -> AbstractContextManager[None]:
+        """Keep DDP from averaging a gradient that is not complete."""
+        strategy = self.trainer.strategy
+        return strategy.block_backward_sync() if isinstance(strategy, ParallelStrategy) else nullcontext()
 
     def configure_gradient_clipping(
         self,
@@ -105,7 +185,11 @@ class InstructorModule(LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW and the schedule, which advances each step."""
         config = self.optimizer_config
-        optimizer = adamw(self.parameters(), learning_rate=config.learning_rate, weight_decay=config.weight_decay)
+        optimizer = adamw(
+            self.encoder.parameters(), learning_rate=config.learning_rate, weight_decay=config.weight_decay
+        )
+        if self.learned_temperature is not None:
+            optimizer.add_param_group({"params": list(self.learned_temperature.parameters()), "weight_decay": 0.0})
         schedule = linear_schedule(optimizer, warmup_ratio=self.schedule_config.warmup_ratio, max_steps=self.max_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

@@ -24,7 +24,7 @@ from one_embedder.tracking.manifest import MANIFEST, RunRecord, is_complete, rea
 from one_embedder.training.callbacks import RandomState, Speed, StopOnInterrupt
 from one_embedder.training.card import write_card
 from one_embedder.training.checkpoint_io import LAST, resumable
-from one_embedder.training.loss import LOSSES
+from one_embedder.training.loss import ContrastiveLoss
 from one_embedder.training.memory import keep_freed_memory
 from one_embedder.training.module import InstructorModule
 from one_embedder.training.precision import Precision, choose_precision
@@ -98,8 +98,7 @@ def train(cfg: Config) -> Path:
 
 
 def _open(cfg: Config) -> Run:
-    if cfg.loss.spelling not in LOSSES:
-        raise ConfigError(f"loss.spelling={cfg.loss.spelling!r} is unknown; use one of {', '.join(LOSSES)}")
+    ContrastiveLoss.of(cfg.loss)  # refuses an unknown spelling before anything is read
     medi = load_medi(Path(cfg.medi.folder) / "medi")
     settings = cfg.encoder
     encoder = load_encoder(
@@ -207,7 +206,7 @@ def _record(run: Run, data: MediDataModule, precision: Precision) -> RunRecord |
             "revision": run.revision,
             "parameters": sum(parameter.numel() for parameter in run.encoder.parameters()),
         },
-        batch={**batch_facts(run.cfg, run.world_size), "precision": precision.name},
+        batch={**batch_facts(run.cfg, run.world_size, run.medi.negatives_per_row), "precision": precision.name},
         identity=run.identity,
     )
 
@@ -223,7 +222,8 @@ def _announce(run: Run, data: MediDataModule, precision: Precision, checkpoint: 
         f"run: {run.folder}" + (f", resuming from {checkpoint.name}" if checkpoint else ""),
     ]
     shares = data.sampler(world_size=run.world_size).summary()
-    log.info(start_report(run.cfg, shares, run.medi.task_names, world_size=run.world_size, notes=notes))
+    facts = batch_facts(run.cfg, run.world_size, run.medi.negatives_per_row)
+    log.info(start_report(run.cfg, shares, run.medi.task_names, facts=facts, world_size=run.world_size, notes=notes))
     for share in shares:
         if not share.batches:
             name = run.medi.task_names[share.task_id]
@@ -239,6 +239,8 @@ def _fit(run: Run, data: MediDataModule, precision: Precision, checkpoint: Path 
         schedule=cfg.schedule,
         max_steps=cfg.trainer.max_steps,
         gradient_clip_val=cfg.trainer.gradient_clip_val,
+        mini_batch_size=cfg.trainer.mini_batch_size,
+        accumulate_grad_batches=cfg.trainer.accumulate_grad_batches,
     )
     speed, stop = Speed(), StopOnInterrupt(run.folder / LAST)
     with quiet_lightning():

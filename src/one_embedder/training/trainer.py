@@ -19,7 +19,13 @@ from one_embedder.errors import ConfigError
 from one_embedder.tracking.loggers import loggers
 from one_embedder.training.checkpoint_io import LAST, AtomicCheckpointIO
 
-_MADE_ON_PURPOSE = (".*many workers", ".*Checkpoint directory", ".*log_every_n_steps", ".*in eval mode")
+_MADE_ON_PURPOSE = (
+    ".*many workers",
+    ".*Checkpoint directory",
+    ".*log_every_n_steps",
+    ".*in eval mode",
+    ".*with manual optimization",  # its state after a step is what a run resumes from
+)
 
 
 def build_trainer(cfg: Config, folder: Path, *, precision: str, callbacks: Sequence[Callback]) -> Trainer:
@@ -35,6 +41,8 @@ def build_trainer(cfg: Config, folder: Path, *, precision: str, callbacks: Seque
         ConfigError: an interval below 1.
     """
     settings = cfg.trainer
+    accumulated = settings.accumulate_grad_batches
+    by_lightning = settings.mini_batch_size is None  # else the module steps, and Lightning's interval counts batches
     for key in ("max_steps", "log_every_n_steps", "checkpoint_every_n_steps"):
         if getattr(settings, key) < 1:
             raise ConfigError(f"trainer.{key} must be at least 1, got {getattr(settings, key)}")
@@ -47,7 +55,8 @@ def build_trainer(cfg: Config, folder: Path, *, precision: str, callbacks: Seque
         precision=precision,  # type: ignore[arg-type]
         callbacks=[*callbacks, _periodic_checkpoint(folder, settings.checkpoint_every_n_steps)],
         logger=loggers(cfg, folder),
-        log_every_n_steps=settings.log_every_n_steps,
+        accumulate_grad_batches=accumulated if by_lightning else 1,
+        log_every_n_steps=settings.log_every_n_steps * (1 if by_lightning else accumulated),
         use_distributed_sampler=False,  # SameTaskBatchSampler knows the rank
         plugins=[AtomicCheckpointIO()],
         enable_progress_bar=sys.stderr.isatty(),

@@ -1,0 +1,125 @@
+"""The gradient of a large contrastive batch in the memory of a small one.
+
+A contrastive loss needs all embeddings of a batch at once, but not all activations at once (Gao et al. 2021, "Scaling
+Deep Contrastive Learning Batch Size under Memory Limited Setup", arXiv:2101.06983):
+
+1. Each chunk is embedded without keeping activations; the random state before it is noted.
+2. The loss of all embeddings gives the gradient of each embedding.
+3. Each chunk is embedded again, with the same random state and so the same dropout, and sends its embeddings' gradient
+   back through the encoder.
+
+The result is the plain gradient of the same chunks, for the price of one more forward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from one_embedder.encoder.model import InstructionEncoder
+from one_embedder.encoder.tokenize import TokenizedBatch
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some rows of one side of a batch.
+
+    Attributes:
+        side: which of the sides.
+        rows: which of its rows.
+        texts: those rows, tokenized.
+    """
+
+    side: int
+    rows: slice
+    texts: TokenizedBatch
+
+
+def cached_backward(
+    encoder: InstructionEncoder,
+    sides: Sequence[TokenizedBatch],
+    mini_batch_size: int,
+    *,
+    loss: Callable[[Sequence[Tensor]], Tensor],
+    backward: Callable[[Tensor, bool], None],
+    parameters: Sequence[Tensor] = (),
+) -> Tensor:
+    """Add the gradient of a loss of all sides' embeddings to the parameters, a chunk at a time.
+
+    Args:
+        encoder: embeds; called twice for each chunk.
+        sides: each is cut into chunks by its own number of rows.
+        mini_batch_size: rows of a chunk, at least 1; the last chunk of a side may have fewer.
+        loss: the sides' embeddings, each (rows, D), -> scalar. Called once. It may gather from other processes.
+        backward: back-propagates a scalar; the flag is True for the last one, with which DDP has to average the
+            accumulated gradients. Every parameter takes part in the last one.
+        parameters: what the loss depends on besides the embeddings, such as a learned temperature.
+
+    Returns:
+        The loss, detached.
+    """
+    chunks = cut(sides, mini_batch_size)
+    states, leaves = _embed_without_graph(encoder, chunks, len(sides))
+    value = loss(leaves)
+    gradients = torch.autograd.grad(value, [*leaves, *parameters])
+    of_embeddings, of_parameters = gradients[: len(leaves)], gradients[len(leaves) :]
+    for number, (chunk, state) in enumerate(zip(chunks, states, strict=True), start=1):
+        with _replayed(state):
+            embedding = encoder(chunk.texts)
+        share = (embedding * of_embeddings[chunk.side][chunk.rows]).sum()
+        is_last = number == len(chunks)
+        if is_last:
+            share = share + sum((p * g).sum() for p, g in zip(parameters, of_parameters, strict=True))
+        backward(share, is_last)
+    return value.detach()
+
+
+def cut(sides: Sequence[TokenizedBatch], mini_batch_size: int) -> list[Chunk]:
+    """Every row of every side once, in order, at most ``mini_batch_size`` at a time."""
+    return [
+        Chunk(side, rows := slice(first, first + mini_batch_size), texts[rows])
+        for side, texts in enumerate(sides)
+        for first in range(0, len(texts), mini_batch_size)
+    ]
+
+
+@dataclass(frozen=True)
+class _RandomState:
+    """Torch's generators; ``cuda`` of the device that the rows are on, None elsewhere."""
+
+    device: torch.device
+    cpu: Tensor
+    cuda: Tensor | None
+
+    @classmethod
+    def now(cls, device: torch.device) -> _RandomState:
+        cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+        return cls(device, torch.get_rng_state(), cuda)
+
+
+def _embed_without_graph(
+    encoder: InstructionEncoder, chunks: Sequence[Chunk], sides: int
+) -> tuple[list[_RandomState], list[Tensor]]:
+    """The random state before each chunk, and each side's embeddings as leaves that take a gradient."""
+    states: list[_RandomState] = []
+    embeddings: list[list[Tensor]] = [[] for _ in range(sides)]
+    with torch.no_grad():
+        for chunk in chunks:
+            states.append(_RandomState.now(chunk.texts.input_ids.device))
+            embeddings[chunk.side].append(encoder(chunk.texts))
+    return states, [torch.cat(parts).requires_grad_() for parts in embeddings]
+
+
+@contextmanager
+def _replayed(state: _RandomState) -> Iterator[None]:
+    """Draw again what was drawn after ``state``; afterwards go on as if nothing had been drawn."""
+    devices = [state.device] if state.cuda is not None else []
+    with torch.random.fork_rng(devices=devices):
+        torch.set_rng_state(state.cpu)
+        if state.cuda is not None:
+            torch.cuda.set_rng_state(state.cuda, state.device)
+        yield
