@@ -208,7 +208,7 @@ class ContrastiveLoss:
 
 
 def _divided(similarity: Tensor, temperature: float | Tensor) -> Tensor:
-    """Similarities over the temperature; what is left out stays at -inf and gives a learned one no gradient (no NaN)."""
+    """Similarities over the temperature; what is left out stays -inf and gives a learned one no gradient (no NaN)."""
     if not isinstance(temperature, Tensor):
         return similarity / temperature
     left_out = similarity == float("-inf")
