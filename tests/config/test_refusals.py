@@ -18,7 +18,6 @@ from one_embedder.errors import ConfigError
     [
         ("seedd=1", "seed"),
         ("loss.temprature=0.1", "loss.temperature"),
-        ("temperature=0.1", "loss.temperature"),
         ("+loss.temprature=0.1", "loss.temperature"),
         ("++trainer.max_step=1", "trainer.max_steps"),
         ("los=paper", "loss"),
@@ -32,6 +31,11 @@ def test_a_mistyped_key_is_named_with_the_nearest_valid_key(override: str, neare
         load_config("train", [override])
     assert repr(override.lstrip("+").partition("=")[0]) in str(caught.value)
     assert f"did you mean {nearest!r}?" in str(caught.value)
+
+
+def test_every_key_of_the_same_name_is_offered() -> None:
+    with pytest.raises(ConfigError, match=r"did you mean 'sampler\.temperature' or 'loss\.temperature'\?"):
+        load_config("train", ["temperature=0.1"])
 
 
 def test_a_key_like_no_other_is_answered_with_the_valid_ones() -> None:
@@ -156,3 +160,17 @@ def test_a_profile_that_can_run_is_not_refused(profile: str) -> None:
     cfg = load_config("reproduce", [f"profile={profile}"])
     require_available(cfg)  # raises where something is missing
     assert cfg.about.missing is None
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["sampler.strategy=unifrom"], "'uniform'"),
+        (["sampler=temperature", "sampler.temperature=null"], "temperature needs sampler.temperature"),
+        (["sampler.cap=100"], "has an effect with sampler.strategy=capped only"),
+        (["sampler=capped", "sampler.cap=16"], "at least sampler.global_batch_size=32"),
+    ],
+)
+def test_settings_of_the_sampler_that_do_not_go_together_are_refused(overrides: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message.replace(".", r"\.")):
+        check(load_config("train", overrides))

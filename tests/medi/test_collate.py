@@ -102,3 +102,10 @@ def test_every_hard_negative_of_a_row_follows_its_first_whatever_their_number(tm
     assert (len(batch), len(batch.negative), len(batch.texts.negative)) == (3, 6, 6)
     assert torch.equal(batch.negative.input_ids, expected.input_ids)
     assert torch.equal(batch.negative.pooling_mask, expected.pooling_mask)
+
+
+def test_rows_of_several_tasks_are_taken_only_where_they_are_wanted(tmp_path: Path) -> None:
+    write_medi(toy_rows({1: 2, 2: 1}), tmp_path / "medi", about={})
+    rows = list(load_medi(tmp_path / "medi").dataset)
+    batch = ContrastiveCollator(instruction_tokenizer(), True, mixed_tasks=True)(rows)
+    assert (len(batch), batch.task_id) == (3, None)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from pytorch_lightning import Trainer
 
+from one_embedder.config.schema import SamplerConfig
 from one_embedder.errors import DataError
 from one_embedder.medi.datamodule import MediDataModule
 from one_embedder.medi.store import write_medi
@@ -16,7 +17,11 @@ from tests.medi.toy import instruction_tokenizer, toy_rows
 def data(tmp_path: Path) -> MediDataModule:
     write_medi(toy_rows({1: 13, 2: 9, 3: 2}), tmp_path / "medi", about={})
     return MediDataModule(
-        tmp_path / "medi", instruction_tokenizer(), global_batch_size=4, with_instructions=True, seed=0
+        tmp_path / "medi",
+        instruction_tokenizer(),
+        sampler=SamplerConfig(global_batch_size=4),
+        with_instructions=True,
+        seed=0,
     )
 
 
@@ -54,4 +59,10 @@ def test_a_trainer_that_would_replace_the_sampler_is_refused(data: MediDataModul
 
 def test_a_missing_folder_is_a_data_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="build_medi"):
-        MediDataModule(tmp_path, instruction_tokenizer(), global_batch_size=4, with_instructions=True, seed=0)
+        MediDataModule(
+            tmp_path,
+            instruction_tokenizer(),
+            sampler=SamplerConfig(global_batch_size=4),
+            with_instructions=True,
+            seed=0,
+        )

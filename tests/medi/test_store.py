@@ -37,7 +37,7 @@ def test_rows_come_back_in_order_with_every_value(folder: Path) -> None:
         for row in medi.dataset
     ]
     assert read == ROWS
-    assert medi.task_ids == [row.task_id for row in ROWS]
+    assert medi.task_ids.tolist() == [row.task_id for row in ROWS]
     assert medi.task_names == {1: "task 1", 3: "task 3"}
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from one_embedder.config.schema import SamplerConfig
 from one_embedder.encoder.checkpoint import load_encoder, weights_sha256
 from one_embedder.medi.datamodule import MediDataModule
 from one_embedder.tracking.manifest import read_manifest
@@ -45,7 +46,9 @@ def test_two_processes_share_each_batch_and_end_with_the_same_weights(
 def _global_batches(workplace: Path) -> list[list[list[int]]]:
     """What one process reads in an epoch."""
     medi = workplace / "data" / "medi"
-    data = MediDataModule(medi, instruction_tokenizer(16), global_batch_size=4, with_instructions=True, seed=0)
+    data = MediDataModule(
+        medi, instruction_tokenizer(16), sampler=SamplerConfig(global_batch_size=4), with_instructions=True, seed=0
+    )
     return [[_words(row) for row in batch.query.input_ids.tolist()] for batch in data.train_dataloader()]
 
 

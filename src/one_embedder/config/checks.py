@@ -13,6 +13,7 @@ from one_embedder.errors import ConfigError
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "encoder.joining": ("pypi", "head"),
+    "sampler.strategy": ("proportional", "uniform", "temperature", "capped", "released", "mixed"),
     "loss.spelling": ("released", "paper"),
     "trainer.precision": ("auto", "32-true", "bf16-mixed"),
     "trainer.accelerator": ("auto", "cpu", "gpu", "mps"),
@@ -48,6 +49,8 @@ RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "medi.instances_of_pairs": _at_least(1),
     "medi.datasets": ("null (all data sets of medi.hub) or a non-empty list", bool),
     "sampler.global_batch_size": _at_least(2),  # in a batch of one nothing is contrasted
+    "sampler.temperature": _POSITIVE,
+    "sampler.cap": _at_least(2),
     "loss.temperature": _POSITIVE,
     "loss.mask_margin": ("between -2 and 2, a difference of cosines", lambda value: -2 <= value <= 2),
     "optimizer.learning_rate": _POSITIVE,
@@ -111,6 +114,7 @@ def check(cfg: Config) -> None:
     troubles += _prompt_tasks(cfg)
     if cfg.trainer.mini_batch_size is not None and "fsdp" in cfg.trainer.strategy:
         troubles.append("trainer.mini_batch_size needs every weight on each device: use trainer.strategy=ddp, not fsdp")
+    troubles += _sampler_troubles(cfg)
     if cfg.output is not None and Path(cfg.output).is_file():
         troubles.append(f"output={cfg.output!r} is a file; name a folder")
     if troubles:
@@ -155,6 +159,24 @@ def require_available(cfg: Config) -> None:
         f"  what it is: {about.description}\n  needs: {about.hardware}; time: {about.time}\n"
         f"  command, once it can: {about.command}\n  what runs today: profile=documentation, profile=local"
     )
+
+
+def _sampler_troubles(cfg: Config) -> list[str]:
+    """A setting that the strategy lacks, or that only another one would read."""
+    chosen, troubles = cfg.sampler.strategy, []
+    for key, strategy, value in (
+        ("sampler.temperature", "temperature", cfg.sampler.temperature),
+        ("sampler.cap", "capped", cfg.sampler.cap),
+    ):
+        if chosen == strategy and value is None:
+            troubles.append(f"sampler.strategy={chosen} needs {key}")
+        elif chosen != strategy and value is not None:
+            troubles.append(f"{key}={value!r} has an effect with sampler.strategy={strategy} only, not {chosen}")
+    if cfg.sampler.cap is not None and cfg.sampler.cap < cfg.sampler.global_batch_size:
+        troubles.append(
+            f"sampler.cap={cfg.sampler.cap} must be at least sampler.global_batch_size={cfg.sampler.global_batch_size}"
+        )
+    return troubles
 
 
 def _look_up(cfg: Config, dotted: str) -> Any:

@@ -49,7 +49,7 @@ def suggestion(key: str) -> str:
         leaves = {candidate.rpartition(".")[2]: candidate for candidate in known}
         close = [leaves[leaf] for leaf in difflib.get_close_matches(key.rpartition(".")[2], leaves, n=1, cutoff=0.6)]
     if close:
-        return f"did you mean {close[0]!r}?"
+        return f"did you mean {' or '.join(map(repr, close))}?"
     parent = key.rpartition(".")[0]
     siblings = [name for name in known if name.rpartition(".")[0] == parent] or [n for n in known if "." not in n]
     return "valid keys here: " + ", ".join(siblings)

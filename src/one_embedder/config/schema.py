@@ -64,9 +64,12 @@ class MediConfig:
 
 @dataclass
 class SamplerConfig:
-    """Same-task batches."""
+    """Which rows share a batch; the strategies are told in ``one_embedder.medi.strategies``."""
 
     global_batch_size: int = 32
+    strategy: str = "proportional"  # proportional | uniform | temperature | capped | released | mixed
+    temperature: float | None = None  # of strategy temperature: weights are rows ** (1 / temperature)
+    cap: int | None = None  # of strategy capped: rows that a task counts as, at most
 
 
 @dataclass

@@ -40,7 +40,7 @@ class ContrastiveBatch:
         positive: (B, L_positive).
         negative: (N, L_negative), the hard negatives of row 0, then those of row 1, and so on; B where each has one.
         texts: the texts of the three sides as numbers.
-        task_id: the one task of all rows.
+        task_id: the one task of all rows; None in a batch of several tasks.
         tokens: tokens of all three sides, padding not counted.
     """
 
@@ -48,7 +48,7 @@ class ContrastiveBatch:
     positive: TokenizedBatch
     negative: TokenizedBatch
     texts: TextNumbers
-    task_id: int
+    task_id: int | None
     tokens: int
 
     def __len__(self) -> int:
@@ -69,31 +69,33 @@ class ContrastiveBatch:
 class ContrastiveCollator:
     """Tokenizes the three sides of a batch, with or without their instructions."""
 
-    def __init__(self, tokenizer: InstructionTokenizer, with_instructions: bool) -> None:
+    def __init__(self, tokenizer: InstructionTokenizer, with_instructions: bool, *, mixed_tasks: bool = False) -> None:
         """Set what the batches are made with.
 
         Args:
             tokenizer: joins and truncates; a text longer than its ``max_length`` loses its end.
             with_instructions: False trains on the texts alone, the paper's ablation.
+            mixed_tasks: True allows rows of several tasks in a batch, for the ablation of same-task batches.
         """
         self.tokenizer = tokenizer
         self.with_instructions = with_instructions
+        self.mixed_tasks = mixed_tasks
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> ContrastiveBatch:
         """Make a batch of rows as ``load_medi`` gives them.
 
         Raises:
-            DataError: rows of several tasks, which the loss must never see.
+            DataError: rows of several tasks where they are not wanted.
         """
         tasks = {int(row["task_id"]) for row in rows}
-        if len(tasks) != 1:
+        if len(tasks) != 1 and not self.mixed_tasks:
             raise DataError(f"a batch must hold one task, this one holds {sorted(tasks)}: use SameTaskBatchSampler")
         pairs = {side: _pairs(rows, key) for side, key in RELEASED_KEYS.items()}
         sides = {side: self._tokenized(of_side) for side, of_side in pairs.items()}
         return ContrastiveBatch(
             **sides,
             texts=TextNumbers(**{side: _numbers(of_side) for side, of_side in pairs.items()}),
-            task_id=tasks.pop(),
+            task_id=tasks.pop() if len(tasks) == 1 else None,
             tokens=sum(int(side.attention_mask.sum()) for side in sides.values()),
         )
 

@@ -10,6 +10,7 @@ from datasets import Dataset
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
+from one_embedder.config.schema import SamplerConfig
 from one_embedder.encoder.tokenize import InstructionTokenizer
 from one_embedder.medi.collate import ContrastiveBatch, ContrastiveCollator
 from one_embedder.medi.sampler import SameTaskBatchSampler
@@ -29,7 +30,7 @@ class MediDataModule(LightningDataModule):
         folder: Path | Medi,
         tokenizer: InstructionTokenizer,
         *,
-        global_batch_size: int,
+        sampler: SamplerConfig,
         with_instructions: bool,
         seed: int,
     ) -> None:
@@ -38,7 +39,7 @@ class MediDataModule(LightningDataModule):
         Args:
             folder: a folder written by ``write_medi``, or what ``load_medi`` made of it.
             tokenizer: with the training length as its ``max_length``.
-            global_batch_size: rows of a batch over all devices.
+            sampler: rows of a batch over all devices, and which rows share one.
             with_instructions: whether the encoder reads the instructions.
             seed: order of the batches.
 
@@ -47,14 +48,14 @@ class MediDataModule(LightningDataModule):
         """
         super().__init__()
         self.medi = folder if isinstance(folder, Medi) else load_medi(folder)
-        self.collator = ContrastiveCollator(tokenizer, with_instructions)
-        self.global_batch_size = global_batch_size
+        self.collator = ContrastiveCollator(tokenizer, with_instructions, mixed_tasks=sampler.strategy == "mixed")
+        self.settings = sampler
         self.seed = seed
 
     def sampler(self, rank: int = 0, world_size: int = 1) -> SameTaskBatchSampler:
         """The batches of one rank."""
-        return SameTaskBatchSampler(
-            self.medi.task_ids, self.global_batch_size, rank=rank, world_size=world_size, seed=self.seed
+        return SameTaskBatchSampler.of(
+            self.settings, self.medi.task_ids, rank=rank, world_size=world_size, seed=self.seed
         )
 
     def train_dataloader(self) -> DataLoader[ContrastiveBatch]:

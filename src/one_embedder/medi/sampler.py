@@ -2,45 +2,36 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from one_embedder.config.schema import SamplerConfig
 from one_embedder.errors import ConfigError, DataError
+from one_embedder.medi.strategies import (
+    Mixed,
+    Proportional,
+    Released,
+    Rows,
+    Strategy,
+    TaskShare,
+    capped,
+    tempered,
+    uniform,
+)
 
-log = logging.getLogger(__name__)
+__all__ = ["STRATEGIES", "SameTaskBatchSampler", "TaskShare"]
 
-
-@dataclass(frozen=True)
-class TaskShare:
-    """What one task contributes to one epoch.
-
-    Attributes:
-        task_id: the task.
-        rows: rows it has.
-        batches: global batches it fills in an epoch.
-        left_out: rows of it that an epoch does not show; which ones changes from epoch to epoch,
-            unless the task is smaller than a batch: then it is all of them, always.
-    """
-
-    task_id: int
-    rows: int
-    batches: int
-    left_out: int
+STRATEGIES = ("proportional", "uniform", "temperature", "capped", "released", "mixed")
 
 
 class SameTaskBatchSampler:
     """Yields, for one rank, its part of each global batch; all rows of a global batch are of one task.
 
-    1. The rows of each task are shuffled and cut into global batches; the remainder waits for another epoch.
-    2. The batches of all tasks are shuffled together, so a task appears in proportion to its rows.
-    3. Each rank takes its slice of each batch. Order depends on seed and epoch alone, so ranks agree.
-
-    The released training script cut the file on a fixed grid instead: the same neighbours shared a batch in every
-    epoch.
+    A strategy (see ``strategies``) makes the global batches of an epoch from the seed and the epoch alone, and each
+    rank takes its slice of each: ranks agree, and all have the same number of steps. The strategy ``mixed`` is an
+    ablation whose batches hold rows of all tasks.
 
     Attributes:
         epoch: which of the orders ``iter`` gives; set by ``set_epoch``.
@@ -48,7 +39,16 @@ class SameTaskBatchSampler:
     """
 
     def __init__(
-        self, task_ids: Sequence[int], global_batch_size: int, *, rank: int = 0, world_size: int = 1, seed: int = 0
+        self,
+        task_ids: Sequence[int] | Rows,
+        global_batch_size: int,
+        *,
+        rank: int = 0,
+        world_size: int = 1,
+        seed: int = 0,
+        strategy: str = "proportional",
+        temperature: float | None = None,
+        cap: int | None = None,
     ) -> None:
         """Group the rows.
 
@@ -58,10 +58,13 @@ class SameTaskBatchSampler:
             rank: this process, below ``world_size``.
             world_size: number of processes; divides ``global_batch_size``.
             seed: 0 is a seed.
+            strategy: one of ``STRATEGIES``.
+            temperature: of the strategy ``temperature``.
+            cap: rows, of the strategy ``capped``.
 
         Raises:
-            ConfigError: sizes that do not go together, or a negative seed.
-            DataError: no task fills a batch.
+            ConfigError: sizes or settings that do not go together, or a negative seed.
+            DataError: no batch can be filled.
         """
         if global_batch_size < 1 or global_batch_size % world_size:
             raise ConfigError(f"sampler.global_batch_size={global_batch_size} cannot be shared by {world_size} devices")
@@ -69,21 +72,34 @@ class SameTaskBatchSampler:
             raise ConfigError(f"rank {rank} is not one of {world_size} devices")
         if seed < 0:
             raise ConfigError(f"seed must be at least 0, got {seed}")
-        self.global_batch_size = global_batch_size
         self.seed = seed
         self.epoch = 0
         self.sampler = self
         size = global_batch_size // world_size
         self.rank_slice = slice(rank * size, (rank + 1) * size)
-        self.rows_by_task = _rows_by_task(task_ids)
-        self._length = sum(len(rows) // global_batch_size for rows in self.rows_by_task.values())
+        tasks = np.asarray(task_ids, dtype=np.int64)
+        self._strategy = _strategy(tasks, global_batch_size, seed, strategy, temperature, cap)
+        self._length = len(self._strategy)
         if not self._length:
-            raise DataError(
-                f"none of the {len(self.rows_by_task)} tasks has {global_batch_size} rows; "
-                "lower sampler.global_batch_size or build more rows for each task"
-            )
+            raise DataError(_no_batch(self._strategy, strategy))
         self._first = 0  # where the next pass begins, once
         self._given = 0  # batches of this epoch that were handed out
+
+    @classmethod
+    def of(
+        cls, settings: SamplerConfig, task_ids: Rows, *, rank: int = 0, world_size: int = 1, seed: int = 0
+    ) -> SameTaskBatchSampler:
+        """As configured; arguments as in ``__init__``."""
+        return cls(
+            task_ids,
+            settings.global_batch_size,
+            rank=rank,
+            world_size=world_size,
+            seed=seed,
+            strategy=settings.strategy,
+            temperature=settings.temperature,
+            cap=settings.cap,
+        )
 
     def __len__(self) -> int:
         """Batches of a whole epoch."""
@@ -92,7 +108,7 @@ class SameTaskBatchSampler:
     def __iter__(self) -> Iterator[list[int]]:
         first, self._first = self._first, 0
         self._given = first
-        batches = self._batches()
+        batches = self._strategy.batches(self.epoch)
         for number in range(first, len(batches)):
             self._given = number + 1
             yield batches[number][self.rank_slice].tolist()
@@ -115,26 +131,39 @@ class SameTaskBatchSampler:
 
     def summary(self) -> list[TaskShare]:
         """One line for each task, in order of task id."""
-        size = self.global_batch_size
-        return [
-            TaskShare(task_id=task, rows=len(rows), batches=len(rows) // size, left_out=len(rows) % size)
-            for task, rows in self.rows_by_task.items()
-        ]
-
-    def _batches(self) -> list[np.ndarray]:
-        """The global batches of this epoch, each (global_batch_size,) row numbers."""
-        rng = np.random.default_rng([self.seed, self.epoch])
-        batches: list[np.ndarray] = []
-        for rows in self.rows_by_task.values():
-            order = rng.permutation(rows)
-            usable = len(order) - len(order) % self.global_batch_size
-            batches.extend(order[:usable].reshape(-1, self.global_batch_size))
-        return [batches[index] for index in rng.permutation(len(batches))]
+        return self._strategy.shares()
 
 
-def _rows_by_task(task_ids: Sequence[int]) -> dict[int, np.ndarray]:
-    """Task id -> its row numbers, both ascending."""
-    tasks = np.asarray(task_ids, dtype=np.int64)
-    order = np.argsort(tasks, kind="stable")
-    names, starts = np.unique(tasks[order], return_index=True)
-    return dict(zip(names.tolist(), np.split(order, starts[1:]), strict=True)) if len(names) else {}
+def _strategy(tasks: Rows, size: int, seed: int, name: str, temperature: float | None, cap: int | None) -> Strategy:
+    """The strategy of that name.
+
+    Raises:
+        ConfigError: it is unknown, or lacks its setting.
+    """
+    if name == "temperature":
+        if temperature is None or not temperature > 0:
+            raise ConfigError(f"sampler.strategy=temperature needs sampler.temperature > 0, got {temperature}")
+        return tempered(tasks, size, seed, temperature=temperature)
+    if name == "capped":
+        if cap is None or cap < size:
+            raise ConfigError(f"sampler.strategy=capped needs sampler.cap of a batch ({size} rows) or more, got {cap}")
+        return capped(tasks, size, seed, cap=cap)
+    plain: dict[str, Callable[[Rows, int, int], Strategy]] = {
+        "proportional": Proportional,
+        "uniform": uniform,
+        "released": Released,
+        "mixed": Mixed,
+    }
+    if name not in plain:
+        raise ConfigError(f"sampler.strategy={name!r} is unknown; use one of {', '.join(STRATEGIES)}")
+    return plain[name](tasks, size, seed)
+
+
+def _no_batch(strategy: Strategy, name: str) -> str:
+    rows = max(map(len, strategy.tasks.values()), default=0)
+    trouble = f"none of the {len(strategy.tasks)} tasks has {strategy.size} rows"
+    if name == "mixed":
+        trouble = f"all tasks together have fewer than {strategy.size} rows"
+    elif rows >= strategy.size:
+        trouble = f"no chunk of {strategy.size} rows of the file is of one task"
+    return f"{trouble}; lower sampler.global_batch_size or build more rows for each task"

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from datasets import Dataset
+from numpy.typing import NDArray
 
 from one_embedder.errors import DataError
 from one_embedder.medi.record import RELEASED_KEYS, MediRow, validate_row
@@ -58,9 +60,10 @@ class Medi:
         return str(self.manifest["sha256"])
 
     @property
-    def task_ids(self) -> list[int]:
-        """The task of each row, in row order."""
-        return list(self.dataset.data.column("task_id").to_pylist())
+    def task_ids(self) -> NDArray[np.int64]:
+        """(rows,) the task of each row, in row order."""
+        ids: NDArray[np.int64] = self.dataset.data.column("task_id").to_numpy()
+        return ids
 
     @property
     def negatives_per_row(self) -> int:

@@ -36,6 +36,9 @@ NEUTRAL: Mapping[str, Any] = MappingProxyType(
         "loss.mask_margin": None,
         "trainer.mini_batch_size": None,
         "trainer.accumulate_grad_batches": 1,
+        "sampler.strategy": "proportional",
+        "sampler.temperature": None,
+        "sampler.cap": None,
     }
 )
 

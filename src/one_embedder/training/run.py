@@ -165,7 +165,7 @@ def _data(run: Run) -> MediDataModule:
     return MediDataModule(
         run.medi,
         _training_tokenizer(run),
-        global_batch_size=run.cfg.sampler.global_batch_size,
+        sampler=run.cfg.sampler,
         with_instructions=run.cfg.with_instructions,
         seed=run.cfg.seed,
     )
