@@ -168,7 +168,7 @@ def test_a_profile_that_can_run_is_not_refused(profile: str) -> None:
         (["sampler.strategy=unifrom"], "'uniform'"),
         (["sampler=temperature", "sampler.temperature=null"], "temperature needs sampler.temperature"),
         (["sampler.cap=100"], "has an effect with sampler.strategy=capped only"),
-        (["sampler=capped", "sampler.cap=16"], "at least sampler.global_batch_size=32"),
+        (["sampler=capped", "sampler.cap=16", "sampler.global_batch_size=32"], "at least sampler.global_batch_size=32"),
     ],
 )
 def test_settings_of_the_sampler_that_do_not_go_together_are_refused(overrides: list[str], message: str) -> None:

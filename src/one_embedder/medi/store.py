@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from one_embedder.errors import DataError
 from one_embedder.medi.record import RELEASED_KEYS, MediRow, validate_row
+from one_embedder.medi.stamp import file_sha256, has_sha256
 
 DATA_FILE = "medi.arrow"
 MANIFEST_FILE = "manifest.json"
@@ -128,6 +129,8 @@ def write_medi(rows: Iterable[MediRow], folder: Path, about: Mapping[str, Any]) 
 def load_medi(folder: Path) -> Medi:
     """Open a folder written by ``write_medi``, after checking that nothing in it is missing or changed.
 
+    The whole file is hashed when it is first opened; later its size and times are compared (see ``stamp``).
+
     Raises:
         DataError: the folder, its manifest or its data is missing, half-written or altered.
     """
@@ -135,7 +138,7 @@ def load_medi(folder: Path) -> Medi:
     data = folder / DATA_FILE
     if not data.is_file():
         raise DataError(f"{folder}: {DATA_FILE} is missing; build the data again")
-    if data.stat().st_size != manifest["file_bytes"] or _file_sha256(data) != manifest["file_sha256"]:
+    if data.stat().st_size != manifest["file_bytes"] or not has_sha256(data, manifest["file_sha256"]):
         raise DataError(
             f"{data} is not the file that {MANIFEST_FILE} describes (cut short or altered); build the data again"
         )
@@ -187,7 +190,7 @@ def _write_manifest(tally: _Tally, folder: Path, about: Mapping[str, Any]) -> No
     manifest = {
         "schema": SCHEMA_VERSION,
         "sha256": tally.digest.hexdigest(),
-        "file_sha256": _file_sha256(data),
+        "file_sha256": file_sha256(data),
         "file_bytes": data.stat().st_size,
         "rows": tally.rows,
         "negatives_per_row": tally.negatives_per_row,
@@ -223,8 +226,3 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         known = " and ".join(map(str, _ARROW_SCHEMAS))
         raise DataError(f"{path} has schema {schema!r}, this version reads {known}; build the data again")
     return dict(manifest)
-
-
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
