@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from one_embedder.config.schema import Config, HubDatasetConfig
+from one_embedder.config.schema import Config, HubDatasetConfig, SamplerConfig
 from one_embedder.errors import ConfigError, DataError
 from one_embedder.medi.build import build
 from one_embedder.medi.datamodule import MediDataModule
@@ -159,7 +159,9 @@ def test_every_format_becomes_rows_that_train(cfg: Config, caplog: pytest.LogCap
         assert all(row[2] != row[1] for row in mined)
     report = (folder / "report.md").read_text()
     assert all(f"| {task} |" in report for task in TASKS) and "- wow: the columns" in report
-    loader = MediDataModule(medi, instruction_tokenizer(), global_batch_size=4, with_instructions=True, seed=0)
+    loader = MediDataModule(
+        medi, instruction_tokenizer(), sampler=SamplerConfig(global_batch_size=4), with_instructions=True, seed=0
+    )
     batch = next(iter(loader.train_dataloader()))
     assert len(batch) == 4 and batch.task_id in medi.task_names
 

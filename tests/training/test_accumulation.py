@@ -15,7 +15,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from safetensors.torch import load_file
 from torch import Tensor
 
-from one_embedder.config.schema import Config
+from one_embedder.config.schema import Config, SamplerConfig
 from one_embedder.medi.datamodule import MediDataModule
 from one_embedder.tracking.manifest import read_manifest
 from one_embedder.training import run as run_module
@@ -107,7 +107,9 @@ def test_a_step_takes_the_mean_of_its_batches_gradients_and_logs_the_last_ones_l
         tiny_encoder(), loss=cfg.loss, optimizer=cfg.optimizer, schedule=cfg.schedule, max_steps=1
     )
     medi = Path(cfg.medi.folder) / "medi"
-    data = MediDataModule(medi, instruction_tokenizer(16), global_batch_size=4, with_instructions=True, seed=0)
+    data = MediDataModule(
+        medi, instruction_tokenizer(16), sampler=SamplerConfig(global_batch_size=4), with_instructions=True, seed=0
+    )
     batches = [batch for _, batch in zip(range(3), data.train_dataloader(), strict=False)]
     losses = torch.stack([module.compare(module.embed(batch), batch.texts).loss(0.1) for batch in batches])
     losses.mean().backward()

@@ -8,7 +8,7 @@ import torch
 from pytorch_lightning import Callback, Trainer
 from torch import Tensor
 
-from one_embedder.config.schema import LossConfig, OptimizerConfig, ScheduleConfig
+from one_embedder.config.schema import LossConfig, OptimizerConfig, SamplerConfig, ScheduleConfig
 from one_embedder.errors import ConfigError, OneEmbedderError
 from one_embedder.medi.datamodule import MediDataModule
 from one_embedder.medi.store import load_medi
@@ -41,7 +41,9 @@ def test_dropout_is_active_exactly_when_asked_for(dropout: bool) -> None:
 
 def make_data(workplace: Path, *, batch: int = 8) -> MediDataModule:
     medi = load_medi(workplace / "data" / "medi")
-    return MediDataModule(medi, instruction_tokenizer(), global_batch_size=batch, with_instructions=True, seed=0)
+    return MediDataModule(
+        medi, instruction_tokenizer(), sampler=SamplerConfig(global_batch_size=batch), with_instructions=True, seed=0
+    )
 
 
 class Watch(Callback):

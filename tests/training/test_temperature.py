@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from one_embedder.config.schema import LossConfig, OptimizerConfig, ScheduleConfig
+from one_embedder.config.schema import LossConfig, OptimizerConfig, SamplerConfig, ScheduleConfig
 from one_embedder.errors import ConfigError
 from one_embedder.medi.datamodule import MediDataModule
 from one_embedder.training.loss import ContrastiveLoss, Sides
@@ -29,7 +29,11 @@ def module_with(learn: bool) -> InstructorModule:
 def test_a_learned_temperature_gives_the_loss_and_the_gradient_of_the_number_it_stands_for(workplace: Path) -> None:
     """Other rows' positives and equal texts are left out at -inf, which must not make its gradient NaN."""
     data = MediDataModule(
-        workplace / "data" / "medi", instruction_tokenizer(), global_batch_size=8, with_instructions=True, seed=0
+        workplace / "data" / "medi",
+        instruction_tokenizer(),
+        sampler=SamplerConfig(global_batch_size=8),
+        with_instructions=True,
+        seed=0,
     )
     batch = next(iter(data.train_dataloader()))
     fixed, learned = module_with(False), module_with(True)

@@ -15,7 +15,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.functional import normalize
 from torch.nn.parallel import DistributedDataParallel
 
-from one_embedder.config.schema import LossConfig, OptimizerConfig, ScheduleConfig
+from one_embedder.config.schema import LossConfig, OptimizerConfig, SamplerConfig, ScheduleConfig
 from one_embedder.medi.collate import ContrastiveBatch, TextNumbers
 from one_embedder.medi.datamodule import MediDataModule
 from one_embedder.medi.record import MediRow
@@ -171,7 +171,10 @@ def first_step(case: Case, medi: Path, devices: int) -> tuple[Gradients, list[fl
     )
     torch.manual_seed(trainer.global_rank)
     trainer.fit(
-        module, MediDataModule(medi, instruction_tokenizer(), global_batch_size=8, with_instructions=True, seed=0)
+        module,
+        MediDataModule(
+            medi, instruction_tokenizer(), sampler=SamplerConfig(global_batch_size=8), with_instructions=True, seed=0
+        ),
     )
     assert trainer.global_step == 1 and len(catch.losses) == case.accumulate
     return catch.gradients, catch.losses
