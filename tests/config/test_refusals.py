@@ -174,3 +174,9 @@ def test_a_profile_that_can_run_is_not_refused(profile: str) -> None:
 def test_settings_of_the_sampler_that_do_not_go_together_are_refused(overrides: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message.replace(".", r"\.")):
         check(load_config("train", overrides))
+
+
+def test_cached_gradients_are_refused_where_no_device_holds_all_weights() -> None:
+    with pytest.raises(ConfigError, match=r"trainer\.mini_batch_size .* use trainer\.strategy=ddp"):
+        load_config("train", ["trainer=fsdp", "trainer.mini_batch_size=8"])
+    assert load_config("train", ["trainer=ddp", "trainer.mini_batch_size=8"]).trainer.mini_batch_size == 8
