@@ -115,6 +115,7 @@ class TrainerConfig:
     gradient_clip_val: float | None = 1.0
     mini_batch_size: int | None = None  # texts embedded at a time, with the whole batch's exact gradient (GradCache)
     accumulate_grad_batches: int = 1  # batches of a step, each contrasted in itself
+    gradient_checkpointing: bool = False  # compute activations again instead of keeping them: less memory, more time
     log_every_n_steps: int = 10
     checkpoint_every_n_steps: int = 50
     max_length: int | None = 64  # training tokens per text, instruction included

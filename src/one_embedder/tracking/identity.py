@@ -39,6 +39,7 @@ NEUTRAL: Mapping[str, Any] = MappingProxyType(
         "sampler.strategy": "proportional",
         "sampler.temperature": None,
         "sampler.cap": None,
+        "trainer.gradient_checkpointing": False,
     }
 )
 

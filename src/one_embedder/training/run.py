@@ -24,6 +24,7 @@ from one_embedder.tracking.manifest import MANIFEST, RunRecord, is_complete, rea
 from one_embedder.training.callbacks import RandomState, Speed, StopOnInterrupt
 from one_embedder.training.card import write_card
 from one_embedder.training.checkpoint_io import LAST, resumable
+from one_embedder.training.checkpointed_layers import checkpoint_layers
 from one_embedder.training.loss import ContrastiveLoss
 from one_embedder.training.memory import keep_freed_memory
 from one_embedder.training.module import InstructorModule
@@ -242,6 +243,8 @@ def _fit(run: Run, data: MediDataModule, precision: Precision, checkpoint: Path 
         mini_batch_size=cfg.trainer.mini_batch_size,
         accumulate_grad_batches=cfg.trainer.accumulate_grad_batches,
     )
+    if cfg.trainer.gradient_checkpointing:
+        checkpoint_layers(run.encoder)
     speed, stop = Speed(), StopOnInterrupt(run.folder / LAST)
     with quiet_lightning():
         trainer = build_trainer(cfg, run.folder, precision=precision.name, callbacks=[RandomState(), speed, stop])
