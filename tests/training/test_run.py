@@ -94,7 +94,7 @@ def test_the_plan_is_logged_once_and_names_the_task_that_is_left_out(
     (plan,) = [record.message for record in caplog.records if record.message.startswith("training plan")]
     assert "5 candidates per query, 4 per positive" in plan
     assert "12 = 1.71 epochs of 7 batches" in plan
-    assert [line.split()[-3:] for line in plan.splitlines() if "3 tasks" in line] == [["33", "7", "5"]]
+    assert [line.split()[-4:] for line in plan.splitlines() if "3 tasks" in line] == [["33", "7", "100.00%", "5"]]
     assert "task 3 (task 3) has 2 rows, fewer than a batch: left out" in caplog.text
     assert "min for the remaining" in caplog.text
 
@@ -133,6 +133,26 @@ def test_an_interrupted_and_resumed_run_equals_a_straight_one_bit_for_bit(
     assert resumed.keys() == expected.keys()
     assert all(torch.equal(resumed[name], expected[name]) for name in expected)
     assert read_manifest(folder)["status"] == "completed"
+
+
+@pytest.mark.parametrize("strategy", ["uniform", "temperature", "capped", "released", "mixed"])
+def test_every_strategy_resumes_in_the_middle_of_its_second_epoch_bit_for_bit(
+    cfg: Config, monkeypatch: pytest.MonkeyPatch, strategy: str
+) -> None:
+    """An epoch has 6 to 8 batches; 9 of 12 steps are done."""
+    cfg.sampler.strategy = strategy
+    cfg.sampler.temperature = 2.0 if strategy == "temperature" else None
+    cfg.sampler.cap = 12 if strategy == "capped" else None
+    straight, first, second = At(), At(9, press_ctrl_c), At()
+    install(monkeypatch, straight)
+    expected = weights(train(dataclasses.replace(cfg, output=f"{cfg.paths.experiments}/straight")))
+    install(monkeypatch, first)
+    with pytest.raises(KeyboardInterrupt):
+        train(cfg)
+    install(monkeypatch, second)
+    resumed = weights(train(cfg))
+    assert straight.read == first.read + second.read
+    assert all(torch.equal(resumed[name], expected[name]) for name in expected)
 
 
 def test_the_random_state_is_what_makes_the_resume_exact(cfg: Config, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import yaml
 from one_embedder.config.location import inside_project
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.tracking.manifest import write_atomically
+from one_embedder.training.report import rows_of
 
 if TYPE_CHECKING:
     from one_embedder.evaluation.benchmarks import TaskScore
@@ -160,10 +161,11 @@ def _is_plain(layer: Any) -> bool:
 def _training(manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     data, batch, code = manifest["data"][0], manifest["batch"], manifest["code"]
     loss, optimizer, trainer = settings["loss"], settings["optimizer"], settings["trainer"]
+    rows = rows_of(settings.get("sampler", {}).get("strategy", "proportional"))  # older records have no strategy
     facts = {
         "training data": f"{settings['medi']['source']}: {data['rows']} rows of {data['tasks']} tasks, "
         f"sha256 `{str(data['sha256'])[:12]}`",
-        "batch": f"{batch['global']} rows of one task, {batch['candidates_per_query']} candidates a query",
+        "batch": f"{batch['global']} {rows}, {batch['candidates_per_query']} candidates a query",
         "loss": _loss(loss),
         "steps": f"{trainer['max_steps']} at learning rate {optimizer['learning_rate']}, "
         f"{optimizer['frozen_layers']} layers frozen, {trainer['max_length'] or 'all'} tokens a text",

@@ -20,7 +20,7 @@ from one_embedder.errors import ConfigError, DataError
 from one_embedder.medi.datamodule import MediDataModule
 from one_embedder.medi.store import Medi, load_medi
 from one_embedder.tracking.identity import resolved
-from one_embedder.tracking.manifest import MANIFEST, RunRecord, is_complete, read_manifest, run_id
+from one_embedder.tracking.manifest import MANIFEST, RunRecord, is_complete, read_manifest, run_id, write_atomically
 from one_embedder.training.callbacks import RandomState, Speed, StopOnInterrupt
 from one_embedder.training.card import write_card
 from one_embedder.training.checkpoint_io import LAST, resumable
@@ -29,7 +29,7 @@ from one_embedder.training.loss import ContrastiveLoss
 from one_embedder.training.memory import keep_freed_memory
 from one_embedder.training.module import InstructorModule
 from one_embedder.training.precision import Precision, choose_precision
-from one_embedder.training.report import batch_facts, start_report
+from one_embedder.training.report import TASK_TABLE, batch_facts, left_out_tasks, start_report, task_table
 from one_embedder.training.trainer import build_trainer, is_main_process, quiet_lightning, training_device
 
 log = logging.getLogger(__name__)
@@ -225,10 +225,9 @@ def _announce(run: Run, data: MediDataModule, precision: Precision, checkpoint: 
     shares = data.sampler(world_size=run.world_size).summary()
     facts = batch_facts(run.cfg, run.world_size, run.medi.negatives_per_row)
     log.info(start_report(run.cfg, shares, run.medi.task_names, facts=facts, world_size=run.world_size, notes=notes))
-    for share in shares:
-        if not share.batches:
-            name = run.medi.task_names[share.task_id]
-            log.warning("task %d (%s) has %d rows, fewer than a batch: left out", share.task_id, name, share.rows)
+    write_atomically(run.folder / TASK_TABLE, task_table(shares, run.medi.task_names))
+    for sentence in left_out_tasks(shares, run.medi.task_names, run.cfg.sampler.global_batch_size):
+        log.warning("%s", sentence)
 
 
 def _fit(run: Run, data: MediDataModule, precision: Precision, checkpoint: Path | None) -> tuple[Trainer, Speed]:
