@@ -10,7 +10,12 @@ def work(cfg: Config) -> None:
     """Import late, then run."""
     from one_embedder.training.run import train
 
-    train(cfg)
+    dev = None
+    if cfg.trainer.early_stopping.every_n_steps is not None:  # else nothing of mteb is loaded
+        from one_embedder.evaluation.dev import DevBenchmark
+
+        dev = DevBenchmark(cfg)
+    train(cfg, dev)
 
 
 def main() -> None:

@@ -66,6 +66,10 @@ RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "trainer.log_every_n_steps": _at_least(1),
     "trainer.checkpoint_every_n_steps": _at_least(1),
     "trainer.max_length": _at_least(2),
+    "trainer.early_stopping.every_n_steps": _at_least(1),
+    "trainer.early_stopping.patience": _at_least(1),
+    "trainer.early_stopping.root": _GIVEN,
+    "trainer.early_stopping.tasks": ("null (all tasks) or a non-empty list", bool),
     "benchmark.root": _GIVEN,
     "benchmark.tasks": ("null (all tasks) or a non-empty list", bool),
     "evaluation.batch_size": _at_least(1),
@@ -115,6 +119,8 @@ def check(cfg: Config) -> None:
     if cfg.trainer.mini_batch_size is not None and "fsdp" in cfg.trainer.strategy:
         troubles.append("trainer.mini_batch_size needs every weight on each device: use trainer.strategy=ddp, not fsdp")
     troubles += _sampler_troubles(cfg)
+    if cfg.trainer.early_stopping.every_n_steps is not None and "fsdp" in cfg.trainer.strategy:
+        troubles.append("trainer.early_stopping needs every weight on one device: use trainer.strategy=ddp, not fsdp")
     if cfg.output is not None and Path(cfg.output).is_file():
         troubles.append(f"output={cfg.output!r} is a file; name a folder")
     if troubles:

@@ -103,6 +103,16 @@ class ScheduleConfig:
 
 
 @dataclass
+class EarlyStoppingConfig:
+    """Evaluation while training: the best encoder is kept in ``best/``, beside the last one in ``checkpoint/``."""
+
+    every_n_steps: int | None = None  # how often; None: never
+    patience: int | None = 5  # ends training after so many evaluations in a row without a better score; None: does not
+    root: str = "${medi.folder}/benchmark/dev"  # a benchmark folder; the score is the mean of its category means
+    tasks: list[str] | None = None  # which of its tasks; None: all
+
+
+@dataclass
 class TrainerConfig:
     """Arguments of the Lightning trainer."""
 
@@ -118,6 +128,7 @@ class TrainerConfig:
     gradient_checkpointing: bool = False  # compute activations again instead of keeping them: less memory, more time
     log_every_n_steps: int = 10
     checkpoint_every_n_steps: int = 50
+    early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
     max_length: int | None = 64  # training tokens per text, instruction included
 
 

@@ -69,10 +69,7 @@ def evaluate(cfg: Config, encoder: TextEncoder | None = None) -> list[TaskScore]
         DataError: if there is no benchmark.
         EvaluationError: after all tasks, if some could not be scored; it names them.
     """
-    folders = discover(Path(cfg.benchmark.root), cfg.benchmark.tasks)
-    table = InstructionTable(cfg.instructions.name, cfg.instructions.table, cfg.evaluation.document_instructions)
-    instructions = {folder.name: table.for_task(folder.name, folder.category) for folder in folders}
-    prompts = _prompts(cfg, folders)
+    folders, instructions, prompts = _tasks(cfg)
     encoder = encoder or _load(cfg)
     jobs = [_job(cfg, folder, instructions[folder.name], encoder.revision, prompts) for folder in folders]
     run_id = f"evaluate-s{cfg.seed}-{config_hash(cfg, [], *(identity_sha256(job.identity) for job in jobs))[:8]}"
@@ -83,6 +80,22 @@ def evaluate(cfg: Config, encoder: TextEncoder | None = None) -> list[TaskScore]
     if len(scores) < len(jobs) or not is_complete(output, run_id):
         _score_missing(cfg, jobs, scores, encoder, prompts, output, run_id)
     return [scores[folder.name] for folder in folders]
+
+
+def identity_of_tasks(cfg: Config) -> str:
+    """Hash of what ``evaluate``'s scores depend on, but encoder and versions; refuses what ``evaluate`` refuses."""
+    folders, instructions, prompts = _tasks(cfg)
+    jobs = [_job(cfg, folder, instructions[folder.name], "", prompts) for folder in folders]
+    facts = [{"task": job.folder.name, **job.identity, "versions": None} for job in jobs]
+    return config_hash(cfg, [], *(identity_sha256(fact) for fact in facts))
+
+
+def _tasks(cfg: Config) -> tuple[list[TaskFolder], dict[str, TaskInstructions], PromptProtocol | None]:
+    """The tasks, their instructions by name, and how prompt retrieval is done; checked before anything is loaded."""
+    folders = discover(Path(cfg.benchmark.root), cfg.benchmark.tasks)
+    table = InstructionTable(cfg.instructions.name, cfg.instructions.table, cfg.evaluation.document_instructions)
+    instructions = {folder.name: table.for_task(folder.name, folder.category) for folder in folders}
+    return folders, instructions, _prompts(cfg, folders)
 
 
 def _load(cfg: Config) -> TextEncoder:

@@ -38,13 +38,14 @@ class Stages:
 
 def project_stages() -> Stages:
     """The project's own verbs, imported only when they are wanted: they load torch and mteb."""
+    from one_embedder.evaluation.dev import dev_benchmark
     from one_embedder.evaluation.run import evaluate
     from one_embedder.medi.build import build
     from one_embedder.reproduction.circumstances import data_identity
     from one_embedder.training.run import train
 
     def train_and_release(cfg: Config) -> Path:
-        run = train(cfg)
+        run = train(cfg, dev_benchmark(cfg))
         gc.collect()  # a trainer and its parts hold each other in cycles, with a model's memory
         return run
 

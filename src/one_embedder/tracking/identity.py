@@ -24,7 +24,8 @@ TRAINING_SECTIONS = (
     "schedule",
     "trainer",
 )
-_WITHOUT_EFFECT = frozenset({"log_every_n_steps", "checkpoint_every_n_steps"})
+# Early stopping enters a run's id as a part, by what it watches and not by where that lies.
+_WITHOUT_EFFECT = frozenset({"log_every_n_steps", "checkpoint_every_n_steps", "early_stopping"})
 # Keys that came after the first results were recorded, with the value at which everything is as before they came. At
 # that value they are left out, so that a new setting makes no earlier record stale.
 NEUTRAL: Mapping[str, Any] = MappingProxyType(

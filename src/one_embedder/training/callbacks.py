@@ -74,6 +74,12 @@ class Speed(Callback):
         """Mean since the start."""
         return self.tokens / (time.perf_counter() - self._began) if self.tokens else 0.0
 
+    def leave_out(self, seconds: float) -> None:
+        """Seconds since the last step in which nothing was trained do not count."""
+        self._began += seconds
+        self._logged_at += seconds
+        self._first_done += seconds
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
         self._began = self._logged_at = time.perf_counter()

@@ -65,9 +65,10 @@ def write_card(
     folder: Path,
     manifest: Mapping[str, Any],
     settings: Mapping[str, Any],
+    steps: int | None = None,
 ) -> None:
     """Write ``README.md`` into a checkpoint folder, whose snippets load that folder; arguments as in ``model_card``."""
-    write_atomically(folder / CARD, model_card(encoder, inside_project(folder), manifest, settings))
+    write_atomically(folder / CARD, model_card(encoder, inside_project(folder), manifest, settings, steps=steps))
 
 
 def model_card(
@@ -76,6 +77,8 @@ def model_card(
     manifest: Mapping[str, Any],
     settings: Mapping[str, Any],
     scores: Sequence[TaskScore] = (),
+    *,
+    steps: int | None = None,
 ) -> str:
     """The card in Markdown, with the hub's metadata in front.
 
@@ -85,6 +88,7 @@ def model_card(
         manifest: the run record (``manifest.yaml``).
         settings: the run's configuration (``config.yaml``).
         scores: test results to show; none shows none.
+        steps: that the checkpoint was trained for; None: those of the record.
     """
     instruction = EXAMPLE if settings["with_instructions"] else ""
     parts = [
@@ -94,7 +98,7 @@ def model_card(
         "## How to use",
         *_snippets(encoder, name, instruction),
         "## Training",
-        _training(manifest, settings),
+        _training(manifest, settings, steps),
         "## Results",
         _results(scores),
         "## Licence",
@@ -158,7 +162,7 @@ def _is_plain(layer: Any) -> bool:
     return layer.linear.bias is None and layer.activation_name.endswith(".Identity")
 
 
-def _training(manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+def _training(manifest: Mapping[str, Any], settings: Mapping[str, Any], steps: int | None) -> str:
     data, batch, code = manifest["data"][0], manifest["batch"], manifest["code"]
     loss, optimizer, trainer = settings["loss"], settings["optimizer"], settings["trainer"]
     rows = rows_of(settings.get("sampler", {}).get("strategy", "proportional"))  # older records have no strategy
@@ -167,7 +171,7 @@ def _training(manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
         f"sha256 `{str(data['sha256'])[:12]}`",
         "batch": f"{batch['global']} {rows}, {batch['candidates_per_query']} candidates a query",
         "loss": _loss(loss),
-        "steps": f"{trainer['max_steps']} at learning rate {optimizer['learning_rate']}, "
+        "steps": f"{_steps(manifest, trainer, steps)} at learning rate {optimizer['learning_rate']}, "
         f"{optimizer['frozen_layers']} layers frozen, {trainer['max_length'] or 'all'} tokens a text",
         "precision, seed": f"{batch['precision']}, {settings['seed']}",
         "code": f"commit `{str(code['commit'])[:12]}`" + (" with local changes" if code["dirty"] else ""),
@@ -178,6 +182,12 @@ def _training(manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
         "hardware": f"{manifest['hardware']['cores']} cores, GPU: {manifest['hardware']['gpu'] or 'none'}",
     }
     return "\n".join(["| | |", "| :-- | :-- |", *(f"| {key} | {value} |" for key, value in facts.items())])
+
+
+def _steps(manifest: Mapping[str, Any], trainer: Mapping[str, Any], steps: int | None) -> str:
+    """Fewer than planned where training ended early or a better checkpoint came before its end."""
+    done = steps or (manifest.get("cost") or {}).get("steps") or trainer["max_steps"]
+    return f"{done}" if done == trainer["max_steps"] else f"{done} of {trainer['max_steps']}"
 
 
 def _loss(loss: Mapping[str, Any]) -> str:

@@ -6,10 +6,8 @@ import logging
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from pytorch_lightning import Trainer
 
 from one_embedder.config.location import inside_project
 from one_embedder.config.schema import Config
@@ -25,16 +23,20 @@ from one_embedder.training.callbacks import RandomState, Speed, StopOnInterrupt
 from one_embedder.training.card import write_card
 from one_embedder.training.checkpoint_io import LAST, resumable
 from one_embedder.training.checkpointed_layers import checkpoint_layers
+from one_embedder.training.early_stopping import DevScore, EarlyStopping
 from one_embedder.training.loss import ContrastiveLoss
 from one_embedder.training.memory import keep_freed_memory
 from one_embedder.training.module import InstructorModule
+from one_embedder.training.outcome import BEST, CHECKPOINT, Trained
 from one_embedder.training.precision import Precision, choose_precision
 from one_embedder.training.report import TASK_TABLE, batch_facts, left_out_tasks, start_report, task_table
 from one_embedder.training.trainer import build_trainer, is_main_process, quiet_lightning, training_device
 
+__all__ = ["BEST", "CHECKPOINT", "DEV", "Run", "train"]
+
 log = logging.getLogger(__name__)
 
-CHECKPOINT = "checkpoint"
+DEV = "dev"
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Run:
         medi: the training data.
         encoder: what learns.
         revision: hash of the encoder's weights before training.
+        dev: what is watched while training; None: nothing.
     """
 
     cfg: Config
@@ -56,6 +59,7 @@ class Run:
     medi: Medi
     encoder: InstructionEncoder
     revision: str
+    dev: DevScore | None = None
 
     @property
     def world_size(self) -> int:
@@ -63,16 +67,20 @@ class Run:
         return self.cfg.trainer.devices * self.cfg.trainer.num_nodes
 
 
-def train(cfg: Config) -> Path:
+def train(cfg: Config, dev: DevScore | None = None) -> Path:
     """Finetune ``cfg.encoder`` on ``cfg.medi.folder``/medi.
 
     The run folder is ``cfg.output`` or ``<experiments>/runs/<run id>``. A completed run with the same id is not
     repeated. An interrupted one continues from its ``last.ckpt``: on one CPU process bit for bit as if it had never
     stopped.
 
+    Args:
+        cfg: the configuration.
+        dev: the score that ``trainer.early_stopping`` watches; needed if that is on.
+
     Returns:
         The run folder: ``checkpoint/`` (sentence-transformers format, with a model card), ``metrics.csv``,
-        ``manifest.yaml`` and ``config.yaml``.
+        ``manifest.yaml`` and ``config.yaml``; with early stopping also ``best/``, like ``checkpoint/``, and ``dev/``.
 
     Raises:
         ConfigError: a setting is out of range, or ``cfg.output`` holds another run.
@@ -80,7 +88,7 @@ def train(cfg: Config) -> Path:
         CheckpointError: the encoder cannot be loaded.
         KeyboardInterrupt: Ctrl-C, after ``last.ckpt`` was saved; running the same command again continues.
     """
-    run = _open(cfg)
+    run = _open(cfg, dev)
     if is_complete(run.folder, run.identity):
         log.info("%s is already trained: %s", run.identity, run.folder)
         return run.folder
@@ -89,16 +97,17 @@ def train(cfg: Config) -> Path:
     data = _data(run)
     with _record(run, data, precision) as record:
         _announce(run, data, precision, checkpoint)
-        trainer, speed = _fit(run, data, precision, checkpoint)
+        trained = _fit(run, data, precision, checkpoint)
         if record is not None:
             save_encoder(run.encoder, run.folder / CHECKPOINT, _prompts(cfg))
-            write_card(run.encoder, run.folder / CHECKPOINT, record.manifest, resolved(cfg))
-            record.complete(_metrics(trainer), _cost(trainer, speed))
+            for folder, steps in trained.checkpoints():
+                write_card(run.encoder, run.folder / folder, record.manifest, resolved(cfg), steps)
+            record.complete(trained.metrics(), trained.cost())
             (run.folder / LAST).unlink(missing_ok=True)  # three times the size of the model, and of no more use
     return run.folder
 
 
-def _open(cfg: Config) -> Run:
+def _open(cfg: Config, dev: DevScore | None = None) -> Run:
     ContrastiveLoss.of(cfg.loss)  # refuses an unknown spelling before anything is read
     medi = load_medi(Path(cfg.medi.folder) / "medi")
     settings = cfg.encoder
@@ -110,9 +119,19 @@ def _open(cfg: Config) -> Run:
     )
     revision = weights_sha256(encoder)  # a local folder can change under its name
     name = "with_instructions" if cfg.with_instructions else "without_instructions"
-    identity = run_id(cfg, name, medi.sha256, revision)
+    identity = run_id(cfg, name, medi.sha256, revision, *_watched(cfg, dev))
     folder = Path(cfg.output) if cfg.output else Path(cfg.paths.experiments) / "runs" / identity
-    return Run(cfg=cfg, identity=identity, folder=folder, medi=medi, encoder=encoder, revision=revision)
+    return Run(cfg=cfg, identity=identity, folder=folder, medi=medi, encoder=encoder, revision=revision, dev=dev)
+
+
+def _watched(cfg: Config, dev: DevScore | None) -> list[str]:
+    """What early stopping makes a run depend on: nothing where it is off."""
+    settings = cfg.trainer.early_stopping
+    if settings.every_n_steps is None:
+        return []
+    if dev is None:
+        raise ConfigError("trainer.early_stopping is on, and train() was called without a dev score to watch")
+    return [f"early stopping {settings.every_n_steps} {settings.patience} {dev.identity}"]
 
 
 def _checkpoint_to_resume(run: Run) -> Path | None:
@@ -230,7 +249,7 @@ def _announce(run: Run, data: MediDataModule, precision: Precision, checkpoint: 
         log.warning("%s", sentence)
 
 
-def _fit(run: Run, data: MediDataModule, precision: Precision, checkpoint: Path | None) -> tuple[Trainer, Speed]:
+def _fit(run: Run, data: MediDataModule, precision: Precision, checkpoint: Path | None) -> Trained:
     cfg = run.cfg
     module = InstructorModule(
         run.encoder,
@@ -245,8 +264,10 @@ def _fit(run: Run, data: MediDataModule, precision: Precision, checkpoint: Path 
     if cfg.trainer.gradient_checkpointing:
         checkpoint_layers(run.encoder)
     speed, stop = Speed(), StopOnInterrupt(run.folder / LAST)
+    watch = _watch(run, speed)
+    callbacks = [RandomState(), speed, *([watch] if watch is not None else []), stop]  # stop saves what watch knows
     with quiet_lightning():
-        trainer = build_trainer(cfg, run.folder, precision=precision.name, callbacks=[RandomState(), speed, stop])
+        trainer = build_trainer(cfg, run.folder, precision=precision.name, callbacks=callbacks)
         if trainer.strategy.root_device.type == "cpu":
             keep_freed_memory()
         torch.manual_seed(cfg.seed)
@@ -255,15 +276,15 @@ def _fit(run: Run, data: MediDataModule, precision: Precision, checkpoint: Path 
     if stop.stopped:
         log.warning("stopped at step %d of %d; the same command continues", trainer.global_step, cfg.trainer.max_steps)
         raise KeyboardInterrupt
-    return trainer, speed
+    return Trained(trainer, speed, watch)
 
 
-def _metrics(trainer: Trainer) -> dict[str, float]:
-    return {name: float(value) for name, value in trainer.logged_metrics.items()}
+def _watch(run: Run, speed: Speed) -> EarlyStopping | None:
+    settings = run.cfg.trainer.early_stopping
+    if run.dev is None or settings.every_n_steps is None:
+        return None
 
+    def keep() -> None:
+        save_encoder(run.encoder, run.folder / BEST, _prompts(run.cfg))
 
-def _cost(trainer: Trainer, speed: Speed) -> dict[str, Any]:
-    cost: dict[str, Any] = {"steps": trainer.global_step, "tokens_per_s": round(speed.tokens_per_s, 1)}
-    if torch.cuda.is_available():
-        cost["peak_gpu_gib"] = round(torch.cuda.max_memory_allocated() / 1024**3, 3)
-    return cost
+    return EarlyStopping(run.dev, settings, run.folder / DEV, keep=keep, leave_out=speed.leave_out)

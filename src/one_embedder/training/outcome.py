@@ -1,0 +1,48 @@
+"""What a finished fit has to tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from pytorch_lightning import Trainer
+
+from one_embedder.training.callbacks import Speed
+from one_embedder.training.early_stopping import EarlyStopping
+
+CHECKPOINT = "checkpoint"
+BEST = "best"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a fit leaves beside the weights."""
+
+    trainer: Trainer
+    speed: Speed
+    watch: EarlyStopping | None
+
+    def checkpoints(self) -> list[tuple[str, int]]:
+        """Folder and steps of each saved encoder."""
+        best = [(BEST, self.watch.best_step)] if self.watch is not None else []
+        return [(CHECKPOINT, self.trainer.global_step), *best]
+
+    def metrics(self) -> dict[str, float]:
+        """The last logged ones, and the best dev score."""
+        metrics = {name: float(value) for name, value in self.trainer.logged_metrics.items()}
+        if self.watch is not None and self.watch.best_score is not None:
+            metrics |= {"best_dev_score": self.watch.best_score, "best_step": self.watch.best_step}
+        return metrics
+
+    def cost(self) -> dict[str, Any]:
+        """Steps, speed and memory."""
+        cost: dict[str, Any] = {
+            "steps": self.trainer.global_step,
+            "tokens_per_s": round(self.speed.tokens_per_s, 1),
+        }
+        if self.watch is not None:
+            cost["dev_evaluation_s"] = round(self.watch.seconds, 2)
+        if torch.cuda.is_available():
+            cost["peak_gpu_gib"] = round(torch.cuda.max_memory_allocated() / 1024**3, 3)
+        return cost
