@@ -168,6 +168,7 @@ def test_a_profile_that_can_run_is_not_refused(profile: str) -> None:
         (["sampler.strategy=unifrom"], "'uniform'"),
         (["sampler=temperature", "sampler.temperature=null"], "temperature needs sampler.temperature"),
         (["sampler.cap=100"], "has an effect with sampler.strategy=capped only"),
+        (["trainer=fsdp", "loss.learn_temperature=true"], "a single number cannot be sharded"),
         (["trainer=fsdp", "trainer.early_stopping.every_n_steps=5"], "early_stopping needs every weight on one device"),
         (["trainer.early_stopping.every_n_steps=0"], "every_n_steps=0 must be at least 1"),
         (["sampler=capped", "sampler.cap=16", "sampler.global_batch_size=32"], "at least sampler.global_batch_size=32"),

@@ -12,34 +12,73 @@ from typing import Any
 
 from pytorch_lightning import Callback, Trainer
 
+from one_embedder.config.schema import Config
 from one_embedder.encoder.checkpoint import weights_sha256
 from one_embedder.training import run as run_module
-from one_embedder.training.trainer import build_trainer
+from one_embedder.training.trainer import build_trainer, is_main_process
+from tests.training.sharded_on_cpu import shard_on_cpu
 from tests.training.tiny import tiny_config
+
+STEPS = 8
 
 
 class Witness(Callback):
-    """Writes ``rank<n>.json`` at the end of training."""
+    """Writes ``rank<n>.json`` at the end of training; ends the process after a step, if told to."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, dies_at: int | None) -> None:
+        self.folder, self.dies_at = folder, dies_at
         self.batches: list[dict[str, Any]] = []
 
     def on_train_batch_end(self, trainer: Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         self.batches.append({"task": batch.task_id, "queries": batch.query.input_ids.tolist()})
+        if trainer.global_step == self.dies_at:
+            raise SystemExit(9)
 
     def on_train_end(self, trainer: Trainer, module: Any) -> None:
         facts = {"batches": self.batches, "weights": weights_sha256(module.encoder)}
         (self.folder / f"rank{trainer.global_rank}.json").write_text(json.dumps(facts))
 
 
-def main(folder: Path, encoder: Path) -> None:
+class Growing:
+    """A dev score that grows with each step; writes down who asked for it."""
+
+    identity = "growing"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, encoder: Any, output: Path) -> float:
+        with (self.folder / "scored.txt").open("a") as file:
+            file.write(f"{output.name} {is_main_process()}\n")
+        return float(output.name.removeprefix("step-"))
+
+
+def exact(folder: Path, encoder: Path, **trainer: object) -> Config:
+    """Settings with which any number of processes learn the same: no dropout, and negatives of all processes."""
+    cfg = tiny_config(folder, encoder, max_steps=STEPS, **trainer)
+    cfg.optimizer.dropout = False
+    cfg.loss.gather_negatives = True
+    return cfg
+
+
+def main(folder: Path, encoder: Path, kind: str, dies_at: int | None) -> None:
+    """Run one kind: ``plain`` (DDP with dropout), ``ddp`` (as in ``exact``, watched) or ``fsdp`` (as in ``exact``)."""
+
     def build(cfg: Any, place: Path, *, precision: str, callbacks: Any) -> Trainer:
-        return build_trainer(cfg, place, precision=precision, callbacks=[Witness(folder), *callbacks])
+        return build_trainer(cfg, place, precision=precision, callbacks=[*callbacks, Witness(folder, dies_at)])
 
     run_module.build_trainer = build
-    run_module.train(tiny_config(folder, encoder, devices=2, strategy="ddp", max_steps=8))
+    if kind == "plain":
+        run_module.train(tiny_config(folder, encoder, devices=2, strategy="ddp", max_steps=STEPS))
+        return
+    cfg = exact(folder, encoder, devices=2, strategy=kind)
+    if kind == "ddp":
+        cfg.trainer.early_stopping.every_n_steps = 4
+    else:
+        cfg.trainer.gradient_checkpointing = True
+        shard_on_cpu()
+    run_module.train(cfg, Growing(folder))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]) if len(sys.argv) > 4 else None)

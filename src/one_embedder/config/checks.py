@@ -119,6 +119,8 @@ def check(cfg: Config) -> None:
     if cfg.trainer.mini_batch_size is not None and "fsdp" in cfg.trainer.strategy:
         troubles.append("trainer.mini_batch_size needs every weight on each device: use trainer.strategy=ddp, not fsdp")
     troubles += _sampler_troubles(cfg)
+    if cfg.loss.learn_temperature and "fsdp" in cfg.trainer.strategy:
+        troubles.append("loss.learn_temperature: a single number cannot be sharded: use trainer.strategy=ddp, not fsdp")
     if cfg.trainer.early_stopping.every_n_steps is not None and "fsdp" in cfg.trainer.strategy:
         troubles.append("trainer.early_stopping needs every weight on one device: use trainer.strategy=ddp, not fsdp")
     if cfg.output is not None and Path(cfg.output).is_file():

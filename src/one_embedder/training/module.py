@@ -23,8 +23,9 @@ from one_embedder.training.callbacks import is_logged
 from one_embedder.training.gather import gather_sides
 from one_embedder.training.grad_cache import cached_backward
 from one_embedder.training.loss import Comparison, ContrastiveLoss, Sides
-from one_embedder.training.optimizer import adamw, freeze_layers
+from one_embedder.training.optimizer import adamw, freeze_layers, matrices
 from one_embedder.training.schedule import linear_schedule
+from one_embedder.training.sharding import clip_sharded
 from one_embedder.training.temperature import LearnedTemperature
 
 
@@ -76,6 +77,7 @@ class InstructorModule(LightningModule):
         self.fixed_temperature = loss.temperature
         self.learned_temperature = LearnedTemperature(loss.temperature) if loss.learn_temperature else None
         self.optimizer_config = optimizer
+        self._matrices = matrices(encoder)  # before a strategy shards them
         self.schedule_config = schedule
         self.max_steps = max_steps
         self.max_norm = math.inf if gradient_clip_val is None else gradient_clip_val
@@ -177,8 +179,10 @@ class InstructorModule(LightningModule):
 
         The trainer is made without a limit: Lightning's clipping refuses fused optimizers under mixed precision.
         """
-        learning = [parameter for parameter in self.parameters() if parameter.grad is not None]
-        norm = torch.nn.utils.clip_grad_norm_(learning, self.max_norm)
+        norm = clip_sharded(self.trainer.strategy.model, self.max_norm)
+        if norm is None:
+            learning = [parameter for parameter in self.parameters() if parameter.grad is not None]
+            norm = torch.nn.utils.clip_grad_norm_(learning, self.max_norm)
         if self._is_logged_step():
             self._log({"gradient_norm": norm})
 
@@ -186,7 +190,10 @@ class InstructorModule(LightningModule):
         """AdamW and the schedule, which advances each step."""
         config = self.optimizer_config
         optimizer = adamw(
-            self.encoder.parameters(), learning_rate=config.learning_rate, weight_decay=config.weight_decay
+            self.encoder.parameters(),
+            learning_rate=config.learning_rate,
+            weight_decay=config.weight_decay,
+            decayed=self._matrices,
         )
         if self.learned_temperature is not None:
             optimizer.add_param_group({"params": list(self.learned_temperature.parameters()), "weight_decay": 0.0})

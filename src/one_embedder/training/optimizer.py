@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from torch import nn
 from torch.optim import AdamW
@@ -60,12 +60,30 @@ def transformer_layers(backbone: nn.Module) -> list[nn.Module]:
     )
 
 
-def adamw(parameters: Iterable[nn.Parameter], *, learning_rate: float, weight_decay: float) -> AdamW:
-    """AdamW over the parameters that learn; biases and normalisation gains (vectors) are not decayed."""
+def matrices(module: nn.Module) -> set[nn.Parameter]:
+    """The parameters that weight decay is for: biases and normalisation gains are vectors."""
+    return {parameter for parameter in module.parameters() if parameter.ndim > 1}
+
+
+def adamw(
+    parameters: Iterable[nn.Parameter],
+    *,
+    learning_rate: float,
+    weight_decay: float,
+    decayed: Container[nn.Parameter] | None = None,
+) -> AdamW:
+    """AdamW over the parameters that learn.
+
+    Args:
+        parameters: those that do not learn are passed over.
+        learning_rate: the largest of the schedule.
+        weight_decay: of the decayed parameters.
+        decayed: which they are; None: the matrices. Sharded parameters are vectors, whatever they are when whole, so
+            that it has to be seen before they are sharded.
+    """
     learning = [parameter for parameter in parameters if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in learning if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    with_decay = [p for p in learning if (p.ndim > 1 if decayed is None else p in decayed)]
+    without = [p for p in learning if not (p.ndim > 1 if decayed is None else p in decayed)]
+    groups = [{"params": with_decay, "weight_decay": weight_decay}, {"params": without, "weight_decay": 0.0}]
     # fused: one pass over each tensor instead of a dozen; several times faster than the default on a CPU
     return AdamW([group for group in groups if group["params"]], lr=learning_rate, fused=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from pytorch_lightning import Trainer
+from torch import Tensor
 
 from one_embedder.training.callbacks import Speed
 from one_embedder.training.early_stopping import EarlyStopping
@@ -17,11 +19,19 @@ BEST = "best"
 
 @dataclass(frozen=True)
 class Trained:
-    """What a fit leaves beside the weights."""
+    """What a fit leaves beside the encoder.
+
+    Attributes:
+        trainer: after its fit.
+        speed: what it measured.
+        watch: what it saw; None without early stopping.
+        sharded: name -> weight of the module whose encoder holds shards only; None where that one is whole.
+    """
 
     trainer: Trainer
     speed: Speed
     watch: EarlyStopping | None
+    sharded: Mapping[str, Tensor] | None
 
     def checkpoints(self) -> list[tuple[str, int]]:
         """Folder and steps of each saved encoder."""

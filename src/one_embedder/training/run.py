@@ -30,6 +30,7 @@ from one_embedder.training.module import InstructorModule
 from one_embedder.training.outcome import BEST, CHECKPOINT, Trained
 from one_embedder.training.precision import Precision, choose_precision
 from one_embedder.training.report import TASK_TABLE, batch_facts, left_out_tasks, start_report, task_table
+from one_embedder.training.sharding import WholeWeights
 from one_embedder.training.trainer import build_trainer, is_main_process, quiet_lightning, training_device
 
 __all__ = ["BEST", "CHECKPOINT", "DEV", "Run", "train"]
@@ -99,7 +100,7 @@ def train(cfg: Config, dev: DevScore | None = None) -> Path:
         _announce(run, data, precision, checkpoint)
         trained = _fit(run, data, precision, checkpoint)
         if record is not None:
-            save_encoder(run.encoder, run.folder / CHECKPOINT, _prompts(cfg))
+            save_encoder(_whole(run, trained), run.folder / CHECKPOINT, _prompts(cfg))
             for folder, steps in trained.checkpoints():
                 write_card(run.encoder, run.folder / folder, record.manifest, resolved(cfg), steps)
             record.complete(trained.metrics(), trained.cost())
@@ -110,18 +111,22 @@ def train(cfg: Config, dev: DevScore | None = None) -> Path:
 def _open(cfg: Config, dev: DevScore | None = None) -> Run:
     ContrastiveLoss.of(cfg.loss)  # refuses an unknown spelling before anything is read
     medi = load_medi(Path(cfg.medi.folder) / "medi")
-    settings = cfg.encoder
-    encoder = load_encoder(
-        settings.name_or_path,
-        revision=settings.revision,
-        joining=settings.joining,
-        max_length=settings.max_length,
-    )
+    encoder = _load(cfg)
     revision = weights_sha256(encoder)  # a local folder can change under its name
     name = "with_instructions" if cfg.with_instructions else "without_instructions"
     identity = run_id(cfg, name, medi.sha256, revision, *_watched(cfg, dev))
     folder = Path(cfg.output) if cfg.output else Path(cfg.paths.experiments) / "runs" / identity
     return Run(cfg=cfg, identity=identity, folder=folder, medi=medi, encoder=encoder, revision=revision, dev=dev)
+
+
+def _load(cfg: Config) -> InstructionEncoder:
+    settings = cfg.encoder
+    return load_encoder(
+        settings.name_or_path,
+        revision=settings.revision,
+        joining=settings.joining,
+        max_length=settings.max_length,
+    )
 
 
 def _watched(cfg: Config, dev: DevScore | None) -> list[str]:
@@ -264,8 +269,9 @@ def _fit(run: Run, data: MediDataModule, precision: Precision, checkpoint: Path 
     if cfg.trainer.gradient_checkpointing:
         checkpoint_layers(run.encoder)
     speed, stop = Speed(), StopOnInterrupt(run.folder / LAST)
-    watch = _watch(run, speed)
-    callbacks = [RandomState(), speed, *([watch] if watch is not None else []), stop]  # stop saves what watch knows
+    watch, whole = _watch(run, speed), WholeWeights()
+    # In this order: what stop saves is what watch knows by then.
+    callbacks = [RandomState(), speed, *([watch] if watch is not None else []), stop, whole]
     with quiet_lightning():
         trainer = build_trainer(cfg, run.folder, precision=precision.name, callbacks=callbacks)
         if trainer.strategy.root_device.type == "cpu":
@@ -276,7 +282,18 @@ def _fit(run: Run, data: MediDataModule, precision: Precision, checkpoint: Path 
     if stop.stopped:
         log.warning("stopped at step %d of %d; the same command continues", trainer.global_step, cfg.trainer.max_steps)
         raise KeyboardInterrupt
-    return Trained(trainer, speed, watch)
+    return Trained(trainer, speed, watch, whole.state)
+
+
+def _whole(run: Run, trained: Trained) -> InstructionEncoder:
+    """The trained encoder with all of its weights; after sharded training they are put into a fresh one."""
+    if trained.sharded is None:
+        return run.encoder
+    prefix = "encoder."
+    weights = {name[len(prefix) :]: weight for name, weight in trained.sharded.items() if name.startswith(prefix)}
+    encoder = _load(run.cfg)
+    encoder.load_state_dict(weights)
+    return encoder
 
 
 def _watch(run: Run, speed: Speed) -> EarlyStopping | None:

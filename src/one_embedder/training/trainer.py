@@ -18,6 +18,7 @@ from one_embedder.config.schema import Config
 from one_embedder.errors import ConfigError
 from one_embedder.tracking.loggers import loggers
 from one_embedder.training.checkpoint_io import LAST, AtomicCheckpointIO
+from one_embedder.training.sharding import ShardedPrecision, sharded_strategy
 
 _MADE_ON_PURPOSE = (
     ".*many workers",
@@ -42,6 +43,7 @@ def build_trainer(cfg: Config, folder: Path, *, precision: str, callbacks: Seque
     """
     settings = cfg.trainer
     accumulated = settings.accumulate_grad_batches
+    sharded = settings.strategy == "fsdp"
     by_lightning = settings.mini_batch_size is None  # else the module steps, and Lightning's interval counts batches
     for key in ("max_steps", "log_every_n_steps", "checkpoint_every_n_steps"):
         if getattr(settings, key) < 1:
@@ -51,14 +53,14 @@ def build_trainer(cfg: Config, folder: Path, *, precision: str, callbacks: Seque
         accelerator=settings.accelerator,
         devices=settings.devices,
         num_nodes=settings.num_nodes,
-        strategy=settings.strategy,
-        precision=precision,  # type: ignore[arg-type]
+        strategy=sharded_strategy() if sharded else settings.strategy,
+        precision=None if sharded else precision,  # type: ignore[arg-type]
         callbacks=[*callbacks, _periodic_checkpoint(folder, settings.checkpoint_every_n_steps)],
         logger=loggers(cfg, folder),
         accumulate_grad_batches=accumulated if by_lightning else 1,
         log_every_n_steps=settings.log_every_n_steps * (1 if by_lightning else accumulated),
         use_distributed_sampler=False,  # SameTaskBatchSampler knows the rank
-        plugins=[AtomicCheckpointIO()],
+        plugins=[AtomicCheckpointIO(), *([ShardedPrecision(precision)] if sharded else [])],  # type: ignore[arg-type]
         enable_progress_bar=sys.stderr.isatty(),
         enable_model_summary=False,
         default_root_dir=folder,
