@@ -108,7 +108,7 @@ class EarlyStoppingConfig:
 
     every_n_steps: int | None = None  # how often; None: never
     patience: int | None = 5  # ends training after so many evaluations in a row without a better score; None: does not
-    root: str = "${medi.folder}/benchmark/dev"  # a benchmark folder; the score is the mean of its category means
+    root: str | None = None  # benchmark folder, scored by the mean of its category means; None: below medi.folder
     tasks: list[str] | None = None  # which of its tasks; None: all
 
 

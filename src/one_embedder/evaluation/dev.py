@@ -30,9 +30,10 @@ class DevBenchmark:
             ConfigError: the instruction table does not fit its tasks, or a task name is unknown.
         """
         chosen = cfg.trainer.early_stopping
+        root = chosen.root or str(Path(cfg.medi.folder) / "benchmark" / "dev")
         self._cfg = replace(
             cfg,
-            benchmark=replace(cfg.benchmark, root=chosen.root, tasks=chosen.tasks, split="dev"),
+            benchmark=replace(cfg.benchmark, root=root, tasks=chosen.tasks, split="dev"),
             evaluation=replace(cfg.evaluation, dtype="float32"),  # casting would change the weights that learn
             instructions=cfg.instructions if cfg.with_instructions else InstructionsConfig(),
         )
