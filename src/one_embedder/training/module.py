@@ -120,9 +120,11 @@ class InstructorModule(LightningModule):
         return self._loss(self.embed(batch), batch, is_logged=self._is_logged_step())
 
     def _loss(self, embeddings: Sequence[Tensor], batch: ContrastiveBatch, *, is_logged: bool) -> Tensor:
-        compared = self.compare(embeddings, batch.texts)
-        temperature = self.temperature
-        loss = compared.loss(temperature)
+        # In full precision: bfloat16 has three digits, and a temperature of 0.01 makes two of them matter.
+        with torch.autocast(embeddings[0].device.type, enabled=False):
+            compared = self.compare(embeddings, batch.texts)
+            temperature = self.temperature
+            loss = compared.loss(temperature)
         if is_logged:
             self._require_finite(loss.detach())
             metrics: dict[str, Any] = {**compared.metrics(temperature), "learning_rate": self._learning_rate()}
