@@ -20,11 +20,11 @@ import pytest
 
 from one_embedder.config.schema import Config, HubDatasetConfig, SamplerConfig
 from one_embedder.errors import ConfigError, DataError
+from one_embedder.medi import miner
 from one_embedder.medi.build import build
 from one_embedder.medi.datamodule import MediDataModule
 from one_embedder.medi.record import MediRow
 from one_embedder.medi.sources.hub import build as build_module
-from one_embedder.medi.sources.hub import task as task_module
 from one_embedder.medi.store import load_medi
 from tests.hub import StandInHub
 from tests.medi.toy import full, instruction_tokenizer
@@ -93,11 +93,14 @@ class HashMiner:
         vectors = np.stack([np.random.default_rng(crc32(text.encode())).normal(size=16) for text in texts])
         return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
 
+    def forget(self) -> None:
+        """Nothing is kept on disk."""
+
 
 @pytest.fixture
 def serve(hub: StandInHub, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Puts tiny copies of the data sets where the configuration looks for them."""
-    monkeypatch.setattr(task_module, "Miner", HashMiner)
+    monkeypatch.setattr(miner, "Miner", HashMiner)
     HashMiner.texts.clear()
 
     def all_of(cfg: Config) -> None:

@@ -53,7 +53,9 @@ class MediConfig:
     workers: int = 2
     root: str | None = None  # super_ni: a checkout of the original repository, or a compact copy
     instances_per_task: int = 6500  # super_ni: read of a task; more are drawn from
-    text_output: str = "inputs"  # super_ni: what is paired where outputs are texts, inputs of like outputs or both
+    text_output: str = (
+        "inputs"  # super_ni, where outputs are texts: inputs (those with like outputs) | outputs (with their input)
+    )
     instructions: dict[str, dict[str, str]] = field(default_factory=dict)  # super_ni: task -> what the rule gets wrong
     pairs: str | None = None  # super_ni: a folder of sentence pairs to add
     instances_of_pairs: int = 5000  # super_ni: read of a file of pairs

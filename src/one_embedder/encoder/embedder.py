@@ -25,7 +25,7 @@ from one_embedder.errors import ConfigError, OneEmbedderError
 
 Embeddings: TypeAlias = NDArray[Any] | Tensor | list[Any]
 
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _LONG_WORK = 2.0  # seconds after which a progress bar is worth its line
 
 
@@ -37,6 +37,7 @@ class InstructionEmbedder:
             to the device, cast and set to evaluation in place.
         device: a torch device; None takes the GPU if there is one.
         dtype: of the transformer's weights: "float32", "bfloat16" or "float16"; pooling and dense layers keep float32.
+            "float64" is for everything, and only embeddings are rounded to float32: the same on every machine.
         joining, revision, max_length: as in ``load_encoder``; not for an encoder that is already loaded.
 
     Raises:
@@ -64,7 +65,7 @@ class InstructionEmbedder:
             self.encoder = load_encoder(name_or_path, revision=revision, joining=joining, max_length=max_length)
         self.device = _moved(self.encoder, device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.dtype = dtype
-        torch.nn.Module.to(self.encoder.backbone, dtype=_DTYPES[dtype])
+        torch.nn.Module.to(self.encoder if dtype == "float64" else self.encoder.backbone, dtype=_DTYPES[dtype])
 
     @property
     def dimension(self) -> int:

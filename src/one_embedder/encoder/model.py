@@ -11,7 +11,7 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from one_embedder.encoder.dense import Dense
-from one_embedder.encoder.pooling import masked_mean
+from one_embedder.encoder.pooling import at_least_float32, masked_mean
 from one_embedder.encoder.tokenize import InstructionTokenizer, TokenizedBatch
 from one_embedder.errors import CheckpointError
 
@@ -46,11 +46,11 @@ class InstructionEncoder(nn.Module):
         """Embed one batch.
 
         Returns:
-            (B, dimension) float32, each row of length 1.
+            (B, dimension) float32, or float64 from float64 weights, each row of length 1.
         """
         hidden = self.backbone(input_ids=batch.input_ids, attention_mask=batch.attention_mask).last_hidden_state
         embedding: Tensor = self.dense(masked_mean(hidden, batch.pooling_mask))
-        return functional.normalize(embedding.float(), dim=-1)
+        return functional.normalize(at_least_float32(embedding), dim=-1)
 
     @property
     def device(self) -> torch.device:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 
@@ -13,8 +14,13 @@ def masked_mean(hidden: Tensor, mask: Tensor) -> Tensor:
         mask: (B, L), 0 or 1; a row of zeros gives the zero vector.
 
     Returns:
-        (B, D) float32: half-precision hidden states are summed in float32.
+        (B, D) float32, or float64 for float64: half-precision hidden states are summed in float32.
     """
-    hidden = hidden.float()
+    hidden = at_least_float32(hidden)
     weights = mask.unsqueeze(-1).to(hidden.dtype)  # (B, L, 1)
     return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0)
+
+
+def at_least_float32(values: Tensor) -> Tensor:
+    """The same values in float32, or in float64 if they have it."""
+    return values if values.dtype == torch.float64 else values.float()

@@ -25,8 +25,8 @@ _WORD = re.compile(r"[a-z0-9]+")
 class BenchmarkTexts:
     """What a benchmark contains, as hashes of normalised whole texts and of word n-grams.
 
-    Python's own 64-bit hashes, which differ from process to process: the arrays are for this process only. A hundred
-    thousand passages are some ten million n-grams, 80 MB.
+    Python's own 64-bit hashes, which differ from process to process: the arrays are for this process only. Eight
+    bytes an n-gram, so that the texts of a large benchmark fit.
 
     Attributes:
         whole: (N,) int64, ascending.

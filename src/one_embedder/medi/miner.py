@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import shutil
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from one_embedder.config.schema import EncoderConfig
+
+if TYPE_CHECKING:
+    from one_embedder.encoder.embedder import InstructionEmbedder
 
 logger = logging.getLogger(__name__)
 
@@ -21,21 +27,35 @@ EMBEDDINGS = ".embeddings"
 
 
 class Miner:
-    """Embeds texts without instructions, each chunk only once over all tries of a build."""
+    """Embeds texts without instructions, each chunk only once over all tries of a build.
+
+    It computes in float64 and rounds to float32, so that the same texts have the same embeddings on every CPU and with
+    any number of threads: in float32 the order of additions shows in the last digits, and near-ties between candidates
+    would then be decided by the machine.
+    """
 
     def __init__(self, encoder: EncoderConfig, work: Path) -> None:
-        """Load the encoder.
+        """Remember what to load when the first text comes.
 
         Args:
             encoder: which one; its ``max_length`` is not used.
             work: the build's folder for parts.
         """
-        from one_embedder.encoder.embedder import InstructionEmbedder
-
-        self._embedder = InstructionEmbedder(
-            encoder.name_or_path, revision=encoder.revision, joining=encoder.joining, max_length=MAX_LENGTH
-        )
+        self._encoder = encoder
         self._folder = work / EMBEDDINGS
+
+    @cached_property
+    def _embedder(self) -> InstructionEmbedder:
+        from one_embedder.encoder import embedder
+
+        settings = self._encoder
+        return embedder.InstructionEmbedder(
+            settings.name_or_path,
+            dtype="float64",
+            revision=settings.revision,
+            joining=settings.joining,
+            max_length=MAX_LENGTH,
+        )
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Unit-length embeddings (N, D), float32, row i of text i."""
@@ -45,6 +65,10 @@ class Miner:
             chunks.append(self._chunk(texts[start : start + CHUNK]))
             logger.info("mining: %d of %d texts embedded", min(start + CHUNK, len(texts)), len(texts))
         return np.concatenate(chunks)
+
+    def forget(self) -> None:
+        """Free the disk of what was embedded so far."""
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _chunk(self, texts: Sequence[str]) -> np.ndarray:
         path = self._folder / f"{hashlib.sha256(chr(0).join(texts).encode()).hexdigest()[:16]}.npy"

@@ -32,6 +32,9 @@ POSITIVE_POOL = 12
 is often a copy, and teaches wording instead of the label."""
 FALSE_NEGATIVE_SIMILARITY = 0.95
 """Texts more similar than this are taken for the same statement and never for negatives."""
+DECIMALS = 7
+"""To which similarities are rounded, so that candidates with equal embeddings tie and the first one is taken. Texts
+that the encoder cannot tell apart are common: cut at the miner's length, or different in capitals only."""
 BLOCK = 2048
 """Texts compared with all others at a time: memory grows with a task's size, not with its square."""
 
@@ -71,8 +74,8 @@ def _mine_pairs(task: PairTask, task_id: int, embeddings: Embeddings, limit: int
     instructions = task.query.render(), task.document.render()
     rows: list[MediRow] = []
     for block in _blocks(len(queries), limit, rows):
-        to_documents = document[block] @ document.T  # (block, N)
-        score = query[block] @ query.T - to_documents
+        to_documents = _similarity(document[block], document)
+        score = (_similarity(query[block], query) - to_documents).round(DECIMALS)
         excluded = _same(group, block) | _same(same_document, block) | (to_documents > FALSE_NEGATIVE_SIMILARITY)
         score[excluded] = -np.inf
         for i, scores in zip(block, score, strict=True):
@@ -89,10 +92,10 @@ def _mine_outputs(task: OutputTask, task_id: int, embeddings: Embeddings, limit:
     instruction = task.instruction.render()
     rows: list[MediRow] = []
     for block in _blocks(len(inputs), limit, rows):
-        of_inputs, of_outputs = text[block] @ text.T, output[block] @ output.T  # (block, N) each
+        of_inputs, of_outputs = _similarity(text[block], text), _similarity(output[block], output)
         itself = _same(same_text, block)
-        alike = np.where(itself, -np.inf, of_inputs + of_outputs)
-        unlike = of_inputs - of_outputs
+        alike = np.where(itself, -np.inf, (of_inputs + of_outputs).round(DECIMALS))
+        unlike = (of_inputs - of_outputs).round(DECIMALS)
         unlike[itself | (of_inputs > FALSE_NEGATIVE_SIMILARITY) | (of_outputs > FALSE_NEGATIVE_SIMILARITY)] = -np.inf
         for i, positives, negatives in zip(block, alike, unlike, strict=True):
             j, k = int(positives.argmax()), int(negatives.argmax())
@@ -107,7 +110,7 @@ def _mine_labels(task: LabelTask, task_id: int, embeddings: Embeddings, limit: i
     instruction = task.instruction.render()
     rows: list[MediRow] = []
     for block in _blocks(len(texts), limit, rows):
-        similarity = matrix[block] @ matrix.T  # (block, N)
+        similarity = _similarity(matrix[block], matrix)
         same_label = _same(label, block)
         positive = np.where(same_label & ~_same(text, block), similarity, -np.inf)
         negative = np.where(same_label | (similarity > FALSE_NEGATIVE_SIMILARITY), -np.inf, similarity)
@@ -126,7 +129,7 @@ def _mine_relations(task: RelationTask, task_id: int, embeddings: Embeddings, li
     rows: list[MediRow] = []
     for block in _blocks(len(linking), limit, rows):
         asking = np.array([place[linking[number]] for number in block])
-        similarity = matrix[asking] @ matrix.T  # (block, N)
+        similarity = _similarity(matrix[asking], matrix)
         allowed = np.where(_same(text, asking) | (similarity > FALSE_NEGATIVE_SIMILARITY), -np.inf, similarity)
         for i, number, scores in zip(asking, block, allowed, strict=True):
             linked = [place[other] for other in sorted(task.links[linking[number]])]
@@ -150,7 +153,12 @@ def _blocks(count: int, limit: int, rows: Sequence[MediRow]) -> Iterator[np.ndar
 
 
 def _matrix(texts: Sequence[str], embeddings: Embeddings) -> np.ndarray:
-    return np.stack([embeddings[text] for text in texts])
+    return np.stack([embeddings[text] for text in texts]).astype(np.float64)
+
+
+def _similarity(block: np.ndarray, all_texts: np.ndarray) -> np.ndarray:
+    """(block, N) cosines."""
+    return np.asarray((block @ all_texts.T).round(DECIMALS))
 
 
 def _codes(values: Sequence[str]) -> np.ndarray:

@@ -22,7 +22,7 @@ from one_embedder.medi.record import MediRow
 from one_embedder.medi.sources.hub.files import Listings
 from one_embedder.medi.sources.hub.report import render_report
 from one_embedder.medi.sources.hub.selection import chosen
-from one_embedder.medi.sources.hub.task import HubTask, LazyMiner
+from one_embedder.medi.sources.hub.task import HubTask
 from one_embedder.medi.store import write_medi
 
 logger = logging.getLogger(__name__)
@@ -71,9 +71,11 @@ def build_full(cfg: Config, folder: Path, others: Sequence[TaskBuilder] = ()) ->
 def hub_tasks(cfg: Config, datasets: dict[str, HubDatasetConfig], work: Path) -> list[HubTask]:
     """The data sets as tasks; nothing is read yet."""
     code, encoder = _code(), json.dumps(asdict(cfg.encoder), sort_keys=True)
-    listings, lazy = Listings(), LazyMiner(cfg, work)
+    listings, encoder_of_all = Listings(), miner.Miner(cfg.encoder, work)
     return [
-        HubTask(name, dataset, min(dataset.cap, cfg.medi.rows_per_task), cfg.seed, code, encoder, listings, lazy)
+        HubTask(
+            name, dataset, min(dataset.cap, cfg.medi.rows_per_task), cfg.seed, code, encoder, listings, encoder_of_all
+        )
         for name, dataset in datasets.items()
     ]
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-from one_embedder.config.schema import Config, HubDatasetConfig
+from one_embedder.config.schema import HubDatasetConfig
 from one_embedder.errors import DataError
 from one_embedder.medi import mining
 from one_embedder.medi.candidates import PairTask
-from one_embedder.medi.miner import EMBEDDINGS, Miner
+from one_embedder.medi.miner import Miner
 from one_embedder.medi.record import MediRow
 from one_embedder.medi.sources.hub.draw import draw
 from one_embedder.medi.sources.hub.files import HubFiles, Listings
@@ -23,25 +21,6 @@ from one_embedder.medi.sources.hub.formats import Example, read_example
 from one_embedder.medi.sources.hub.selection import instructions
 
 logger = logging.getLogger(__name__)
-
-Encode = Callable[[Sequence[str]], Any]
-
-
-class LazyMiner:
-    """The mining encoder, loaded when the first task needs it; a task's embeddings are thrown away with the task."""
-
-    def __init__(self, cfg: Config, work: Path) -> None:
-        self._cfg, self._work = cfg, work
-        self._miner: Miner | None = None
-
-    def encode(self, texts: Sequence[str]) -> Any:
-        """See ``Miner.encode``."""
-        self._miner = self._miner or Miner(self._cfg.encoder, self._work)
-        return self._miner.encode(texts)
-
-    def forget(self) -> None:
-        """Free the disk: a million texts are 1.5 GB with 384 dimensions."""
-        shutil.rmtree(self._work / EMBEDDINGS, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -66,7 +45,7 @@ class HubTask:
     code: str
     encoder: str
     listings: Listings
-    miner: LazyMiner
+    miner: Miner
 
     @property
     def key(self) -> str:

@@ -61,8 +61,8 @@ def build_super_ni(cfg: Config, folder: Path) -> Path:
     return folder
 
 
-def _candidates(cfg: Config) -> tuple[list[CandidateTask], Mapping[str, int]]:
-    """The tasks to mine, and what each lost to the benchmark."""
+def _candidates(cfg: Config) -> tuple[list[CandidateTask], Mapping[str, int] | None]:
+    """The tasks to mine, and what each lost to the benchmark; None if there is none to look at."""
     settings = cfg.medi
     tasks: list[CandidateTask] = [
         candidate_task(task, instruction_of(task, settings.instructions), settings.text_output)
@@ -71,7 +71,7 @@ def _candidates(cfg: Config) -> tuple[list[CandidateTask], Mapping[str, int]]:
     if settings.pairs is not None:
         tasks += read_pairs(Path(settings.pairs), settings.instances_of_pairs)
     if settings.leakage is None:
-        return tasks, {}
+        return tasks, None
     return leakage.drop_overlapping(tasks, leakage.BenchmarkTexts.read(Path(settings.leakage)))
 
 
@@ -89,7 +89,7 @@ def _key(cfg: Config, tasks: Sequence[CandidateTask]) -> str:
 
 def _mined(tasks: Sequence[CandidateTask], cfg: Config, encoder: Miner) -> list[list[MediRow]]:
     """The rows of every task that has enough, numbered in order."""
-    embeddings = mining.embed_texts(tasks, encoder.encode)
+    embeddings = mining.embed_texts(tasks, encoder.encode) if any(task.texts() for task in tasks) else {}
     kept: list[list[MediRow]] = []
     for task in tasks:
         rows = mining.mine(task, len(kept), embeddings, cfg.medi.rows_per_task)
@@ -102,7 +102,9 @@ def _mined(tasks: Sequence[CandidateTask], cfg: Config, encoder: Miner) -> list[
     return kept
 
 
-def _report(tasks: Sequence[CandidateTask], rows: Sequence[MediRow], lost: Mapping[str, int], sha256: str) -> str:
+def _report(
+    tasks: Sequence[CandidateTask], rows: Sequence[MediRow], lost: Mapping[str, int] | None, sha256: str
+) -> str:
     kinds = {"classification": sum(isinstance(task, LabelTask) for task in tasks)}
     kinds["text output and pairs"] = len(tasks) - kinds["classification"]
     return "\n".join([
@@ -111,6 +113,6 @@ def _report(tasks: Sequence[CandidateTask], rows: Sequence[MediRow], lost: Mappi
         f"{len(rows)} rows in {len({row.task_id for row in rows})} tasks, content sha256 `{sha256}`; "
         f"read were {', '.join(f'{count} tasks of {kind}' for kind, count in kinds.items())}.",
         "",
-        *leakage_lines(lost),
+        *(leakage_lines(lost) if lost is not None else ["No benchmark was given to look for leakage.", ""]),
         *task_lines(rows),
     ])  # fmt: skip
