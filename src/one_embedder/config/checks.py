@@ -45,6 +45,8 @@ RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "medi.rows_per_task": _at_least(1),
     "medi.min_rows_per_task": _at_least(1),
     "medi.workers": _at_least(1),
+    "medi.path": _GIVEN,
+    "medi.max_rejected": _SHARE,
     "medi.instances_per_task": _at_least(1),
     "medi.instances_of_pairs": _at_least(1),
     "medi.datasets": ("null (all data sets of medi.hub) or a non-empty list", bool),
