@@ -231,9 +231,7 @@ def test_too_many_bad_rows_refuse_the_file_and_a_higher_limit_takes_it(cfg: Conf
     for row in rows[:6]:
         row["pos"] = ["", ""]
     path = as_list(tmp_path / "medi.json", rows)
-    with pytest.raises(
-        DataError, match=r"(?s)6 of the first 120 rows .* medi\.max_rejected=0\.01 .*row 6: field pos"
-    ):
+    with pytest.raises(DataError, match=r"(?s)6 of the first 120 rows .* medi\.max_rejected=0\.01 .*row 6: field pos"):
         built(cfg, path)
     cfg.medi.max_rejected = 0.05
     assert len(built(cfg, path).dataset) == len(ROWS) - 6
