@@ -190,7 +190,7 @@ class MediWriter:
             self._waiting = []
 
     def _count_again(self) -> None:
-        with pa.memory_map(str(self._folder / DATA_FILE)) as source, pa.ipc.open_stream(source) as batches:
+        with pa.OSFile(str(self._folder / DATA_FILE)) as source, pa.ipc.open_stream(source) as batches:
             for batch in batches:
                 for item in batch.to_pylist():
                     self.tally.add(row_of(item), DATA_FILE)
