@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from one_embedder.detail import at_detail
 from one_embedder.errors import ConfigError
 
 TWO_SIDED = frozenset({"Retrieval", "Reranking"})
@@ -35,11 +37,17 @@ class InstructionTable:
         table: task name -> side -> instruction. Empty: no instruction anywhere.
         document_instructions: False leaves the documents of *retrieval* tasks without instruction, as the released
             evaluation code did from December 2022 to January 2024 (xlang-ai/instructor-embedding, issue 111).
+        given: which instructions a task gets, to see whether a model reads them: ``right``, its own; ``wrong``, those
+            of the next task in the alphabet that has the same sides and says something else; ``shuffled``, its own
+            with their words in another order.
+        detail: how much of them is given, one of ``detail.DETAILS``.
     """
 
     name: str
     table: Mapping[str, Mapping[str, str]]
     document_instructions: bool = True
+    given: str = "right"
+    detail: str = "detailed"
 
     def __post_init__(self) -> None:
         for task, sides in self.table.items():
@@ -64,6 +72,10 @@ class InstructionTable:
                 f"instruction table '{self.name}' does not name {category} task {task}; add it to "
                 "conf/instructions (an empty text means no instruction)"
             )
+        source = self._another(task) if self.given == "wrong" else task
+        sides = {side: at_detail(text, self.detail, source) for side, text in self.table[source].items()}
+        if self.given == "shuffled":
+            sides = {side: _shuffled(text) for side, text in sides.items()}
         if category not in TWO_SIDED:
             text = self._side(task, sides, "text")
             return TaskInstructions(text, text)
@@ -71,7 +83,32 @@ class InstructionTable:
         bare = category == "Retrieval" and not self.document_instructions
         return TaskInstructions(query, "" if bare else document)
 
+    def _another(self, task: str) -> str:
+        """The task whose instructions are wrong for this one."""
+        own = self.table[task]
+        names = sorted(self.table)
+        place = names.index(task)
+        for name in [*names[place + 1 :], *names[:place]]:
+            if self.table[name].keys() == own.keys() and self.table[name] != own:
+                return name
+        raise ConfigError(
+            f"evaluation.instructions=wrong: table '{self.name}' has no other instruction than {task}'s with the "
+            f"sides {sorted(own)}; use right or shuffled"
+        )
+
     def _side(self, task: str, sides: Mapping[str, str], side: str) -> str:
         if side in sides:
             return sides[side]
         raise ConfigError(f"instruction table '{self.name}' has no '{side}' for task {task}; it has {sorted(sides)}")
+
+
+def _shuffled(instruction: str) -> str:
+    """The words in another order, the same one every time, and the white space at the end as it was."""
+    words = instruction.split()
+    if len(set(words)) < 2:
+        return instruction
+    order = random.Random(instruction)
+    mixed = list(words)
+    while mixed == words:
+        order.shuffle(mixed)
+    return " ".join(mixed) + instruction[len(instruction.rstrip()) :]
