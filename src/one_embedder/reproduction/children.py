@@ -19,6 +19,7 @@ def training_config(cfg: Config, *, with_instructions: bool, seed: int) -> Confi
     child.with_instructions = with_instructions
     child.seed = seed
     child.output = None
+    child.tracking.group = _group(cfg)
     return child
 
 
@@ -38,6 +39,7 @@ def evaluation_config(cfg: Config, spec: RowSpec, run: Path | None, instructions
         child.encoder.name_or_path = str(run / "checkpoint")
         child.encoder.revision = None
     child.output = str(results_folder(cfg, spec, run))
+    child.tracking.group = _group(cfg)
     return child
 
 
@@ -66,3 +68,8 @@ def benchmark_instructions(cfg: Config) -> InstructionsConfig:
     return InstructionsConfig(
         name=str(content["name"]), table={task: dict(sides) for task, sides in content["table"].items()}
     )
+
+
+def _group(cfg: Config) -> str:
+    """Under what a tracker shows the runs of one table or sweep together."""
+    return cfg.tracking.group or f"{cfg.table.name} {cfg.profile}"
