@@ -84,6 +84,7 @@ class LossConfig:
     learn_temperature: bool = False  # temperature is then where it begins
     gather_negatives: bool = False  # candidates from all devices, with their gradient; False: from a device's own rows
     mask_same_text: bool = False  # leave out in-batch negatives whose text is also a right answer
+    mask_same_label: bool = False  # leave out in-batch negatives of the row's own class, where the data name classes
     mask_margin: float | None = None  # leave out negatives more similar than the positive by more than this
 
 

@@ -22,21 +22,21 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from one_embedder.errors import DataError
-from one_embedder.medi.record import RELEASED_KEYS, MediRow, validate_row
+from one_embedder.medi.record import LABEL_KEYS, RELEASED_KEYS, MediRow, validate_row
 from one_embedder.medi.stamp import file_sha256, has_sha256
 
 DATA_FILE = "medi.arrow"
 MANIFEST_FILE = "manifest.json"
-SCHEMA_VERSION = 2
-OLDER_SCHEMA_VERSION = 1  # still read: one hard negative a row, without the columns for more
+SCHEMA_VERSION = 3
 TEXT_COLUMNS = tuple(f"{key}_{part}" for key in RELEASED_KEYS.values() for part in ("instruction", "text"))
 FURTHER_COLUMNS = ("further_neg_instruction", "further_neg_text")  # a list each; empty for a row of one hard negative
 # Arrow's own 32-bit offsets hold 2 GiB of text a batch, far above ROWS_AT_ONCE rows.
-OLDER_ARROW_SCHEMA = pa.schema(
+_ONE_NEGATIVE = pa.schema(
     [("task_id", pa.int64()), ("task_name", pa.string()), *((name, pa.string()) for name in TEXT_COLUMNS)]
 )
-ARROW_SCHEMA = pa.schema([*OLDER_ARROW_SCHEMA, *((name, pa.list_(pa.string())) for name in FURTHER_COLUMNS)])
-_ARROW_SCHEMAS = {OLDER_SCHEMA_VERSION: OLDER_ARROW_SCHEMA, SCHEMA_VERSION: ARROW_SCHEMA}
+_SEVERAL_NEGATIVES = pa.schema([*_ONE_NEGATIVE, *((name, pa.list_(pa.string())) for name in FURTHER_COLUMNS)])
+ARROW_SCHEMA = pa.schema([*_SEVERAL_NEGATIVES, *((name, pa.string()) for name in LABEL_KEYS.values())])
+_ARROW_SCHEMAS = {1: _ONE_NEGATIVE, 2: _SEVERAL_NEGATIVES, SCHEMA_VERSION: ARROW_SCHEMA}  # older ones are still read
 ROWS_AT_ONCE = 1000
 
 
@@ -45,8 +45,8 @@ class Medi:
     """Training data as it lies on disk.
 
     Attributes:
-        dataset: memory-mapped; columns task_id, task_name and {query,pos,neg}_{instruction,text}; ``further_negatives``
-            reads a row's other hard negatives.
+        dataset: memory-mapped; columns task_id, task_name, {query,pos,neg}_{instruction,text}, label and neg_label
+            (null where the task has no classes); ``further_negatives`` reads a row's other hard negatives.
         manifest: rows, tasks (id, name, rows), hashes, and what the builder said about the data.
         folder: where it was read.
     """
@@ -91,6 +91,8 @@ class _Tally:
         if known != row.task_name:
             raise DataError(f"{where}: task {row.task_id} is called {row.task_name!r} here and {known!r} before")
         values = [row.task_id, row.task_name, *row.query, *row.positive, *itertools.chain(*row.negatives)]
+        if row.label is not None:
+            values += [{"label": row.label, "neg_label": row.negative_label}]
         self.digest.update(json.dumps(values).encode() + b"\n")
         self.negatives_per_row = max(self.negatives_per_row, len(row.negatives))
         self.rows_of[row.task_id] = self.rows_of.get(row.task_id, 0) + 1
@@ -170,7 +172,8 @@ def _write_rows(rows: Iterable[MediRow], path: Path) -> _Tally:
                 where = f"row {tally.rows}"
                 tally.add(validate_row(row, where), where)
                 further = list(zip(*row.further_negatives, strict=True)) or [(), ()]
-                values = (row.task_id, row.task_name, *row.query, *row.positive, *row.negative, *further)
+                labels = (row.label, row.negative_label)
+                values = (row.task_id, row.task_name, *row.query, *row.positive, *row.negative, *further, *labels)
                 for column, value in zip(columns, values, strict=True):
                     column.append(value)
             writer.write_batch(pa.record_batch(columns, schema=ARROW_SCHEMA))
@@ -223,6 +226,6 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is not a manifest of training data ({error!r}); build the data again") from error
     if schema not in _ARROW_SCHEMAS:
-        known = " and ".join(map(str, _ARROW_SCHEMAS))
+        known = ", ".join(map(str, _ARROW_SCHEMAS))
         raise DataError(f"{path} has schema {schema!r}, this version reads {known}; build the data again")
     return dict(manifest)

@@ -18,7 +18,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from one_embedder.config.schema import LossConfig, OptimizerConfig, ScheduleConfig
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.errors import ConfigError, OneEmbedderError
-from one_embedder.medi.collate import ContrastiveBatch, TextNumbers
+from one_embedder.medi.collate import ContrastiveBatch
 from one_embedder.training.callbacks import is_logged
 from one_embedder.training.gather import gather_sides
 from one_embedder.training.grad_cache import cached_backward
@@ -104,16 +104,20 @@ class InstructorModule(LightningModule):
         """
         return self.encoder(batch.query), self.encoder(batch.positive), self.encoder(batch.negative)
 
-    def compare(self, embeddings: Sequence[Tensor], texts: TextNumbers) -> Comparison:
+    def compare(self, embeddings: Sequence[Tensor], batch: ContrastiveBatch) -> Comparison:
         """Similarities of this process's rows to their candidates, those of the other processes included if asked for.
 
         Args:
             embeddings: as ``embed`` gives them.
-            texts: the same rows' texts.
+            batch: the same rows.
         """
         query, positive, negative = embeddings
-        own = Sides(query, positive, negative, texts if self.loss.mask_same_text else None)
-        return self.loss.compare(own, *gather_sides(own)) if self.gather_negatives else self.loss.compare(own)
+        texts = batch.texts if self.loss.mask_same_text else None
+        labels = batch.labels if self.loss.mask_same_label else None
+        own = Sides(query, positive, negative, texts, labels)
+        # In full precision: bfloat16 has three digits, and a temperature of 0.01 makes two of them matter.
+        with torch.autocast(query.device.type, enabled=False):
+            return self.loss.compare(own, *gather_sides(own)) if self.gather_negatives else self.loss.compare(own)
 
     def training_step(self, batch: ContrastiveBatch, batch_idx: int) -> Tensor:
         """The loss of one batch."""
@@ -124,11 +128,9 @@ class InstructorModule(LightningModule):
         return self._loss(self.embed(batch), batch, is_logged=self._is_logged_step())
 
     def _loss(self, embeddings: Sequence[Tensor], batch: ContrastiveBatch, *, is_logged: bool) -> Tensor:
-        # In full precision: bfloat16 has three digits, and a temperature of 0.01 makes two of them matter.
-        with torch.autocast(embeddings[0].device.type, enabled=False):
-            compared = self.compare(embeddings, batch.texts)
-            temperature = self.temperature
-            loss = compared.loss(temperature)
+        compared = self.compare(embeddings, batch)
+        temperature = self.temperature
+        loss = compared.loss(temperature)
         self.batch_loss = loss.detach()
         if is_logged:
             self._require_finite(self.batch_loss)
