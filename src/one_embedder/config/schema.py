@@ -240,7 +240,9 @@ class TrackingConfig:
 
     wandb: str = "offline"  # disabled | offline | online
     project: str = "one-embedder"
-    group: str | None = None
+    group: str | None = None  # runs that belong together, such as a sweep's; None: the table's, for what it runs
+    tags: list[str] = field(default_factory=list)  # beside profile, encoder, side and loss
+    checkpoints: bool = True  # online: send the trained encoder too
 
 
 @dataclass

@@ -22,6 +22,7 @@ from one_embedder.evaluation.results import identity_sha256, read_result, write_
 from one_embedder.evaluation.task_folder import TaskFolder, discover
 from one_embedder.tracking.identity import config_hash
 from one_embedder.tracking.manifest import RunRecord, is_complete
+from one_embedder.tracking.wandb_run import Table, log_results
 
 if TYPE_CHECKING:
     from one_embedder.evaluation.mteb_encoder import TextEncoder
@@ -186,6 +187,7 @@ def _score_missing(
                 + f". The other results are in {output}; running again scores only what is missing"
             )
         record.complete(_metrics(list(scores.values())), {"encoded_texts": cache.encoded, "cache_hits": cache.hits})
+    _track(cfg, output, list(scores.values()))
 
 
 def _score_each(jobs: Sequence[Job], scorer: Any, scores: dict[str, TaskScore], output: Path) -> dict[str, Exception]:
@@ -209,6 +211,15 @@ def _score_each(jobs: Sequence[Job], scorer: Any, scores: dict[str, TaskScore], 
 def _metrics(scores: Sequence[TaskScore]) -> dict[str, Any]:
     tasks = {score.task: score.main_score for score in scores}
     return {"tasks": tasks, "categories": category_means(scores), "mean": overall_mean(scores)}
+
+
+def _track(cfg: Config, output: Path, scores: Sequence[TaskScore]) -> None:
+    """The table of an evaluation, for W&B; scores 0-1, as in the result files."""
+    table = Table(
+        ["task", "category", "metric", "items", "main_score"],
+        [[score.task, score.category, score.metric, len(score.items), score.main_score] for score in scores],
+    )
+    log_results(cfg, output, "evaluate", {"tasks": table}, {**category_means(scores), "mean": overall_mean(scores)})
 
 
 @contextmanager

@@ -126,6 +126,15 @@ class Comparison:
         return losses
 
     @torch.no_grad()
+    def similarities(self) -> dict[str, Tensor]:
+        """How similar queries are to their own positives, (B,), and to their other candidates; what is left out is not.
+
+        Cosines, one-dimensional.
+        """
+        others = self.to_documents[:, 1:]
+        return {"positives": self.to_documents[:, 0].detach(), "negatives": others[others > float("-inf")].detach()}
+
+    @torch.no_grad()
     def metrics(self, temperature: float | Tensor) -> dict[str, Tensor]:
         """What is worth watching: the loss, each direction, and how often the own positive comes first (0-1)."""
         directions = self.directions(temperature)
