@@ -38,6 +38,8 @@ class InstructorModule(LightningModule):
     Attributes:
         batches_per_step: batches that Lightning sees for each of its steps to log: with cached gradients it cannot know
             that ``accumulate_grad_batches`` of them make one.
+        batch_loss: of the last batch, detached; None before the first.
+        similarities: of the last batch that was logged, as ``Comparison.similarities`` gives them; empty before.
     """
 
     def __init__(
@@ -84,6 +86,8 @@ class InstructorModule(LightningModule):
         self.mini_batch_size = mini_batch_size
         self.automatic_optimization = mini_batch_size is None
         self.batches_per_step = 1 if mini_batch_size is None else accumulate_grad_batches
+        self.batch_loss: Tensor | None = None
+        self.similarities: dict[str, Tensor] = {}
         self._batches_waiting = 0  # whose gradient no step has used yet; none when a checkpoint is saved
         encoder.train(optimizer.dropout)  # Lightning leaves the mode as it finds it
         freeze_layers(encoder, optimizer.frozen_layers)
@@ -127,8 +131,10 @@ class InstructorModule(LightningModule):
         compared = self.compare(embeddings, batch)
         temperature = self.temperature
         loss = compared.loss(temperature)
+        self.batch_loss = loss.detach()
         if is_logged:
-            self._require_finite(loss.detach())
+            self._require_finite(self.batch_loss)
+            self.similarities = compared.similarities()
             metrics: dict[str, Any] = {**compared.metrics(temperature), "learning_rate": self._learning_rate()}
             if isinstance(temperature, Tensor):
                 metrics["temperature"] = temperature.detach()
