@@ -55,7 +55,7 @@ class MediConfig:
     workers: int = 2
     path: str | None = None  # file: a file, folder or hub id of MEDI as others give it; None: medi.folder is built
     max_rejected: float = 0.01  # file: share of the rows that may be unusable before the whole is refused
-    root: str | None = None  # super_ni: a checkout of the original repository, or a compact copy
+    root: str | None = None  # super_ni, and full to join it: a checkout of the original repository, or a compact copy
     instances_per_task: int = 6500  # super_ni: read of a task; more are drawn from
     text_output: str = (
         "inputs"  # super_ni, where outputs are texts: inputs (those with like outputs) | outputs (with their input)
