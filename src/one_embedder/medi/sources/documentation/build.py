@@ -110,13 +110,11 @@ def package_licences() -> dict[str, str]:
 def _stated_licence(distribution: str) -> str:
     """The expression, else the classifiers, else the first line of the free text."""
     said = metadata(distribution)
-    if expression := said.get("License-Expression"):
-        return str(expression)
+    (expression,), (free,) = (said.get_all(key) or [""] for key in ("License-Expression", "License"))
     classifiers = [
         line.rpartition(" :: ")[2] for line in said.get_all("Classifier") or [] if line.startswith("License")
     ]
-    free = (said.get("License") or "not stated").strip().partition("\n")[0]
-    return ", ".join(classifiers) or free
+    return expression or ", ".join(classifiers) or free.strip().partition("\n")[0] or "not stated"
 
 
 def _mined_rows(tasks: Sequence[CandidateTask], cfg: Config, encoder: Miner) -> list[MediRow]:
