@@ -110,7 +110,7 @@ def package_licences() -> dict[str, str]:
 def _stated_licence(distribution: str) -> str:
     """The expression, else the classifiers, else the first line of the free text."""
     said = metadata(distribution)
-    (expression,), (free,) = (said.get_all(key) or [""] for key in ("License-Expression", "License"))
+    expression, free = ((said.get_all(key) or [""])[0] for key in ("License-Expression", "License"))
     classifiers = [
         line.rpartition(" :: ")[2] for line in said.get_all("Classifier") or [] if line.startswith("License")
     ]
