@@ -173,7 +173,7 @@ def _draw_sizes(found: Survey, path: Path) -> None:
     axes = figure.subplots()
     rows = sorted((task.rows for task in found.tasks), reverse=True)
     axes.bar(range(1, len(rows) + 1), rows, width=1.0)
-    axes.set(xlabel="tasks, largest first", ylabel="rows", yscale="log")
+    axes.set(xlabel="tasks, largest first", ylabel="rows", yscale="log", ylim=(1, 2 * rows[0]))
     figure.savefig(path, dpi=150)
 
 
