@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from one_embedder.config.instructions import written_out
 from one_embedder.config.location import conf_folder
 from one_embedder.config.schema import Config, InstructionsConfig
 from one_embedder.errors import ConfigError
@@ -19,6 +20,7 @@ def training_config(cfg: Config, *, with_instructions: bool, seed: int) -> Confi
     child.with_instructions = with_instructions
     child.seed = seed
     child.output = None
+    child.tracking.group = _group(cfg)
     return child
 
 
@@ -38,6 +40,7 @@ def evaluation_config(cfg: Config, spec: RowSpec, run: Path | None, instructions
         child.encoder.name_or_path = str(run / "checkpoint")
         child.encoder.revision = None
     child.output = str(results_folder(cfg, spec, run))
+    child.tracking.group = _group(cfg)
     return child
 
 
@@ -63,6 +66,9 @@ def benchmark_instructions(cfg: Config) -> InstructionsConfig:
             "instructions=NAME"
         )
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return InstructionsConfig(
-        name=str(content["name"]), table={task: dict(sides) for task, sides in content["table"].items()}
-    )
+    return InstructionsConfig(name=str(content["name"]), table=written_out(content["table"]))
+
+
+def _group(cfg: Config) -> str:
+    """Under what a tracker shows the runs of one table or sweep together."""
+    return cfg.tracking.group or f"{cfg.table.name} {cfg.profile}"
