@@ -128,5 +128,7 @@ def test_an_error_in_a_worker_process_of_a_sweep_fails_the_command(job: Path, la
 def test_the_hub_is_left_alone_unless_the_encoder_or_the_data_come_from_it(tmp_path: Path) -> None:
     assert not needs_hub(Config())
     assert not needs_hub(Config(encoder=EncoderConfig(name_or_path=str(tmp_path))))
+    assert not needs_hub(Config(medi=MediConfig(source="file", path=str(tmp_path))))
     assert needs_hub(Config(encoder=EncoderConfig(name_or_path="hkunlp/instructor-base")))
+    assert needs_hub(Config(medi=MediConfig(source="file", path="avsolatorio/medi-data")))
     assert needs_hub(Config(medi=MediConfig(source="full")))

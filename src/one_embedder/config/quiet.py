@@ -45,7 +45,9 @@ def quiet(cfg: Config) -> None:
 
 def needs_hub(cfg: Config) -> bool:
     """Whether the training data are the hub's, or the encoder is neither the embedded one nor a folder on disk."""
-    name = cfg.encoder.name_or_path
+    name, path = cfg.encoder.name_or_path, cfg.medi.path
+    if path is not None and not Path(path).expanduser().exists():
+        return True
     return cfg.medi.source == "full" or (name != "minilm" and not Path(name).expanduser().is_dir())
 
 
