@@ -52,6 +52,10 @@ notebooks: $(READY) ## Run every notebook from top to bottom, without saving it
 readme: $(READY) ## Write the recorded tables into README.md
 	$(BIN)/python -m one_embedder.reproduction.readme
 
+.PHONY: report
+report: $(READY) ## Write experiments/report.html, one page with every recorded number and where it comes from
+	$(BIN)/python -m one_embedder.reproduction.page
+
 ##@ Develop
 .PHONY: setup
 setup: $(READY) ## Make the environment; every other target does this when needed

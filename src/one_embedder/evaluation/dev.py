@@ -36,6 +36,7 @@ class DevBenchmark:
             benchmark=replace(cfg.benchmark, root=root, tasks=chosen.tasks, split="dev"),
             evaluation=replace(cfg.evaluation, dtype="float32"),  # casting would change the weights that learn
             instructions=cfg.instructions if cfg.with_instructions else InstructionsConfig(),
+            tracking=replace(cfg.tracking, wandb="disabled"),  # the training has a W&B run, to which the score goes
         )
         try:
             self.identity = identity_of_tasks(self._cfg)

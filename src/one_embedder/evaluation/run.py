@@ -22,6 +22,7 @@ from one_embedder.evaluation.results import identity_sha256, read_result, write_
 from one_embedder.evaluation.task_folder import TaskFolder, discover
 from one_embedder.tracking.identity import config_hash
 from one_embedder.tracking.manifest import RunRecord, is_complete
+from one_embedder.tracking.wandb_run import Table, log_results
 
 if TYPE_CHECKING:
     from one_embedder.evaluation.mteb_encoder import TextEncoder
@@ -93,21 +94,29 @@ def identity_of_tasks(cfg: Config) -> str:
 def _tasks(cfg: Config) -> tuple[list[TaskFolder], dict[str, TaskInstructions], PromptProtocol | None]:
     """The tasks, their instructions by name, and how prompt retrieval is done; checked before anything is loaded."""
     folders = discover(Path(cfg.benchmark.root), cfg.benchmark.tasks, cfg.benchmark.protocol)
-    table = InstructionTable(cfg.instructions.name, cfg.instructions.table, cfg.evaluation.document_instructions)
+    table = InstructionTable(
+        cfg.instructions.name,
+        cfg.instructions.table,
+        document_instructions=cfg.evaluation.document_instructions,
+        given=cfg.evaluation.instructions,
+        detail=cfg.instruction_detail,
+    )
     instructions = {folder.name: table.for_task(folder.name, folder.category) for folder in folders}
     return folders, instructions, _prompts(cfg, folders)
 
 
 def _load(cfg: Config) -> TextEncoder:
+    from one_embedder.encoder.checkpoint import load_encoder
     from one_embedder.encoder.embedder import InstructionEmbedder
 
-    return InstructionEmbedder(
+    encoder = load_encoder(
         cfg.encoder.name_or_path,
-        dtype=cfg.evaluation.dtype,
         joining=cfg.encoder.joining,
         revision=cfg.encoder.revision,
         max_length=cfg.encoder.max_length,
+        layers=cfg.encoder.layers,
     )
+    return InstructionEmbedder(encoder, dtype=cfg.evaluation.dtype)
 
 
 def _prompts(cfg: Config, folders: Sequence[TaskFolder]) -> PromptProtocol | None:
@@ -178,6 +187,7 @@ def _score_missing(
                 + f". The other results are in {output}; running again scores only what is missing"
             )
         record.complete(_metrics(list(scores.values())), {"encoded_texts": cache.encoded, "cache_hits": cache.hits})
+    _track(cfg, output, list(scores.values()))
 
 
 def _score_each(jobs: Sequence[Job], scorer: Any, scores: dict[str, TaskScore], output: Path) -> dict[str, Exception]:
@@ -201,6 +211,15 @@ def _score_each(jobs: Sequence[Job], scorer: Any, scores: dict[str, TaskScore], 
 def _metrics(scores: Sequence[TaskScore]) -> dict[str, Any]:
     tasks = {score.task: score.main_score for score in scores}
     return {"tasks": tasks, "categories": category_means(scores), "mean": overall_mean(scores)}
+
+
+def _track(cfg: Config, output: Path, scores: Sequence[TaskScore]) -> None:
+    """The table of an evaluation, for W&B; scores 0-1, as in the result files."""
+    table = Table(
+        ["task", "category", "metric", "items", "main_score"],
+        [[score.task, score.category, score.metric, len(score.items), score.main_score] for score in scores],
+    )
+    log_results(cfg, output, "evaluate", {"tasks": table}, {**category_means(scores), "mean": overall_mean(scores)})
 
 
 @contextmanager
