@@ -122,6 +122,7 @@ def check(cfg: Config) -> None:
         if (value := _look_up(cfg, key)) is not None and not holds(value)
     ]
     troubles += _prompt_tasks(cfg)
+    troubles += _protocol_troubles(cfg)
     if cfg.trainer.mini_batch_size is not None and "fsdp" in cfg.trainer.strategy:
         troubles.append("trainer.mini_batch_size needs every weight on each device: use trainer.strategy=ddp, not fsdp")
     troubles += _sampler_troubles(cfg)
@@ -160,6 +161,16 @@ def _prompt_tasks(cfg: Config) -> list[str]:
             troubles.append(f"{where}: write all of retrieval_text, prompt and output, or none of them")
         if task.group is None and (task.groups or task.group_size):
             troubles.append(f"{where}: groups and group_size need group, the field that tells the groups apart")
+    return troubles
+
+
+def _protocol_troubles(cfg: Config) -> list[str]:
+    troubles = []
+    for name, task in cfg.benchmark.protocol.items():
+        if task.samples_per_label is not None and task.samples_per_label < 1:
+            troubles.append(f"benchmark.protocol.{name}.samples_per_label={task.samples_per_label} must be at least 1")
+        if task.splits is not None and not task.splits:
+            troubles.append(f"benchmark.protocol.{name}.splits must be null (test) or a non-empty list")
     return troubles
 
 

@@ -151,6 +151,14 @@ class InstructionsConfig:
 
 
 @dataclass
+class TaskFolderConfig:
+    """Where a task folder departs from its category's protocol; what another category reads is refused."""
+
+    samples_per_label: int | None = None  # Classification: training texts of each label; None: 8
+    splits: list[str] | None = None  # STS: files that are scored together; None: test
+
+
+@dataclass
 class BenchmarkConfig:
     """Which tasks are scored."""
 
@@ -158,6 +166,7 @@ class BenchmarkConfig:
     root: str = "${medi.folder}/benchmark/${benchmark.split}"
     split: str = "test"
     tasks: list[str] | None = None
+    protocol: dict[str, TaskFolderConfig] = field(default_factory=dict)  # by a task's name, or as MTEB spells it
 
 
 @dataclass

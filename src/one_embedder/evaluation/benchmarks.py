@@ -9,7 +9,7 @@ from statistics import fmean
 from one_embedder.errors import DataError, EvaluationError
 from one_embedder.evaluation.results import TaskScore, read_result
 
-__all__ = ["CATEGORIES", "METRICS", "TaskScore", "category_means", "load_scores", "overall_mean"]
+__all__ = ["CATEGORIES", "METRICS", "TaskScore", "category_means", "load_scores", "overall_mean", "spellings"]
 
 CATEGORIES = (
     "Retrieval",
@@ -36,6 +36,14 @@ METRICS = {
     "TextEvaluation": "pearson",
 }
 """The main score of each category, spelled as mteb does."""
+
+
+def spellings(task: str, category: str) -> tuple[str, str]:
+    """The names under which a table may have a task: its own, and MTEB's where it ends in the category.
+
+    So that a folder Banking77 and MTEB's Banking77Classification share their entries.
+    """
+    return task, f"{task}{category}"
 
 
 def category_means(scores: Sequence[TaskScore]) -> dict[str, float]:

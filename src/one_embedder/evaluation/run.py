@@ -93,7 +93,7 @@ def identity_of_tasks(cfg: Config) -> str:
 
 def _tasks(cfg: Config) -> tuple[list[TaskFolder], dict[str, TaskInstructions], PromptProtocol | None]:
     """The tasks, their instructions by name, and how prompt retrieval is done; checked before anything is loaded."""
-    folders = discover(Path(cfg.benchmark.root), cfg.benchmark.tasks)
+    folders = discover(Path(cfg.benchmark.root), cfg.benchmark.tasks, cfg.benchmark.protocol)
     table = InstructionTable(
         cfg.instructions.name,
         cfg.instructions.table,
@@ -130,7 +130,7 @@ def _job(
     identity: dict[str, Any] = {
         "protocol": PROTOCOL,
         "encoder_revision": revision,
-        "data_sha256": folder.sha256,
+        **folder.identity,
         "instructions": asdict(instructions),
         "versions": _versions(),
     }
