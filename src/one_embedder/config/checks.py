@@ -72,6 +72,8 @@ RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "trainer.early_stopping.tasks": ("null (all tasks) or a non-empty list", bool),
     "benchmark.root": _GIVEN,
     "benchmark.tasks": ("null (all tasks) or a non-empty list", bool),
+    "benchmark.shares": _at_least(1),
+    "benchmark.share": _at_least(0),
     "evaluation.batch_size": _at_least(1),
     "evaluation.demonstrations": _at_least(1),
     "prompt_retrieval.model.name_or_path": _GIVEN,
@@ -123,6 +125,10 @@ def check(cfg: Config) -> None:
         troubles.append("loss.learn_temperature: a single number cannot be sharded: use trainer.strategy=ddp, not fsdp")
     if cfg.trainer.early_stopping.every_n_steps is not None and "fsdp" in cfg.trainer.strategy:
         troubles.append("trainer.early_stopping needs every weight on one device: use trainer.strategy=ddp, not fsdp")
+    if cfg.benchmark.share >= cfg.benchmark.shares:
+        troubles.append(
+            f"benchmark.share={cfg.benchmark.share} must be below benchmark.shares={cfg.benchmark.shares}"
+        )
     if cfg.output is not None and Path(cfg.output).is_file():
         troubles.append(f"output={cfg.output!r} is a file; name a folder")
     if troubles:

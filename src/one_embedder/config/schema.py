@@ -149,7 +149,11 @@ class BenchmarkConfig:
     name: str = "documentation"
     root: str = "${medi.folder}/benchmark/${benchmark.split}"
     split: str = "test"
-    tasks: list[str] | None = None
+    mteb: str | None = None  # a benchmark of mteb's registry; its tasks' data come from the hub
+    folders: dict[str, str] = field(default_factory=dict)  # task -> category: which folders below root; none: all
+    tasks: list[str] | None = None  # which of all these; None: all
+    shares: int = 1  # among so many runs the tasks are divided, all with the same output
+    share: int = 0  # which of them this run is; from 0
 
 
 @dataclass

@@ -18,10 +18,11 @@ Layout below a root (every file ``.jsonl`` or ``.jsonl.gz``, split name ``test``
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from one_embedder.errors import ConfigError, DataError
 from one_embedder.evaluation.benchmarks import CATEGORIES
@@ -49,6 +50,16 @@ class TaskFolder:
     def sha256(self) -> str:
         """Hash of the task's data."""
         return content_sha256(self.path)
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What of a result's identity is the data."""
+        return {"data_sha256": self.sha256}
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """The task's data in a run record."""
+        return {"name": self.name, "sha256": self.sha256}
 
 
 def discover(root: Path, tasks: Sequence[str] | None = None) -> list[TaskFolder]:
@@ -83,8 +94,13 @@ def discover(root: Path, tasks: Sequence[str] | None = None) -> list[TaskFolder]
     return [folder for folder in found if folder.name in tasks]
 
 
+def folder_of(root: Path, category: str) -> Path:
+    """Where the tasks of a category lie below a root."""
+    return root / OWN_FOLDERS[category] if category in OWN_FOLDERS else root / "eval" / category
+
+
 def _of_category(root: Path, category: str) -> list[TaskFolder]:
-    parent = root / OWN_FOLDERS[category] if category in OWN_FOLDERS else root / "eval" / category
+    parent = folder_of(root, category)
     if not parent.is_dir():
         return []
     return [TaskFolder(path.name, category, path) for path in sorted(parent.iterdir()) if path.is_dir()]
