@@ -7,6 +7,7 @@ each verb reads its own sections. Keys that are not here are refused (see ``one_
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from omegaconf import MISSING
 
@@ -136,10 +137,10 @@ class TrainerConfig:
 
 @dataclass
 class InstructionsConfig:
-    """Evaluation instructions: a table of task -> side -> instruction."""
+    """Evaluation instructions: a table of task, or category -> side -> instruction."""
 
     name: str = "none"
-    table: dict[str, dict[str, str]] = field(default_factory=dict)
+    table: dict[str, dict[str, Any]] = field(default_factory=dict)  # texts; in files also parts of the template
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from one_embedder.errors import ConfigError
 
@@ -32,7 +33,7 @@ class InstructionTable:
 
     Attributes:
         name: of the table; results say which one they used.
-        table: task name -> side -> instruction. Empty: no instruction anywhere.
+        table: task name, or category -> side -> instruction. Empty: no instruction anywhere.
         document_instructions: False leaves the documents of *retrieval* tasks without instruction, as the released
             evaluation code did from December 2022 to January 2024 (xlang-ai/instructor-embedding, issue 111).
     """
@@ -53,23 +54,31 @@ class InstructionTable:
     def for_task(self, task: str, category: str) -> TaskInstructions:
         """The instructions of one task.
 
+        They are looked up under the task's name, then under that with the category behind it, as MTEB spells many
+        (Banking77Classification is Banking77), then under the category alone, which serves its tasks without an entry.
+
         Raises:
             ConfigError: if the table is not empty and does not name the task or one of its sides.
         """
         if not self.table:
             return TaskInstructions()
-        sides = self.table.get(task)
-        if sides is None:
+        entry = next((name for name in (task, f"{task}{category}", category) if name in self.table), None)
+        if entry is None:
             raise ConfigError(
-                f"instruction table '{self.name}' does not name {category} task {task}; add it to "
+                f"instruction table '{self.name}' does not name {category} task {task}{self._meant(task)}; add it to "
                 "conf/instructions (an empty text means no instruction)"
             )
+        sides = self.table[entry]
         if category not in TWO_SIDED:
             text = self._side(task, sides, "text")
             return TaskInstructions(text, text)
         query, document = self._side(task, sides, "query"), self._side(task, sides, "document")
         bare = category == "Retrieval" and not self.document_instructions
         return TaskInstructions(query, "" if bare else document)
+
+    def _meant(self, task: str) -> str:
+        close = get_close_matches(task, self.table, n=1, cutoff=0.8)
+        return f" (it names {close[0]}: a misspelling?)" if close else ""
 
     def _side(self, task: str, sides: Mapping[str, str], side: str) -> str:
         if side in sides:
