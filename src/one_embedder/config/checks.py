@@ -126,9 +126,7 @@ def check(cfg: Config) -> None:
     if cfg.trainer.early_stopping.every_n_steps is not None and "fsdp" in cfg.trainer.strategy:
         troubles.append("trainer.early_stopping needs every weight on one device: use trainer.strategy=ddp, not fsdp")
     if cfg.benchmark.share >= cfg.benchmark.shares:
-        troubles.append(
-            f"benchmark.share={cfg.benchmark.share} must be below benchmark.shares={cfg.benchmark.shares}"
-        )
+        troubles.append(f"benchmark.share={cfg.benchmark.share} must be below benchmark.shares={cfg.benchmark.shares}")
     if cfg.output is not None and Path(cfg.output).is_file():
         troubles.append(f"output={cfg.output!r} is a file; name a folder")
     if troubles:
@@ -157,22 +155,6 @@ def _prompt_tasks(cfg: Config) -> list[str]:
         if task.group is None and (task.groups or task.group_size):
             troubles.append(f"{where}: groups and group_size need group, the field that tells the groups apart")
     return troubles
-
-
-def require_available(cfg: Config) -> None:
-    """Refuse a profile whose parts do not exist yet, before it can look as if it had run.
-
-    Raises:
-        ConfigError: saying what the profile needs and what is missing.
-    """
-    about = cfg.about
-    if about.missing is None:
-        return
-    raise ConfigError(
-        f"profile={cfg.profile} cannot run in this version. {about.missing}\n"
-        f"  what it is: {about.description}\n  needs: {about.hardware}; time: {about.time}\n"
-        f"  command, once it can: {about.command}\n  what runs today: profile=documentation, profile=local"
-    )
 
 
 def _sampler_troubles(cfg: Config) -> list[str]:

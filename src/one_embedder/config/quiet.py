@@ -44,9 +44,10 @@ def quiet(cfg: Config) -> None:
 
 
 def needs_hub(cfg: Config) -> bool:
-    """Whether the training data are the hub's, or the encoder is neither the embedded one nor a folder on disk."""
+    """Whether data (to train on, to score) are the hub's, or the encoder is neither embedded nor a folder on disk."""
     name = cfg.encoder.name_or_path
-    return cfg.medi.source == "full" or (name != "minilm" and not Path(name).expanduser().is_dir())
+    data = cfg.medi.source == "full" or cfg.benchmark.mteb is not None
+    return data or (name != "minilm" and not Path(name).expanduser().is_dir())
 
 
 def _important(record: logging.LogRecord) -> bool:

@@ -227,6 +227,10 @@ class TableConfig:
     confidence: float = 0.95
     expected: str = "experiments/expected/${table.name}_${profile}.yaml"  # from the project's root, as is the next
     published: str = "experiments/expected/paper_table2.yaml"
+    published_models: str = (
+        "experiments/expected/published_models.yaml"  # what profiles released and paper stand beside
+    )
+    backbone: str | None = None  # their first row, a hub id or a folder; None: what the model was finetuned from
     write_expected: bool = False  # make this run the one that later runs are judged by
 
 
@@ -255,7 +259,6 @@ class AboutConfig:
     command: str = ""
     hardware: str = ""
     time: str = ""
-    missing: str | None = None  # what this version lacks for the profile; every verb then refuses it
 
 
 @dataclass

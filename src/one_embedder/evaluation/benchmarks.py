@@ -10,7 +10,7 @@ import numpy as np
 
 from one_embedder.errors import DataError, EvaluationError
 from one_embedder.evaluation.items import ItemScores
-from one_embedder.evaluation.results import TaskScore, read_result
+from one_embedder.evaluation.results import NotRun, TaskScore, read_result
 
 __all__ = [
     "AGGREGATES",
@@ -18,6 +18,7 @@ __all__ = [
     "METRICS",
     "TaskScore",
     "category_means",
+    "combine_not_run",
     "combine_parts",
     "load_scores",
     "overall_mean",
@@ -84,6 +85,18 @@ def combine_parts(scores: Sequence[TaskScore]) -> list[TaskScore]:
             combined = [score for score in combined if score not in own]
             combined.insert(place, TaskScore(name, own[0].category, own[0].metric, items.score(), items))
     return combined
+
+
+def combine_not_run(scores: Sequence[TaskScore], not_run: Sequence[NotRun]) -> tuple[list[TaskScore], list[NotRun]]:
+    """The same where parts have no score: the aggregate has none either, and its other parts are left out."""
+    kept, told = list(scores), list(not_run)
+    for name, parts in AGGREGATES.items():
+        lost = [task for task in told if task.task in parts]
+        if lost:
+            reason = "; ".join(f"{task.task}: {task.reason}" for task in lost)
+            kept = [score for score in kept if score.task not in parts]
+            told = [task for task in told if task.task not in parts] + [NotRun(name, lost[0].category, reason)]
+    return combine_parts(kept), told
 
 
 def category_means(scores: Sequence[TaskScore]) -> dict[str, float]:

@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from one_embedder.config.schema import Config
 from one_embedder.errors import DataError
-from one_embedder.evaluation.benchmarks import TaskScore, category_means, combine_parts, overall_mean
+from one_embedder.evaluation.benchmarks import TaskScore, category_means, combine_not_run, combine_parts, overall_mean
 from one_embedder.evaluation.estimate import estimate
 from one_embedder.evaluation.in_context.protocol import PromptProtocol
 from one_embedder.evaluation.plan import Job, Plan, Share
@@ -54,7 +54,7 @@ def evaluate(cfg: Config, encoder: TextEncoder | None = None) -> list[TaskScore]
         log.info("%d of %d results in %s are up to date", len(scores), len(share.jobs), share.output)
     if len(scores) < len(share.jobs) or share.absent or not is_complete(share.record, share.run_id):
         _score_missing(cfg, share, scores, encoder, plan.prompts)
-    return _in_order(share, scores)
+    return combine_parts(_by_job(share, scores))
 
 
 def identity_of_tasks(cfg: Config) -> str:
@@ -111,15 +111,14 @@ def _score_missing(
         for line in estimate([job.task for job in missing], encoder, cfg.evaluation.batch_size):
             log.info("%s", line)
         not_run = [*share.absent, *_score_each(missing, scorer, scores, share.output)]
-        done = _in_order(share, scores)
         if not_run:
             raise IncompleteEvaluation(
                 f"{len(not_run)} of {len(share.jobs) + len(share.absent)} tasks could not be scored: "
                 + "; ".join(f"{task.task} ({task.reason})" for task in not_run)
                 + f". The other results are in {share.output}; running again scores only what is missing",
-                done,
-                not_run,
+                *combine_not_run(_by_job(share, scores), not_run),
             )
+        done = combine_parts(_by_job(share, scores))
         record.complete(_metrics(done), {"encoded_texts": cache.encoded, "cache_hits": cache.hits})
 
 
@@ -141,8 +140,8 @@ def _score_each(jobs: Sequence[Job], scorer: Any, scores: dict[str, TaskScore], 
     return failures
 
 
-def _in_order(share: Share, scores: Mapping[str, TaskScore]) -> list[TaskScore]:
-    return combine_parts([scores[job.task.name] for job in share.jobs if job.task.name in scores])
+def _by_job(share: Share, scores: Mapping[str, TaskScore]) -> list[TaskScore]:
+    return [scores[job.task.name] for job in share.jobs if job.task.name in scores]
 
 
 def _metrics(scores: Sequence[TaskScore]) -> dict[str, Any]:
