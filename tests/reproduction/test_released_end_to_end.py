@@ -11,7 +11,7 @@ import torch
 
 from one_embedder.config.compose import load_config
 from one_embedder.encoder.checkpoint import save_encoder
-from one_embedder.evaluation.in_context.prompts import template_fields
+from one_embedder.evaluation.in_context.examples import template_fields
 from one_embedder.reproduction.layout import COLUMNS
 from one_embedder.reproduction.run import reproduce
 from tests.encoder.conftest import tiny_encoder
@@ -67,7 +67,7 @@ def test_the_released_profile_runs_from_the_hub_to_the_table_and_again_without_s
         ],
     )
     rte = cfg.prompt_retrieval.tasks["rte"]
-    write_folders(tmp_path / "data/table1_70", template_fields(f"{rte.retrieval_text}{rte.prompt}") - {"label_text"})
+    write_folders(tmp_path / "data/table1_70", {*template_fields(f"{rte.retrieval_text}{rte.prompt}")} - {"label_text"})
 
     assert reproduce(cfg) in (1, 2)  # a tiny encoder is off, and one task is not there
     printed = capsys.readouterr().out

@@ -113,8 +113,12 @@ class ItemizedRetrieval(Itemized, AbsTaskRetrieval):
         Returns:
             mteb's scores by subset, and one value a query that has a relevant document.
         """
+        if not self.data_loaded:
+            self.load_data()
+        documents = len(self.dataset[self.subset][self.split]["corpus"])
         search = SearchEncoderWrapper(model, corpus_chunk_size=CORPUS_CHUNK)
-        scores = self.evaluate(search, self.split, encode_kwargs=settings)
+        shown: EncodeKwargs = {**settings, "show_progress_bar": documents > CORPUS_CHUNK}  # of hours, not of seconds
+        scores = self.evaluate(search, self.split, encode_kwargs=shown)
         return scores, ItemScores("mean", {"value": self.query_scores})
 
     def _of_whole_queries(

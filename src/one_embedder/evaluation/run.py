@@ -106,7 +106,7 @@ def _score_missing(
         RunRecord.start(
             share.record, name="evaluate", cfg=cfg, data=data, model=model, identity=share.run_id
         ) as record,
-        _without_inner_bars(),
+        _datasets_at_work(),
     ):
         for line in estimate([job.task for job in missing], encoder, cfg.evaluation.batch_size):
             log.info("%s", line)
@@ -150,14 +150,20 @@ def _metrics(scores: Sequence[TaskScore]) -> dict[str, Any]:
 
 
 @contextmanager
-def _without_inner_bars() -> Iterator[None]:
-    """Hide the progress bars of ``datasets``: one flashes by for every retrieval task."""
+def _datasets_at_work() -> Iterator[None]:
+    """Hide the progress bars of ``datasets``, which flash by for every chunk of a corpus, and keep none of its copies.
+
+    mteb writes each chunk once more in a layout of its own: twice the corpus, which otherwise stays in the cache.
+    """
     import datasets
 
-    hidden = datasets.are_progress_bars_disabled()
+    hidden, kept = datasets.are_progress_bars_disabled(), datasets.is_caching_enabled()
     datasets.disable_progress_bars()
+    datasets.disable_caching()
     try:
         yield
     finally:
         if not hidden:
             datasets.enable_progress_bars()
+        if kept:
+            datasets.enable_caching()
