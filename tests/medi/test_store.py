@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from one_embedder.errors import DataError
-from one_embedder.medi.record import MediRow
+from one_embedder.medi.record import LABEL_KEYS, MediRow
 from one_embedder.medi.store import DATA_FILE, FURTHER_COLUMNS, MANIFEST_FILE, further_negatives, load_medi, write_medi
 from tests.medi.toy import toy_rows
 
@@ -117,8 +117,8 @@ def test_a_broken_manifest_is_refused(folder: Path, content: str) -> None:
 
 def test_a_manifest_of_another_schema_is_refused(folder: Path) -> None:
     manifest = json.loads((folder / MANIFEST_FILE).read_text())
-    (folder / MANIFEST_FILE).write_text(json.dumps({**manifest, "schema": 3}))
-    with pytest.raises(DataError, match="schema 3"):
+    (folder / MANIFEST_FILE).write_text(json.dumps({**manifest, "schema": 99}))
+    with pytest.raises(DataError, match="schema 99"):
         load_medi(folder)
 
 
@@ -139,10 +139,20 @@ def test_hash_depends_on_every_negative_and_stays_for_rows_of_one(tmp_path: Path
     assert len({known, *hashes}) == 3
 
 
+def test_classes_are_kept_and_count_in_the_hash_only_where_there_are_any(tmp_path: Path, folder: Path) -> None:
+    classes = replace(ROWS[0], label="yes", negative_label="no")
+    known = write_medi([classes, *ROWS[1:]], tmp_path / "classes", about={})
+    items = load_medi(tmp_path / "classes").dataset.to_list()
+    assert [(item["label"], item["neg_label"]) for item in items[:2]] == [("yes", "no"), (None, None)]
+    other = write_medi([replace(classes, negative_label="maybe"), *ROWS[1:]], tmp_path / "other", about={})
+    assert len({load_medi(folder).sha256, known, other}) == 3
+
+
 def test_a_folder_of_the_first_schema_is_read_as_rows_of_one_negative(folder: Path) -> None:
-    expected = load_medi(folder).dataset.remove_columns(FURTHER_COLUMNS).to_list()
+    newer = [*FURTHER_COLUMNS, *LABEL_KEYS.values()]
+    expected = load_medi(folder).dataset.remove_columns(newer).to_list()
     whole = pa.py_buffer((folder / DATA_FILE).read_bytes())
-    table = pa.ipc.open_stream(whole).read_all().drop_columns(list(FURTHER_COLUMNS))
+    table = pa.ipc.open_stream(whole).read_all().drop_columns(newer)
     with pa.OSFile(str(folder / DATA_FILE), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     data = (folder / DATA_FILE).read_bytes()

@@ -56,7 +56,7 @@ def facts(*, with_instructions: bool = True) -> tuple[dict[str, Any], dict[str, 
         "seed": 0,
         "with_instructions": with_instructions,
         "medi": {"source": "documentation"},
-        "loss": {"spelling": "released", "temperature": 0.05, "mask_same_text": True},
+        "loss": {"spelling": "released", "temperature": 0.05, "mask_same_text": True, "mask_same_label": True},
         "optimizer": {"learning_rate": 1e-4, "frozen_layers": 0},
         "trainer": {"max_steps": 2, "max_length": 48},
     }

@@ -22,6 +22,7 @@ __all__ = [
     "combine_parts",
     "load_scores",
     "overall_mean",
+    "spellings",
 ]
 
 CATEGORIES = (
@@ -97,6 +98,14 @@ def combine_not_run(scores: Sequence[TaskScore], not_run: Sequence[NotRun]) -> t
             kept = [score for score in kept if score.task not in parts]
             told = [task for task in told if task.task not in parts] + [NotRun(name, lost[0].category, reason)]
     return combine_parts(kept), told
+
+
+def spellings(task: str, category: str) -> tuple[str, str]:
+    """The names under which a table may have a task: its own, and MTEB's where it ends in the category.
+
+    So that a folder Banking77 and MTEB's Banking77Classification share their entries.
+    """
+    return task, f"{task}{category}"
 
 
 def category_means(scores: Sequence[TaskScore]) -> dict[str, float]:

@@ -95,13 +95,15 @@ class FolderPairClassification(FolderTask, ItemizedPairClassification):
 
 
 class FolderClassification(FolderTask, ItemizedClassification):
-    """Mean accuracy of ten logistic regressions, each trained on eight texts a label."""
+    """Mean accuracy of ten logistic regressions, each trained on eight texts a label or on as many as is set."""
 
     samples_per_label = 8
     n_experiments = 10
 
     def load_data(self, num_proc: int | None = None, **kwargs: Any) -> None:
         """Read the texts to train on and to test on."""
+        if self.folder.settings.samples_per_label is not None:
+            self.samples_per_label = self.folder.settings.samples_per_label
         train, test = JsonLines.read(self.folder.path, "train"), JsonLines.read(self.folder.path, SPLIT)
         numbers = _numbers(train.labels())
         for row, label in enumerate(test.labels()):
@@ -118,12 +120,12 @@ class FolderSTS(FolderTask, ItemizedSTS):
     """Spearman correlation of cosine similarity and graded similarity."""
 
     def load_data(self, num_proc: int | None = None, **kwargs: Any) -> None:
-        """Read graded pairs."""
-        rows = JsonLines.read(self.folder.path, SPLIT)
-        grades = rows.numbers("score")
-        self.min_score, self.max_score = _range(rows, "score", grades)
-        pairs = {"sentence1": rows.texts("sentence1"), "sentence2": rows.texts("sentence2"), "score": grades}
-        self.dataset = _dataset(test=pairs)
+        """Read graded pairs, of several files where the task's settings say so."""
+        files = [JsonLines.read(self.folder.path, split) for split in self.folder.settings.splits or [SPLIT]]
+        grades = [score for rows in files for score in rows.numbers("score")]
+        self.min_score, self.max_score = _range(files[0], "score", grades)
+        first, second = ([text for rows in files for text in rows.texts(f"sentence{side}")] for side in (1, 2))
+        self.dataset = _dataset(test={"sentence1": first, "sentence2": second, "score": grades})
         self.data_loaded = True
 
 

@@ -63,7 +63,13 @@ class Plan:
             DataError: if there is no benchmark.
         """
         selection = select_tasks(cfg.benchmark)
-        table = InstructionTable(cfg.instructions.name, cfg.instructions.table, cfg.evaluation.document_instructions)
+        table = InstructionTable(
+            cfg.instructions.name,
+            cfg.instructions.table,
+            document_instructions=cfg.evaluation.document_instructions,
+            given=cfg.evaluation.instructions,
+            detail=cfg.instruction_detail,
+        )
         instructions = {task.name: table.for_task(task.name, task.category) for task in selection.tasks}
         prompting = any(task.category == "PromptRetrieval" for task in selection.tasks)
         return cls(selection, instructions, PromptProtocol.of(cfg) if prompting else None)

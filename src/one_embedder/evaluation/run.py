@@ -19,6 +19,7 @@ from one_embedder.evaluation.plan import Job, Plan, Share
 from one_embedder.evaluation.results import IncompleteEvaluation, NotRun, identity_sha256, read_result, write_result
 from one_embedder.tracking.identity import config_hash
 from one_embedder.tracking.manifest import RunRecord, is_complete
+from one_embedder.tracking.wandb_run import Table, log_results
 
 if TYPE_CHECKING:
     from one_embedder.evaluation.mteb_encoder import TextEncoder
@@ -64,15 +65,17 @@ def identity_of_tasks(cfg: Config) -> str:
 
 
 def _load(cfg: Config) -> TextEncoder:
+    from one_embedder.encoder.checkpoint import load_encoder
     from one_embedder.encoder.embedder import InstructionEmbedder
 
-    return InstructionEmbedder(
+    encoder = load_encoder(
         cfg.encoder.name_or_path,
-        dtype=cfg.evaluation.dtype,
         joining=cfg.encoder.joining,
         revision=cfg.encoder.revision,
         max_length=cfg.encoder.max_length,
+        layers=cfg.encoder.layers,
     )
+    return InstructionEmbedder(encoder, dtype=cfg.evaluation.dtype)
 
 
 def _kept(output: Path, job: Job) -> TaskScore | None:
@@ -120,6 +123,7 @@ def _score_missing(
             )
         done = combine_parts(_by_job(share, scores))
         record.complete(_metrics(done), {"encoded_texts": cache.encoded, "cache_hits": cache.hits})
+    _track(cfg, share.output, done)
 
 
 def _score_each(jobs: Sequence[Job], scorer: Any, scores: dict[str, TaskScore], output: Path) -> list[NotRun]:
@@ -147,6 +151,15 @@ def _by_job(share: Share, scores: Mapping[str, TaskScore]) -> list[TaskScore]:
 def _metrics(scores: Sequence[TaskScore]) -> dict[str, Any]:
     tasks = {score.task: score.main_score for score in scores}
     return {"tasks": tasks, "categories": category_means(scores), "mean": overall_mean(scores)}
+
+
+def _track(cfg: Config, output: Path, scores: Sequence[TaskScore]) -> None:
+    """The table of an evaluation, for W&B; scores 0-1, as in the result files."""
+    table = Table(
+        ["task", "category", "metric", "items", "main_score"],
+        [[score.task, score.category, score.metric, len(score.items), score.main_score] for score in scores],
+    )
+    log_results(cfg, output, "evaluate", {"tasks": table}, {**category_means(scores), "mean": overall_mean(scores)})
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from one_embedder.errors import ConfigError
 from one_embedder.evaluation.benchmarks import AGGREGATES, CATEGORIES
 from one_embedder.evaluation.registry import HubTask, hub_tasks
 from one_embedder.evaluation.results import NotRun
-from one_embedder.evaluation.task_folder import TaskFolder, discover, folder_of
+from one_embedder.evaluation.task_folder import TaskFolder, discover, folder_of, settings_of
 
 Task = TaskFolder | HubTask
 
@@ -40,7 +40,7 @@ def select_tasks(benchmark: BenchmarkConfig) -> Selection:
         ConfigError: if mteb does not know its benchmark, or a name of ``tasks`` does not exist.
     """
     if benchmark.mteb is None and not benchmark.folders:
-        return Selection(discover(Path(benchmark.root), benchmark.tasks), [])
+        return Selection(discover(Path(benchmark.root), benchmark.tasks, benchmark.protocol), [])
     named = [_named_folder(benchmark, name, category) for name, category in benchmark.folders.items()]
     found: list[Task] = [*(hub_tasks(benchmark.mteb) if benchmark.mteb else ())]
     found += [task for task in named if isinstance(task, TaskFolder)]
@@ -75,7 +75,7 @@ def _named_folder(benchmark: BenchmarkConfig, name: str, category: str) -> TaskF
     path = folder_of(Path(benchmark.root), category) / name
     if not path.is_dir():
         return NotRun(name, category, f"there is no folder {path}")
-    return TaskFolder(name, category, path)
+    return TaskFolder(name, category, path, settings_of(name, category, benchmark.protocol))
 
 
 def _kept_names(benchmark: BenchmarkConfig, names: Sequence[str]) -> set[str]:

@@ -20,6 +20,7 @@ def training_config(cfg: Config, *, with_instructions: bool, seed: int) -> Confi
     child.with_instructions = with_instructions
     child.seed = seed
     child.output = None
+    child.tracking.group = _group(cfg)
     return child
 
 
@@ -42,6 +43,7 @@ def evaluation_config(cfg: Config, spec: RowSpec, run: Path | None, instructions
         child.encoder.name_or_path = spec.encoder
         child.encoder.revision = None
     child.output = str(results_folder(cfg, spec, run))
+    child.tracking.group = _group(cfg)
     return child
 
 
@@ -68,3 +70,8 @@ def benchmark_instructions(cfg: Config) -> InstructionsConfig:
         )
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     return InstructionsConfig(name=str(content["name"]), table=written_out(content["table"]))
+
+
+def _group(cfg: Config) -> str:
+    """Under what a tracker shows the runs of one table or sweep together."""
+    return cfg.tracking.group or f"{cfg.table.name} {cfg.profile}"

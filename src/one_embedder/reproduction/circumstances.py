@@ -11,23 +11,23 @@ from pathlib import Path
 from typing import Any
 
 from one_embedder.config.location import LOCK
-from one_embedder.config.schema import Config
+from one_embedder.config.schema import Config, TaskFolderConfig
 from one_embedder.errors import DataError
-from one_embedder.evaluation.task_folder import OWN_FOLDERS
+from one_embedder.evaluation.task_folder import OWN_FOLDERS, settings_of
 from one_embedder.reproduction.compare import Circumstances
 from one_embedder.reproduction.profiles import EVALUATION_ONLY
 from one_embedder.tracking.identity import config_hash, effective
 
 # Seeds are left out: expected numbers are means over seeds with tolerances made from them. Data settings are left out:
 # the data's own hash says more.
-_SECTIONS = ("encoder", "sampler", "loss", "optimizer", "schedule", "trainer", "instructions")
+_SECTIONS = ("instruction_detail", "encoder", "sampler", "loss", "optimizer", "schedule", "trainer", "instructions")
 
 
 def circumstances(cfg: Config, data: Mapping[str, str]) -> Circumstances:
     """Circumstances of a run of ``cfg`` on ``data`` (name -> sha256) here and now."""
     scoring = replace(cfg.evaluation, batch_size=0)  # without effect on the scores
     scored = effective("evaluation", asdict(scoring))
-    evaluated = [cfg.benchmark.name, cfg.benchmark.split, cfg.benchmark.tasks, scored, *_prompts(cfg)]
+    evaluated = [cfg.benchmark.name, cfg.benchmark.split, cfg.benchmark.tasks, scored, *_prompts(cfg), *_protocol(cfg)]
     settings = config_hash(cfg, _SECTIONS, json.dumps(evaluated))
     return Circumstances(dict(data), settings, data_environment())
 
@@ -40,6 +40,14 @@ def _prompts(cfg: Config) -> list[Any]:
     plain = prompts.learner == "nearest" and prompts.centring is None and not tasks
     model = asdict(replace(prompts.model, batch_size=0)) if prompts.learner == "model" else None
     return [] if plain else [prompts.learner, model, prompts.centring, tasks]
+
+
+def _protocol(cfg: Config) -> list[Any]:
+    """The settings of the benchmark's tasks that depart from their category's protocol."""
+    tasks = sorted(Path(cfg.benchmark.root).glob("eval/*/*"))
+    settings = {task.name: settings_of(task.name, task.parent.name, cfg.benchmark.protocol) for task in tasks}
+    chosen = {name: asdict(value) for name, value in settings.items() if value != TaskFolderConfig()}
+    return [chosen] if chosen else []
 
 
 def data_environment() -> dict[str, str]:

@@ -30,7 +30,9 @@ from one_embedder.reproduction.scores import RowRuns
 from one_embedder.reproduction.stages import StageClock, Stages, project_stages
 from one_embedder.reproduction.statistics import paired_bootstrap
 from one_embedder.reproduction.table import Results, points
+from one_embedder.reproduction.wandb_tables import averages, wandb_tables
 from one_embedder.tracking.surroundings import code_state, hardware, peak_memory_gib
+from one_embedder.tracking.wandb_run import log_results
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +72,7 @@ def reproduce(cfg: Config, stages: Stages | None = None) -> int:
     written = write_report(report, table_folder(cfg))
     if cfg.table.write_expected:
         written.append(_record_expected(cfg, report, now))
+    log_results(cfg, table_folder(cfg), "reproduce", wandb_tables(results), averages(results))
     _say(
         "\n".join(
             [report.terminal(), "", _cost_text(provenance["cost"]), "", "Written:", *(f"  {path}" for path in written)]

@@ -11,6 +11,7 @@ import torch
 
 from one_embedder.config.location import inside_project
 from one_embedder.config.schema import Config
+from one_embedder.detail import at_detail
 from one_embedder.encoder.checkpoint import load_encoder, save_encoder, weights_sha256
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.encoder.tokenize import InstructionTokenizer
@@ -19,10 +20,12 @@ from one_embedder.medi.datamodule import MediDataModule
 from one_embedder.medi.store import Medi, load_medi
 from one_embedder.tracking.identity import resolved
 from one_embedder.tracking.manifest import MANIFEST, RunRecord, is_complete, read_manifest, run_id, write_atomically
+from one_embedder.tracking.wandb_run import upload_checkpoint
 from one_embedder.training.callbacks import RandomState, Speed, StopOnInterrupt
 from one_embedder.training.card import write_card
 from one_embedder.training.checkpoint_io import LAST, resumable
 from one_embedder.training.checkpointed_layers import checkpoint_layers
+from one_embedder.training.curves import TASK_LOSSES, Curves
 from one_embedder.training.early_stopping import DevScore, EarlyStopping
 from one_embedder.training.loss import ContrastiveLoss
 from one_embedder.training.memory import keep_freed_memory
@@ -104,6 +107,7 @@ def train(cfg: Config, dev: DevScore | None = None) -> Path:
             for folder, steps in trained.checkpoints():
                 write_card(run.encoder, run.folder / folder, record.manifest, resolved(cfg), steps)
             record.complete(trained.metrics(), trained.cost())
+            upload_checkpoint(cfg, run.folder, CHECKPOINT, record.manifest["outcome"]["metrics"])
             (run.folder / LAST).unlink(missing_ok=True)  # three times the size of the model, and of no more use
     return run.folder
 
@@ -126,6 +130,7 @@ def _load(cfg: Config) -> InstructionEncoder:
         revision=settings.revision,
         joining=settings.joining,
         max_length=settings.max_length,
+        layers=settings.layers,
     )
 
 
@@ -183,7 +188,10 @@ def _prompts(cfg: Config) -> dict[str, str]:
     if not cfg.with_instructions:
         return {}
     sides = [(task, side, text) for task, table in cfg.instructions.table.items() for side, text in table.items()]
-    return {task if side == "text" else f"{task}-{side}": text for task, side, text in sides}
+    return {
+        task if side == "text" else f"{task}-{side}": at_detail(text, cfg.instruction_detail, task)
+        for task, side, text in sides
+    }
 
 
 def _data(run: Run) -> MediDataModule:
@@ -193,6 +201,7 @@ def _data(run: Run) -> MediDataModule:
         sampler=run.cfg.sampler,
         with_instructions=run.cfg.with_instructions,
         seed=run.cfg.seed,
+        instruction_detail=run.cfg.instruction_detail,
     )
 
 
@@ -217,7 +226,7 @@ def _record(run: Run, data: MediDataModule, precision: Precision) -> RunRecord |
         "name": "medi",
         "file": inside_project(run.medi.folder),
         "sha256": run.medi.sha256,
-        "rows": len(run.medi.dataset),
+        "rows": sum(share.rows for share in shares),
         "tasks": len(shares),
         "dropped_rows": sum(share.rows for share in shares if not share.batches),
     }
@@ -270,8 +279,9 @@ def _fit(run: Run, data: MediDataModule, precision: Precision, checkpoint: Path 
         checkpoint_layers(run.encoder)
     speed, stop = Speed(), StopOnInterrupt(run.folder / LAST)
     watch, whole = _watch(run, speed), WholeWeights()
+    curves = Curves(run.medi.task_names, run.folder / TASK_LOSSES)
     # In this order: what stop saves is what watch knows by then.
-    callbacks = [RandomState(), speed, *([watch] if watch is not None else []), stop, whole]
+    callbacks = [RandomState(), speed, curves, *([watch] if watch is not None else []), stop, whole]
     with quiet_lightning():
         trainer = build_trainer(cfg, run.folder, precision=precision.name, callbacks=callbacks)
         if trainer.strategy.root_device.type == "cpu":

@@ -1,0 +1,49 @@
+"""The record of an ablation reads back as it was written, and names itself where it cannot."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from one_embedder.errors import DataError
+from one_embedder.reproduction.ablation_record import read_record, read_records
+from tests.reproduction.ablations import small_record, write_small_record
+
+
+def test_a_record_reads_back_as_it_was_written(tmp_path: Path) -> None:
+    written = small_record()
+    read = read_record(write_small_record(tmp_path))
+    assert json.dumps(read, default=vars) == json.dumps(written, default=vars)
+    assert read.claims[0].difference == written.claims[0].difference
+    assert read.cell("with+paraphrased").intervals == written.cell("with+paraphrased").intervals
+
+
+def test_every_record_of_a_profile_is_found(tmp_path: Path) -> None:
+    write_small_record(tmp_path)
+    assert [record.name for record in read_records(tmp_path / "ablations", "documentation")] == ["wording"]
+    assert read_records(tmp_path / "ablations", "local") == []
+
+
+def test_a_record_with_missing_children_is_not_complete(tmp_path: Path) -> None:
+    assert read_record(write_small_record(tmp_path / "whole")).is_complete
+    assert not read_record(write_small_record(tmp_path / "part", missing=("with-s2",))).is_complete
+
+
+def test_an_ablation_that_did_not_run_names_the_command(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no record of this ablation; run `make ablation-temperature`"):
+        read_record(tmp_path / "temperature" / "documentation.json")
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"schema": 2}', '{"schema": 1, "name": "x"}'])
+def test_a_damaged_record_names_itself(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "documentation.json"
+    path.write_text(content)
+    with pytest.raises(DataError, match=r"documentation\.json: not the record of an ablation"):
+        read_record(path)
+
+
+def test_a_cell_that_does_not_exist_is_answered_with_those_that_do() -> None:
+    with pytest.raises(DataError, match=r"no cell 'with'; there are backbone, without\+as written"):
+        small_record().cell("with")
