@@ -69,10 +69,11 @@ def test_the_numbers_are_those_of_the_records_with_run_commit_and_data(experimen
     record = json.loads((experiments / "table1" / "documentation.json").read_text())
     (instructor,) = (row for row in record["rows"] if row["id"] == "instructor")
     low, high = instructor["intervals"]["average"]
-    assert f"{100 * instructor['scores']['average']:.1f}\n[{100 * low:.1f}, {100 * high:.1f}]" in text
+    points = f"{100 * instructor['scores']['average']:.1f}"
+    assert f"{points}\n<small>[{100 * low:.1f}, {100 * high:.1f}]</small>" in text
     assert record["code"]["commit"] in text and record["data"]["medi"] in text
     assert "with_instructions-s0-ad729bac" in text
-    assert "+10.0\n[+7.0, +13.0]" in text  # the ablation's first claim
+    assert "+10.0\n<small>[+7.0, +13.0]</small>" in text  # the ablation's first claim
 
 
 def test_what_is_missing_is_said_with_the_command(experiments: Path) -> None:
