@@ -106,6 +106,11 @@ def test_a_wrong_choice_or_type_says_what_would_be_right(override: str, expected
         "loss.temperature=nan",
         "loss.spelling=rleased",
         "loss.mask_margin=3",
+        "instruction_detail=short",
+        "encoder.layers=0",
+        "sampler.tasks=[]",
+        "evaluation.instructions=left",
+        "loss.hard_negatives=false",  # with the released spelling
         "trainer.mini_batch_size=0",
         "trainer.accumulate_grad_batches=0",
         "encoder.joining=glue",

@@ -19,6 +19,7 @@ from one_embedder.encoder.dense import Dense
 from one_embedder.encoder.embedder import InstructionEmbedder
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.errors import CheckpointError, ConfigError
+from tests.training.tiny import tiny_encoder
 
 TANH = "torch.nn.modules.activation.Tanh"
 INSTRUCTION = "represent the question for retrieval: "
@@ -257,3 +258,21 @@ def test_a_missing_wheel_is_named_with_both_ways_to_the_weights(monkeypatch: pyt
 def test_a_revision_of_a_local_model_is_refused(saved: Path) -> None:
     with pytest.raises(ConfigError, match="goes with a hub id"):
         load_encoder(saved, revision="main")
+
+
+@pytest.mark.parametrize("family", ["t5", "bert"])
+def test_the_lowest_layers_can_be_kept_and_a_saved_encoder_knows_its_depth(tmp_path: Path, family: str) -> None:
+    whole = tiny_encoder(family)
+    save_encoder(whole, tmp_path / "whole")
+    cut = load_encoder(tmp_path / "whole", layers=2)
+    names = {name for name, _ in cut.named_parameters()}
+    assert {name for name, _ in whole.named_parameters()} - names, "something was left out"
+    assert all(torch.equal(weight, dict(whole.named_parameters())[name]) for name, weight in cut.named_parameters())
+    save_encoder(cut, tmp_path / "cut")
+    assert weights_sha256(load_encoder(tmp_path / "cut")) == weights_sha256(cut)
+
+
+def test_more_layers_than_there_are_cannot_be_kept(tmp_path: Path) -> None:
+    save_encoder(tiny_encoder("bert"), tmp_path / "whole")
+    with pytest.raises(ConfigError, match=r"encoder\.layers=4: this encoder has 3 layers"):
+        load_encoder(tmp_path / "whole", layers=4)

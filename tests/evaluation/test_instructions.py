@@ -40,6 +40,22 @@ def test_a_task_or_side_that_the_table_lacks_is_an_error_and_not_silently_bare(t
         InstructionTable("paper", TABLE).for_task(task, category)
 
 
+def test_a_task_is_found_under_its_name_then_as_mteb_spells_it_then_by_its_category() -> None:
+    table = {"Banking77Classification": {"text": "bank: "}, "Classification": {"text": "any: "}}
+    found = InstructionTable("mine", table)
+    assert found.for_task("Banking77", "Classification").query == "bank: "
+    assert found.for_task("Emotion", "Classification").query == "any: "
+    own = InstructionTable("mine", {**table, "Banking77": {"text": "own: "}})
+    assert own.for_task("Banking77", "Classification").query == "own: "
+    with pytest.raises(ConfigError, match="Banking77"):
+        found.for_task("Banking77", "Clustering")
+
+
+def test_a_misspelled_entry_is_pointed_out() -> None:
+    with pytest.raises(ConfigError, match=r"does not name Retrieval task SciFakt.*it names SciFact"):
+        InstructionTable("paper", TABLE).for_task("SciFakt", "Retrieval")
+
+
 @pytest.mark.parametrize("sides", [{"corpus": "tell: "}, {}])
 def test_an_unknown_side_is_named(sides: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match=r"instructions\.table\.SciFact"):
@@ -49,3 +65,32 @@ def test_an_unknown_side_is_named(sides: dict[str, str]) -> None:
 def test_the_table_none_is_empty(project_root) -> None:  # type: ignore[no-untyped-def]
     content = yaml.safe_load((project_root / "conf/instructions/none.yaml").read_text())
     assert content == {"name": "none", "table": {}}
+
+
+def test_wrong_instructions_are_another_tasks_of_the_same_sides_and_differ_from_its_own() -> None:
+    table = {**TABLE, "STS13": {"text": "state: "}, "TopicClustering": {"text": "group: "}}
+    wrong = InstructionTable("paper", table, given="wrong")
+    assert wrong.for_task("SciFact", "Retrieval") == TaskInstructions("post: ", "other post: ")
+    assert wrong.for_task("STS12", "STS") == TaskInstructions("group: ", "group: "), "STS13 says the same as STS12"
+
+
+def test_wrong_instructions_need_another_task() -> None:
+    with pytest.raises(ConfigError, match=r"evaluation\.instructions=wrong: table 'paper' has no other .* STS12's"):
+        InstructionTable("paper", TABLE, given="wrong").for_task("STS12", "STS")
+
+
+def test_shuffled_instructions_have_the_same_words_in_another_order_every_time_the_same() -> None:
+    own = "Represent the question for retrieving documents: "
+    table = InstructionTable("paper", {"SciFact": {"query": own, "document": "tell: "}}, given="shuffled")
+    first = table.for_task("SciFact", "Retrieval")
+    assert sorted(first.query.split()) == sorted(own.split())
+    assert first.query.split() != own.split() and first.query.endswith(" ")
+    assert first.document == "tell: ", "one word has one order"
+    assert table.for_task("SciFact", "Retrieval") == first
+
+
+def test_a_tag_is_the_name_of_the_task_whose_instruction_it_replaces() -> None:
+    table = InstructionTable("paper", TABLE, detail="tag")
+    assert table.for_task("SciFact", "Retrieval").query == "Sci Fact; Input: "
+    wrong = InstructionTable("paper", TABLE, detail="tag", given="wrong")
+    assert wrong.for_task("SciFact", "Retrieval").query == "Ask Ubuntu; Input: "

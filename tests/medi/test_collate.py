@@ -124,3 +124,12 @@ def test_rows_of_several_tasks_are_taken_only_where_they_are_wanted(tmp_path: Pa
     rows = list(load_medi(tmp_path / "medi").dataset)
     batch = ContrastiveCollator(instruction_tokenizer(), True, mixed_tasks=True)(rows)
     assert (len(batch), batch.task_id) == (3, None)
+
+
+def test_instructions_are_read_at_the_level_of_detail_that_is_asked_for(dataset: Dataset) -> None:
+    rows = dataset.__getitems__([0, 1])
+    tokenizer = instruction_tokenizer()
+    batch = ContrastiveCollator(tokenizer, with_instructions=True, instruction_detail="tag")(rows)
+    expected = tokenizer(["task 4; Input: "] * 2, [row["query_text"] for row in rows])
+    assert torch.equal(batch.query.input_ids, expected.input_ids)
+    assert torch.equal(batch.query.pooling_mask, expected.pooling_mask)

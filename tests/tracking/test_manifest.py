@@ -10,7 +10,7 @@ import yaml
 
 from one_embedder.config.schema import Config, LossConfig, PathsConfig, TrackingConfig, TrainerConfig
 from one_embedder.errors import DataError
-from one_embedder.tracking.identity import NEUTRAL, effective, resolved
+from one_embedder.tracking.identity import NEUTRAL, TRAINING_SECTIONS, effective, resolved
 from one_embedder.tracking.manifest import RunRecord, config_hash, is_complete, read_manifest, run_id
 
 DATA = [{"name": "medi", "sha256": "ab" * 32, "rows": 12}]
@@ -128,8 +128,10 @@ def test_keys_that_came_later_are_left_out_of_the_hash_at_their_neutral_value() 
 
 @pytest.mark.parametrize("key", NEUTRAL)
 def test_a_neutral_value_is_the_default_of_its_key(key: str) -> None:
-    section, name = key.split(".")
-    assert asdict(Config())[section][name] == NEUTRAL[key]
+    value: Any = asdict(Config())
+    for name in key.split("."):
+        value = value[name]
+    assert value == NEUTRAL[key]
 
 
 def test_config_hash_looks_only_at_the_named_sections() -> None:
@@ -142,13 +144,17 @@ def test_config_hash_looks_only_at_the_named_sections() -> None:
 @pytest.mark.parametrize(
     ("section", "key", "value"),
     [
+        ("encoder", "layers", 2),
         ("loss", "bidirectional", False),
+        ("loss", "hard_negatives", False),
         ("loss", "learn_temperature", True),
         ("loss", "gather_negatives", True),
         ("loss", "mask_margin", 0.0),
         ("sampler", "strategy", "uniform"),
         ("sampler", "temperature", 2.0),
         ("sampler", "cap", 64),
+        ("sampler", "tasks", ["wording/*"]),
+        ("sampler", "symmetric", False),
         ("trainer", "gradient_checkpointing", True),
         ("trainer", "mini_batch_size", 8),
         ("trainer", "accumulate_grad_batches", 2),
@@ -163,3 +169,11 @@ def test_a_younger_key_changes_the_id_only_with_a_value_that_changes_the_run(
     known = run_id(cfg, "train")
     setattr(getattr(cfg, section), key, value)
     assert run_id(cfg, "train") != known
+
+
+def test_a_younger_key_at_the_top_is_left_out_of_the_id_at_its_neutral_value() -> None:
+    cfg = Config()
+    older = config_hash(cfg, [name for name in TRAINING_SECTIONS if name != "instruction_detail"])
+    assert config_hash(cfg, TRAINING_SECTIONS) == older
+    cfg.instruction_detail = "tag"
+    assert config_hash(cfg, TRAINING_SECTIONS) != older

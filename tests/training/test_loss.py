@@ -257,3 +257,16 @@ def _others(rows: Tensor, own: int) -> list[Tensor]:
 def _log_share_of_first(anchor: Tensor, candidates: list[Tensor], temperature: float = 0.1) -> Tensor:
     logits = torch.stack([anchor @ candidate for candidate in candidates]) / temperature
     return logits.logsumexp(0) - logits[0]
+
+
+def test_without_hard_negatives_the_paper_spelling_compares_positives_only() -> None:
+    leaves = sides()
+    with_none = unit(leaves)
+    loss = ContrastiveLoss(in_batch_positives=True, hard_negatives=False)
+    compared = loss.compare(with_none)
+    similarity = with_none.query @ with_none.positive.T
+    expected = torch.nn.functional.cross_entropy(similarity / 0.1, torch.arange(len(similarity)))
+    assert torch.allclose(compared.directions(0.1)["loss_query_to_document"], expected, **EXACT)
+    assert loss.candidates_per_query(6) == 6
+    _, _, of_negatives = torch.autograd.grad(compared.loss(0.1), leaves, allow_unused=True)
+    assert of_negatives is None, "the negatives have no part in it"

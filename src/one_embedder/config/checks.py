@@ -12,12 +12,14 @@ from one_embedder.config.schema import Config
 from one_embedder.errors import ConfigError
 
 CHOICES: dict[str, tuple[str, ...]] = {
+    "instruction_detail": ("detailed", "simple", "tag"),
     "encoder.joining": ("pypi", "head"),
     "sampler.strategy": ("proportional", "uniform", "temperature", "capped", "released", "mixed"),
     "loss.spelling": ("released", "paper"),
     "trainer.precision": ("auto", "32-true", "bf16-mixed"),
     "trainer.accelerator": ("auto", "cpu", "gpu", "mps"),
     "medi.text_output": ("inputs", "outputs"),
+    "evaluation.instructions": ("right", "wrong", "shuffled"),
     "evaluation.dtype": ("float32", "bfloat16", "float16"),
     "benchmark.split": ("dev", "test"),
     "prompt_retrieval.learner": ("nearest", "vote", "model"),
@@ -41,16 +43,20 @@ RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "seed": _at_least(0),
     "encoder.name_or_path": _GIVEN,
     "encoder.max_length": _at_least(2),  # one token of text beside the end-of-sequence token
+    "encoder.layers": _at_least(1),
     "medi.folder": _GIVEN,
     "medi.rows_per_task": _at_least(1),
     "medi.min_rows_per_task": _at_least(1),
     "medi.workers": _at_least(1),
+    "medi.path": _GIVEN,
+    "medi.max_rejected": _SHARE,
     "medi.instances_per_task": _at_least(1),
     "medi.instances_of_pairs": _at_least(1),
     "medi.datasets": ("null (all data sets of medi.hub) or a non-empty list", bool),
     "sampler.global_batch_size": _at_least(2),  # in a batch of one nothing is contrasted
     "sampler.temperature": _POSITIVE,
     "sampler.cap": _at_least(2),
+    "sampler.tasks": ("null (all tasks) or a non-empty list", bool),
     "loss.temperature": _POSITIVE,
     "loss.mask_margin": ("between -2 and 2, a difference of cosines", lambda value: -2 <= value <= 2),
     "optimizer.learning_rate": _POSITIVE,
@@ -123,6 +129,10 @@ def check(cfg: Config) -> None:
         troubles.append("loss.learn_temperature: a single number cannot be sharded: use trainer.strategy=ddp, not fsdp")
     if cfg.trainer.early_stopping.every_n_steps is not None and "fsdp" in cfg.trainer.strategy:
         troubles.append("trainer.early_stopping needs every weight on one device: use trainer.strategy=ddp, not fsdp")
+    if not cfg.loss.hard_negatives and cfg.loss.spelling == "released":
+        troubles.append(
+            "loss.hard_negatives=false leaves a query nothing to be told from: with it, use loss.spelling=paper"
+        )
     if cfg.output is not None and Path(cfg.output).is_file():
         troubles.append(f"output={cfg.output!r} is a file; name a folder")
     if troubles:

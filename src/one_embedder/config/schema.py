@@ -7,6 +7,7 @@ each verb reads its own sections. Keys that are not here are refused (see ``one_
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from omegaconf import MISSING
 
@@ -19,6 +20,7 @@ class EncoderConfig:
     revision: str | None = None
     max_length: int | None = None  # tokens, instruction included; None: what the checkpoint says
     joining: str = "pypi"
+    layers: int | None = None  # keep so many of the lowest transformer layers; None: all
 
 
 @dataclass
@@ -51,6 +53,8 @@ class MediConfig:
     rows_per_task: int = 400
     min_rows_per_task: int = 32
     workers: int = 2
+    path: str | None = None  # file: MEDI as others hand it out, a file or a folder; None: medi.folder is built already
+    max_rejected: float = 0.01  # file: share of the rows that may be unusable before the whole is refused
     root: str | None = None  # super_ni: a checkout of the original repository, or a compact copy
     instances_per_task: int = 6500  # super_ni: read of a task; more are drawn from
     text_output: str = (
@@ -72,6 +76,8 @@ class SamplerConfig:
     strategy: str = "proportional"  # proportional | uniform | temperature | capped | released | mixed
     temperature: float | None = None  # of strategy temperature: weights are rows ** (1 / temperature)
     cap: int | None = None  # of strategy capped: rows that a task counts as, at most
+    tasks: list[str] | None = None  # which tasks are trained on, names or patterns with *; None: all
+    symmetric: bool | None = None  # only tasks whose two sides have one instruction, or (False) only others; None: all
 
 
 @dataclass
@@ -83,6 +89,7 @@ class LossConfig:
     temperature: float = 0.01
     learn_temperature: bool = False  # temperature is then where it begins
     gather_negatives: bool = False  # candidates from all devices, with their gradient; False: from a device's own rows
+    hard_negatives: bool = True  # False: the rows' own negatives are no candidates
     mask_same_text: bool = False  # leave out in-batch negatives whose text is also a right answer
     mask_same_label: bool = False  # leave out in-batch negatives of the row's own class, where the data name classes
     mask_margin: float | None = None  # leave out negatives more similar than the positive by more than this
@@ -137,10 +144,10 @@ class TrainerConfig:
 
 @dataclass
 class InstructionsConfig:
-    """Evaluation instructions: a table of task -> side -> instruction."""
+    """Evaluation instructions: a table of task, or category -> side -> instruction."""
 
     name: str = "none"
-    table: dict[str, dict[str, str]] = field(default_factory=dict)
+    table: dict[str, dict[str, Any]] = field(default_factory=dict)  # texts; in files also parts of the template
 
 
 @dataclass
@@ -160,6 +167,7 @@ class EvaluationConfig:
     batch_size: int = 64
     dtype: str = "float32"  # of the encoder's weights; bfloat16 and float16 are faster and move scores a little
     document_instructions: bool = True
+    instructions: str = "right"  # right | wrong (another task's) | shuffled (the words in another order)
     demonstrations: int = 1  # shown to the in-context learner for each test input of prompt retrieval
 
 
@@ -264,6 +272,7 @@ class Config:
     seed: int = 0
     output: str | None = None
     with_instructions: bool = True
+    instruction_detail: str = "detailed"  # detailed | simple (domain and kind of text) | tag (the task's name)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     medi: MediConfig = field(default_factory=MediConfig)
     sampler: SamplerConfig = field(default_factory=SamplerConfig)

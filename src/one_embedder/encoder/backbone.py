@@ -25,7 +25,7 @@ from transformers.models.auto.modeling_auto import MODEL_MAPPING
 from transformers.utils import logging as _untyped_logging
 
 from one_embedder.encoder.folder import require_file
-from one_embedder.errors import CheckpointError
+from one_embedder.errors import CheckpointError, ConfigError
 
 _logging: Any = _untyped_logging
 
@@ -51,16 +51,22 @@ def quiet_transformers() -> Iterator[None]:
             _logging.enable_progress_bar()
 
 
-def load_backbone(folder: Path) -> PreTrainedModel:
+def load_backbone(folder: Path, layers: int | None = None) -> PreTrainedModel:
     """Load the text encoder in float32, without a pooling head, in evaluation mode.
 
+    Args:
+        folder: with ``config.json`` and weights.
+        layers: keep so many of the lowest layers; None: all.
+
     Raises:
+        ConfigError: if more layers are asked for than there are.
         CheckpointError: if files are missing or unreadable, weights are missing, or any weight is not finite.
     """
     require_file(folder / "config.json")
     try:
         with quiet_transformers():
             config = AutoConfig.from_pretrained(folder, local_files_only=True)
+            _keep_lowest(config, layers)
             model, report = _model_class(config).from_pretrained(
                 folder,
                 config=config,
@@ -118,6 +124,15 @@ def position_limit(config: PreTrainedConfig) -> int | None:
 
 
 _OFFSET_POSITIONS = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer"}
+
+
+def _keep_lowest(config: PreTrainedConfig, layers: int | None) -> None:
+    """Weights above are then not read, and a checkpoint that is saved later says how deep it is."""
+    if layers is None:
+        return
+    if not 1 <= layers <= config.num_hidden_layers:
+        raise ConfigError(f"encoder.layers={layers}: this encoder has {config.num_hidden_layers} layers")
+    config.num_hidden_layers = layers
 
 
 def _model_class(config: PreTrainedConfig) -> Any:

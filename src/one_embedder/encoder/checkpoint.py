@@ -33,7 +33,12 @@ _DEFAULT_MAX_LENGTH = 512
 
 
 def load_encoder(
-    name_or_path: str | Path, *, revision: str | None = None, joining: str = "pypi", max_length: int | None = None
+    name_or_path: str | Path,
+    *,
+    revision: str | None = None,
+    joining: str = "pypi",
+    max_length: int | None = None,
+    layers: int | None = None,
 ) -> InstructionEncoder:
     """Load an encoder in float32 on the CPU, in evaluation mode.
 
@@ -44,6 +49,7 @@ def load_encoder(
         revision: hub revision; only for hub ids.
         joining: how instruction and text are joined, ``"pypi"`` or ``"head"``.
         max_length: tokens per text, instruction included; None takes what the folder states.
+        layers: keep so many of the lowest transformer layers; None keeps all.
 
     Raises:
         CheckpointError: if the folder or a part of it is missing, damaged or of an unsupported kind.
@@ -55,7 +61,7 @@ def load_encoder(
     dense = [load_dense(part) for part in layout.dense]
     for layer, part in zip(dense, layout.dense, strict=True):
         require_finite(layer, part)
-    backbone = load_backbone(layout.transformer)
+    backbone = load_backbone(layout.transformer, layers)
     length = _max_length(backbone, tokenizer, asked=max_length, stated=layout.max_length)
     try:
         return InstructionEncoder(backbone, InstructionTokenizer(tokenizer, length, joining), dense).eval()

@@ -94,21 +94,29 @@ def identity_of_tasks(cfg: Config) -> str:
 def _tasks(cfg: Config) -> tuple[list[TaskFolder], dict[str, TaskInstructions], PromptProtocol | None]:
     """The tasks, their instructions by name, and how prompt retrieval is done; checked before anything is loaded."""
     folders = discover(Path(cfg.benchmark.root), cfg.benchmark.tasks)
-    table = InstructionTable(cfg.instructions.name, cfg.instructions.table, cfg.evaluation.document_instructions)
+    table = InstructionTable(
+        cfg.instructions.name,
+        cfg.instructions.table,
+        document_instructions=cfg.evaluation.document_instructions,
+        given=cfg.evaluation.instructions,
+        detail=cfg.instruction_detail,
+    )
     instructions = {folder.name: table.for_task(folder.name, folder.category) for folder in folders}
     return folders, instructions, _prompts(cfg, folders)
 
 
 def _load(cfg: Config) -> TextEncoder:
+    from one_embedder.encoder.checkpoint import load_encoder
     from one_embedder.encoder.embedder import InstructionEmbedder
 
-    return InstructionEmbedder(
+    encoder = load_encoder(
         cfg.encoder.name_or_path,
-        dtype=cfg.evaluation.dtype,
         joining=cfg.encoder.joining,
         revision=cfg.encoder.revision,
         max_length=cfg.encoder.max_length,
+        layers=cfg.encoder.layers,
     )
+    return InstructionEmbedder(encoder, dtype=cfg.evaluation.dtype)
 
 
 def _prompts(cfg: Config, folders: Sequence[TaskFolder]) -> PromptProtocol | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from one_embedder.config.schema import Config
 from one_embedder.errors import ConfigError, DataError
+from one_embedder.medi.assembly import alone
 
 
 def build(cfg: Config) -> Path:
@@ -28,6 +29,16 @@ def build(cfg: Config) -> Path:
 
 
 def _build_from(cfg: Config, folder: Path) -> Path:
+    if cfg.medi.source == "file" and cfg.medi.path is None:  # the user's own, built elsewhere
+        from one_embedder.medi.store import load_medi
+
+        load_medi(Path(cfg.medi.folder) / "medi")
+        return Path(cfg.medi.folder)
+    with alone(folder):
+        return _build_alone(cfg, folder)
+
+
+def _build_alone(cfg: Config, folder: Path) -> Path:
     match cfg.medi.source:
         case "documentation":
             from one_embedder.medi.sources.documentation.build import build_documentation
@@ -41,11 +52,10 @@ def _build_from(cfg: Config, folder: Path) -> Path:
             from one_embedder.medi.sources.hub.build import build_full
 
             return build_full(cfg, folder)
-        case "file":  # the user's own, built elsewhere
-            from one_embedder.medi.store import load_medi
+        case "file":
+            from one_embedder.medi.sources.file.build import build_file
 
-            load_medi(Path(cfg.medi.folder) / "medi")
-            return Path(cfg.medi.folder)
+            return build_file(cfg, folder)
         case unknown:
             raise ConfigError(
                 f"medi.source={unknown!r} is unknown; the sources are documentation, super_ni, full and file"

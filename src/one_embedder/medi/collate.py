@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from one_embedder.detail import at_detail
 from one_embedder.encoder.tokenize import InstructionTokenizer, TokenizedBatch
 from one_embedder.errors import DataError
 from one_embedder.medi.record import LABEL_KEYS, RELEASED_KEYS
@@ -86,17 +87,26 @@ class ContrastiveBatch:
 class ContrastiveCollator:
     """Tokenizes the three sides of a batch, with or without their instructions."""
 
-    def __init__(self, tokenizer: InstructionTokenizer, with_instructions: bool, *, mixed_tasks: bool = False) -> None:
+    def __init__(
+        self,
+        tokenizer: InstructionTokenizer,
+        with_instructions: bool,
+        *,
+        mixed_tasks: bool = False,
+        instruction_detail: str = "detailed",
+    ) -> None:
         """Set what the batches are made with.
 
         Args:
             tokenizer: joins and truncates; a text longer than its ``max_length`` loses its end.
             with_instructions: False trains on the texts alone, the paper's ablation.
             mixed_tasks: True allows rows of several tasks in a batch, for the ablation of same-task batches.
+            instruction_detail: how much of an instruction is read, one of ``detail.DETAILS``.
         """
         self.tokenizer = tokenizer
         self.with_instructions = with_instructions
         self.mixed_tasks = mixed_tasks
+        self.instruction_detail = instruction_detail
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> ContrastiveBatch:
         """Make a batch of rows as ``load_medi`` gives them.
@@ -107,7 +117,7 @@ class ContrastiveCollator:
         tasks = {int(row["task_id"]) for row in rows}
         if len(tasks) != 1 and not self.mixed_tasks:
             raise DataError(f"a batch must hold one task, this one holds {sorted(tasks)}: use SameTaskBatchSampler")
-        pairs = {side: _pairs(rows, key) for side, key in RELEASED_KEYS.items()}
+        pairs = {side: self._pairs(rows, key) for side, key in RELEASED_KEYS.items()}
         sides = {side: self._tokenized(of_side) for side, of_side in pairs.items()}
         return ContrastiveBatch(
             **sides,
@@ -118,18 +128,25 @@ class ContrastiveCollator:
         )
 
     def _tokenized(self, pairs: Sequence[tuple[str, str]]) -> TokenizedBatch:
-        instructions = [instruction if self.with_instructions else "" for instruction, _ in pairs]
-        return self.tokenizer(instructions, [text for _, text in pairs])
+        return self.tokenizer([instruction for instruction, _ in pairs], [text for _, text in pairs])
 
+    def _pairs(self, rows: Sequence[Mapping[str, Any]], key: str) -> list[tuple[str, str]]:
+        """(instruction, text) of one side; a row's further negatives stand behind its first."""
+        pairs: list[tuple[str, str]] = []
+        for row in rows:
+            side = [(row[f"{key}_instruction"], row[f"{key}_text"])]
+            if key == RELEASED_KEYS["negative"]:
+                side.extend(further_negatives(row))
+            pairs.extend((self._read(instruction, row), text) for instruction, text in side)
+        return pairs
 
-def _pairs(rows: Sequence[Mapping[str, Any]], key: str) -> list[tuple[str, str]]:
-    """(instruction, text) of one side; a row's further negatives stand behind its first."""
-    pairs = []
-    for row in rows:
-        pairs.append((row[f"{key}_instruction"], row[f"{key}_text"]))
-        if key == RELEASED_KEYS["negative"]:
-            pairs.extend(further_negatives(row))
-    return pairs
+    def _read(self, instruction: str, row: Mapping[str, Any]) -> str:
+        """What the encoder reads of a row's instruction."""
+        if not self.with_instructions:
+            return ""
+        if self.instruction_detail == "detailed":
+            return instruction
+        return at_detail(instruction, self.instruction_detail, row["task_name"])
 
 
 def _labels(rows: Sequence[Mapping[str, Any]]) -> LabelNumbers:

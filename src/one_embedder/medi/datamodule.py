@@ -14,6 +14,7 @@ from one_embedder.config.schema import SamplerConfig
 from one_embedder.encoder.tokenize import InstructionTokenizer
 from one_embedder.medi.collate import ContrastiveBatch, ContrastiveCollator
 from one_embedder.medi.sampler import SameTaskBatchSampler
+from one_embedder.medi.selection import selected_rows
 from one_embedder.medi.store import Medi, load_medi
 
 
@@ -33,29 +34,38 @@ class MediDataModule(LightningDataModule):
         sampler: SamplerConfig,
         with_instructions: bool,
         seed: int,
+        instruction_detail: str = "detailed",
     ) -> None:
         """Open the data.
 
         Args:
             folder: a folder written by ``write_medi``, or what ``load_medi`` made of it.
             tokenizer: with the training length as its ``max_length``.
-            sampler: rows of a batch over all devices, and which rows share one.
+            sampler: rows of a batch over all devices, which tasks they come from, and which rows share one.
             with_instructions: whether the encoder reads the instructions.
             seed: order of the batches.
+            instruction_detail: how much of an instruction it reads then.
 
         Raises:
+            ConfigError: the data have none of the tasks that are asked for.
             DataError: the folder cannot be read.
         """
         super().__init__()
         self.medi = folder if isinstance(folder, Medi) else load_medi(folder)
-        self.collator = ContrastiveCollator(tokenizer, with_instructions, mixed_tasks=sampler.strategy == "mixed")
+        self.collator = ContrastiveCollator(
+            tokenizer,
+            with_instructions,
+            mixed_tasks=sampler.strategy == "mixed",
+            instruction_detail=instruction_detail,
+        )
         self.settings = sampler
+        self.rows = selected_rows(self.medi, sampler)
         self.seed = seed
 
     def sampler(self, rank: int = 0, world_size: int = 1) -> SameTaskBatchSampler:
         """The batches of one rank."""
         return SameTaskBatchSampler.of(
-            self.settings, self.medi.task_ids, rank=rank, world_size=world_size, seed=self.seed
+            self.settings, self.medi.task_ids, rank=rank, world_size=world_size, seed=self.seed, rows=self.rows
         )
 
     def train_dataloader(self) -> DataLoader[ContrastiveBatch]:

@@ -74,7 +74,8 @@ def from_released(record: object, where: str) -> MediRow:
     """Read one item of the released file, ``{"query": [i, t], "pos": [i, t], "neg": [i, t], "task_id": n}``.
 
     ``task_name`` may be given as well; without it the task is called ``task_<n>``. ``neg`` may also be a list of such
-    pairs, for a row with several hard negatives, and ``label`` and ``neg_label`` may name the classes.
+    pairs, for a row with several hard negatives, and ``pos`` a list of one, as GritLM's copy of MEDI has it; ``label``
+    and ``neg_label`` may name the classes.
 
     Raises:
         DataError: a key is missing or a value cannot be used.
@@ -90,7 +91,7 @@ def from_released(record: object, where: str) -> MediRow:
         task_id=task_id,
         task_name=record.get("task_name", f"task_{task_id}"),
         query=_pair(record["query"], f"{where}, field query"),
-        positive=_pair(record["pos"], f"{where}, field pos"),
+        positive=_positive(record["pos"], f"{where}, field pos"),
         negative=negative,
         further_negatives=tuple(further),
         **{name: record.get(key) for name, key in LABEL_KEYS.items()},
@@ -105,6 +106,12 @@ def to_released(row: MediRow) -> dict[str, Any]:
         pairs["neg"] = [list(pair) for pair in row.negatives]
     labels = {key: getattr(row, name) for name, key in LABEL_KEYS.items() if getattr(row, name) is not None}
     return {**pairs, "task_id": row.task_id, "task_name": row.task_name, **labels}
+
+
+def _positive(value: object, where: str) -> tuple[str, str]:
+    if isinstance(value, (list, tuple)) and len(value) == 1:
+        return _pair(value[0], where)
+    return _pair(value, where)
 
 
 def _negatives(value: object, where: str) -> list[tuple[str, str]]:
@@ -125,8 +132,19 @@ def _validate_side(value: object, where: str) -> None:
     for name, part in (("instruction", instruction), ("text", text)):
         if not isinstance(part, str):
             raise DataError(f"{where}: the {name} is {_shown(part)}, not a string")
+        if not part.isascii() and not _is_unicode(part):
+            raise DataError(f"{where}: the {name} is no valid Unicode, half of a surrogate pair is in it")
     if not text.strip():
         raise DataError(f"{where}: the text is empty; leave this row out or give it a text")
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether UTF-8 can hold it: JSON may escape half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _shown(value: object) -> str:

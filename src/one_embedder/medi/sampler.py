@@ -49,11 +49,12 @@ class SameTaskBatchSampler:
         strategy: str = "proportional",
         temperature: float | None = None,
         cap: int | None = None,
+        rows: Rows | None = None,
     ) -> None:
         """Group the rows.
 
         Args:
-            task_ids: the task of each row, in row order.
+            task_ids: the task of each row of the data, in their order.
             global_batch_size: rows of a batch over all ranks.
             rank: this process, below ``world_size``.
             world_size: number of processes; divides ``global_batch_size``.
@@ -61,6 +62,7 @@ class SameTaskBatchSampler:
             strategy: one of ``STRATEGIES``.
             temperature: of the strategy ``temperature``.
             cap: rows, of the strategy ``capped``.
+            rows: numbers of the rows that may be used, ascending, as if there were no others; None: all.
 
         Raises:
             ConfigError: sizes or settings that do not go together, or a negative seed.
@@ -78,6 +80,8 @@ class SameTaskBatchSampler:
         size = global_batch_size // world_size
         self.rank_slice = slice(rank * size, (rank + 1) * size)
         tasks = np.asarray(task_ids, dtype=np.int64)
+        self._rows: Rows = np.arange(len(tasks)) if rows is None else rows
+        tasks = tasks[self._rows]
         self._strategy = _strategy(tasks, global_batch_size, seed, strategy, temperature, cap)
         self._length = len(self._strategy)
         if not self._length:
@@ -87,7 +91,14 @@ class SameTaskBatchSampler:
 
     @classmethod
     def of(
-        cls, settings: SamplerConfig, task_ids: Rows, *, rank: int = 0, world_size: int = 1, seed: int = 0
+        cls,
+        settings: SamplerConfig,
+        task_ids: Rows,
+        *,
+        rank: int = 0,
+        world_size: int = 1,
+        seed: int = 0,
+        rows: Rows | None = None,
     ) -> SameTaskBatchSampler:
         """As configured; arguments as in ``__init__``."""
         return cls(
@@ -99,6 +110,7 @@ class SameTaskBatchSampler:
             strategy=settings.strategy,
             temperature=settings.temperature,
             cap=settings.cap,
+            rows=rows,
         )
 
     def __len__(self) -> int:
@@ -111,7 +123,7 @@ class SameTaskBatchSampler:
         batches = self._strategy.batches(self.epoch)
         for number in range(first, len(batches)):
             self._given = number + 1
-            yield batches[number][self.rank_slice].tolist()
+            yield self._rows[batches[number][self.rank_slice]].tolist()
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the order; a position to resume from belongs to its epoch only."""

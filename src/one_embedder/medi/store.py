@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ _SEVERAL_NEGATIVES = pa.schema([*_ONE_NEGATIVE, *((name, pa.list_(pa.string())) 
 ARROW_SCHEMA = pa.schema([*_SEVERAL_NEGATIVES, *((name, pa.string()) for name in LABEL_KEYS.values())])
 _ARROW_SCHEMAS = {1: _ONE_NEGATIVE, 2: _SEVERAL_NEGATIVES, SCHEMA_VERSION: ARROW_SCHEMA}  # older ones are still read
 ROWS_AT_ONCE = 1000
+_END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,99 @@ class _Tally:
         return [{"task_id": i, "task_name": self.names[i], "rows": self.rows_of[i]} for i in sorted(self.names)]
 
 
+class MediWriter:
+    """Rows appended to a folder's Arrow file, of which ``finish`` makes training data.
+
+    Arrow's stream format is its schema, any number of batches and an end mark, so that a file without the mark can be
+    gone on with.
+
+    Attributes:
+        tally: what is known of the rows so far.
+    """
+
+    def __init__(self, folder: Path, safe_bytes: int = 0) -> None:
+        """Begin, or go on with what an earlier writer of this folder left.
+
+        Args:
+            folder: made if it is not there.
+            safe_bytes: what ``flush`` gave the earlier writer; anything after it is forgotten. 0 begins anew.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        self.tally = _Tally()
+        self._folder = folder
+        self._waiting: list[MediRow] = []
+        self._file = (folder / DATA_FILE).open("r+b" if safe_bytes else "wb")
+        if safe_bytes:
+            self._file.truncate(safe_bytes)
+            self._count_again()
+            self._file.seek(safe_bytes)
+        else:
+            self._file.write(ARROW_SCHEMA.serialize())
+
+    def append(self, row: MediRow, where: str) -> None:
+        """Add a row that is valid (see ``validate_row``).
+
+        Raises:
+            DataError: its task has another name already; ``where`` begins the message, and the row is not added.
+        """
+        self.tally.add(row, where)
+        self._waiting.append(row)
+        if len(self._waiting) == ROWS_AT_ONCE:
+            self._write_waiting()
+
+    def flush(self) -> int:
+        """Put all rows on disk.
+
+        Returns:
+            Bytes that another writer can go on after.
+        """
+        self._write_waiting()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return self._file.tell()
+
+    def finish(self, about: Mapping[str, Any]) -> str:
+        """Complete the file and write the manifest.
+
+        Args:
+            about: JSON values about how the data was made; stored, not read.
+
+        Returns:
+            Sha256 (hex) of the rows in order.
+
+        Raises:
+            DataError: there is no row.
+        """
+        if not self.tally.rows:
+            raise DataError("no rows to write: the training data would be empty")
+        self._write_waiting()
+        self._file.write(_END_OF_STREAM)
+        self.close()
+        _write_manifest(self.tally, self._folder, about)
+        return self.tally.digest.hexdigest()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+    def __enter__(self) -> MediWriter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _write_waiting(self) -> None:
+        if self._waiting:
+            self._file.write(_record_batch(self._waiting).serialize())
+            self._waiting = []
+
+    def _count_again(self) -> None:
+        with pa.memory_map(str(self._folder / DATA_FILE)) as source, pa.ipc.open_stream(source) as batches:
+            for batch in batches:
+                for item in batch.to_pylist():
+                    self.tally.add(row_of(item), DATA_FILE)
+
+
 def write_medi(rows: Iterable[MediRow], folder: Path, about: Mapping[str, Any]) -> str:
     """Write rows in the order given, replacing an older folder only once the new one is whole.
 
@@ -120,12 +214,15 @@ def write_medi(rows: Iterable[MediRow], folder: Path, about: Mapping[str, Any]) 
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
     try:
         partial.chmod(0o755)  # mkdtemp's 0700 would keep colleagues out of a shared data folder
-        tally = _write_rows(rows, partial / DATA_FILE)
-        _write_manifest(tally, partial, about)
+        with MediWriter(partial) as writer:
+            for number, row in enumerate(rows):
+                where = f"row {number}"
+                writer.append(validate_row(row, where), where)
+            sha256 = writer.finish(about)
         _put_in_place(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return tally.digest.hexdigest()
+    return sha256
 
 
 def load_medi(folder: Path) -> Medi:
@@ -163,29 +260,23 @@ def further_negatives(row: Mapping[str, Any]) -> list[tuple[str, str]]:
     return list(zip(*(row.get(name, ()) for name in FURTHER_COLUMNS), strict=True))
 
 
-def _write_rows(rows: Iterable[MediRow], path: Path) -> _Tally:
-    tally = _Tally()
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, ARROW_SCHEMA) as writer:
-        for batch in _batched(rows):
-            columns: list[list[Any]] = [[] for _ in ARROW_SCHEMA]
-            for row in batch:
-                where = f"row {tally.rows}"
-                tally.add(validate_row(row, where), where)
-                further = list(zip(*row.further_negatives, strict=True)) or [(), ()]
-                labels = (row.label, row.negative_label)
-                values = (row.task_id, row.task_name, *row.query, *row.positive, *row.negative, *further, *labels)
-                for column, value in zip(columns, values, strict=True):
-                    column.append(value)
-            writer.write_batch(pa.record_batch(columns, schema=ARROW_SCHEMA))
-    if not tally.rows:
-        raise DataError("no rows to write: the training data would be empty")
-    return tally
+def row_of(item: Mapping[str, Any]) -> MediRow:
+    """The row that an item of ``Medi.dataset`` holds."""
+    query, positive, negative = ((item[f"{key}_instruction"], item[f"{key}_text"]) for key in RELEASED_KEYS.values())
+    labels = {name: item.get(key) for name, key in LABEL_KEYS.items()}
+    further = tuple(further_negatives(item))
+    return MediRow(item["task_id"], item["task_name"], query, positive, negative, further, **labels)
 
 
-def _batched(rows: Iterable[MediRow]) -> Iterator[tuple[MediRow, ...]]:
-    iterator = iter(rows)
-    while batch := tuple(itertools.islice(iterator, ROWS_AT_ONCE)):
-        yield batch
+def _record_batch(rows: Iterable[MediRow]) -> pa.RecordBatch:
+    columns: list[list[Any]] = [[] for _ in ARROW_SCHEMA]
+    for row in rows:
+        further = list(zip(*row.further_negatives, strict=True)) or [(), ()]
+        labels = (row.label, row.negative_label)
+        values = (row.task_id, row.task_name, *row.query, *row.positive, *row.negative, *further, *labels)
+        for column, value in zip(columns, values, strict=True):
+            column.append(value)
+    return pa.record_batch(columns, schema=ARROW_SCHEMA)
 
 
 def _write_manifest(tally: _Tally, folder: Path, about: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from one_embedder.config.instructions import written_out
 from one_embedder.config.location import conf_folder
 from one_embedder.config.schema import Config, InstructionsConfig
 from one_embedder.errors import ConfigError
@@ -65,9 +66,7 @@ def benchmark_instructions(cfg: Config) -> InstructionsConfig:
             "instructions=NAME"
         )
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return InstructionsConfig(
-        name=str(content["name"]), table={task: dict(sides) for task, sides in content["table"].items()}
-    )
+    return InstructionsConfig(name=str(content["name"]), table=written_out(content["table"]))
 
 
 def _group(cfg: Config) -> str:

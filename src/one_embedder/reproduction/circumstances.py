@@ -19,7 +19,7 @@ from one_embedder.tracking.identity import config_hash, effective
 
 # Seeds are left out: expected numbers are means over seeds with tolerances made from them. Data settings are left out:
 # the data's own hash says more.
-_SECTIONS = ("encoder", "sampler", "loss", "optimizer", "schedule", "trainer", "instructions")
+_SECTIONS = ("instruction_detail", "encoder", "sampler", "loss", "optimizer", "schedule", "trainer", "instructions")
 
 
 def circumstances(cfg: Config, data: Mapping[str, str]) -> Circumstances:

@@ -17,6 +17,7 @@ from one_embedder.config.schema import Config
 TRAINING_SECTIONS = (
     "seed",
     "with_instructions",
+    "instruction_detail",
     "encoder",
     "sampler",
     "loss",
@@ -30,8 +31,12 @@ _WITHOUT_EFFECT = frozenset({"log_every_n_steps", "checkpoint_every_n_steps", "e
 # that value they are left out, so that a new setting makes no earlier record stale.
 NEUTRAL: Mapping[str, Any] = MappingProxyType(
     {
+        "instruction_detail": "detailed",
+        "encoder.layers": None,
         "evaluation.dtype": "float32",
+        "evaluation.instructions": "right",
         "loss.bidirectional": True,
+        "loss.hard_negatives": True,
         "loss.learn_temperature": False,
         "loss.gather_negatives": False,
         "loss.mask_margin": None,
@@ -41,6 +46,8 @@ NEUTRAL: Mapping[str, Any] = MappingProxyType(
         "sampler.strategy": "proportional",
         "sampler.temperature": None,
         "sampler.cap": None,
+        "sampler.tasks": None,
+        "sampler.symmetric": None,
         "trainer.gradient_checkpointing": False,
     }
 )
@@ -64,7 +71,7 @@ def config_hash(cfg: Config, sections: Sequence[str], *parts: str) -> str:
         KeyError: if a section does not exist.
     """
     values = resolved(cfg)
-    chosen = {name: effective(name, values[name]) for name in sections}
+    chosen = {name: effective(name, values[name]) for name in sections if not _is_neutral(name, values[name])}
     return hashlib.sha256(json.dumps([chosen, list(parts)], sort_keys=True).encode()).hexdigest()
 
 
@@ -80,5 +87,9 @@ def effective(section: str, value: Any) -> Any:
     return {
         key: item
         for key, item in value.items()
-        if key not in _WITHOUT_EFFECT and (f"{section}.{key}" not in NEUTRAL or item != NEUTRAL[f"{section}.{key}"])
+        if key not in _WITHOUT_EFFECT and not _is_neutral(f"{section}.{key}", item)
     }
+
+
+def _is_neutral(key: str, value: Any) -> bool:
+    return key in NEUTRAL and value == NEUTRAL[key]

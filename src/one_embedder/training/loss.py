@@ -152,6 +152,8 @@ class ContrastiveLoss:
 
     Attributes:
         in_batch_positives: False is the released script's spelling, True the paper's.
+        hard_negatives: False: the rows' own negatives are no candidates, and without ``in_batch_positives`` there are
+            none in the query direction.
         bidirectional: whether the reverse direction is added, as the released script and the paper do.
         mask_same_text: leave out candidates whose text is also right. False compares with all, as both published
             spellings do.
@@ -163,6 +165,7 @@ class ContrastiveLoss:
     """
 
     in_batch_positives: bool = False
+    hard_negatives: bool = True
     bidirectional: bool = True
     mask_same_text: bool = False
     mask_same_label: bool = False
@@ -179,6 +182,7 @@ class ContrastiveLoss:
             raise ConfigError(f"loss.spelling={settings.spelling!r} is unknown; use one of {', '.join(SPELLINGS)}")
         return cls(
             in_batch_positives=SPELLINGS[settings.spelling],
+            hard_negatives=settings.hard_negatives,
             bidirectional=settings.bidirectional,
             mask_same_text=settings.mask_same_text,
             mask_same_label=settings.mask_same_label,
@@ -199,13 +203,15 @@ class ContrastiveLoss:
         candidates = candidates or own
         right_too = self._also_right(own, candidates, first)
         right = (own.query * own.positive).sum(dim=-1, keepdim=True)  # (B, 1)
-        negatives = own.query @ candidates.negative.T  # (B, N)
-        documents = [right, self._wrong(negatives, right, right_too.negatives if right_too else None)]
+        documents = [right]
         if self.in_batch_positives:
             positives = own.query @ candidates.positive.T  # (B, Q)
             others = self._wrong(positives, right, right_too.rows if right_too else None)
             others = others.masked_fill(_own_columns(positives, first), float("-inf"))  # stands in column 0
-            documents.insert(1, others)
+            documents.append(others)
+        if self.hard_negatives:
+            negatives = own.query @ candidates.negative.T  # (B, N)
+            documents.append(self._wrong(negatives, right, right_too.negatives if right_too else None))
         to_queries = None
         if self.bidirectional:
             queries = own.positive @ candidates.query.T  # (B, Q)
@@ -218,7 +224,8 @@ class ContrastiveLoss:
 
         The most there can be: the guards leave some out.
         """
-        return (rows if self.in_batch_positives else 1) + rows * negatives_per_row
+        hard = rows * negatives_per_row if self.hard_negatives else 0
+        return (rows if self.in_batch_positives else 1) + hard
 
     def _also_right(self, own: Sides, candidates: Sides, first: int) -> AlsoRight | None:
         marked: AlsoRight | None = None

@@ -11,6 +11,7 @@ import torch
 
 from one_embedder.config.location import inside_project
 from one_embedder.config.schema import Config
+from one_embedder.detail import at_detail
 from one_embedder.encoder.checkpoint import load_encoder, save_encoder, weights_sha256
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.encoder.tokenize import InstructionTokenizer
@@ -129,6 +130,7 @@ def _load(cfg: Config) -> InstructionEncoder:
         revision=settings.revision,
         joining=settings.joining,
         max_length=settings.max_length,
+        layers=settings.layers,
     )
 
 
@@ -186,7 +188,10 @@ def _prompts(cfg: Config) -> dict[str, str]:
     if not cfg.with_instructions:
         return {}
     sides = [(task, side, text) for task, table in cfg.instructions.table.items() for side, text in table.items()]
-    return {task if side == "text" else f"{task}-{side}": text for task, side, text in sides}
+    return {
+        task if side == "text" else f"{task}-{side}": at_detail(text, cfg.instruction_detail, task)
+        for task, side, text in sides
+    }
 
 
 def _data(run: Run) -> MediDataModule:
@@ -196,6 +201,7 @@ def _data(run: Run) -> MediDataModule:
         sampler=run.cfg.sampler,
         with_instructions=run.cfg.with_instructions,
         seed=run.cfg.seed,
+        instruction_detail=run.cfg.instruction_detail,
     )
 
 
@@ -220,7 +226,7 @@ def _record(run: Run, data: MediDataModule, precision: Precision) -> RunRecord |
         "name": "medi",
         "file": inside_project(run.medi.folder),
         "sha256": run.medi.sha256,
-        "rows": len(run.medi.dataset),
+        "rows": sum(share.rows for share in shares),
         "tasks": len(shares),
         "dropped_rows": sum(share.rows for share in shares if not share.batches),
     }

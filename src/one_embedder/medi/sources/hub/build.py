@@ -6,7 +6,6 @@ import hashlib
 import inspect
 import json
 import logging
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -16,7 +15,7 @@ from pathlib import Path
 from one_embedder.config.schema import Config, HubDatasetConfig
 from one_embedder.errors import DataError
 from one_embedder.medi import miner, mining
-from one_embedder.medi.assembly import is_built, publish, work_folder
+from one_embedder.medi.assembly import GB, is_built, publish, require_space, work_folder
 from one_embedder.medi.parts import Part, TaskBuilder, build_parts, finished
 from one_embedder.medi.record import MediRow
 from one_embedder.medi.sources.hub.files import Listings
@@ -26,8 +25,6 @@ from one_embedder.medi.sources.hub.task import HubTask
 from one_embedder.medi.store import write_medi
 
 logger = logging.getLogger(__name__)
-
-GB = 1e9
 
 
 def build_full(cfg: Config, folder: Path, others: Sequence[TaskBuilder] = ()) -> Path:
@@ -115,19 +112,10 @@ def _estimate(tasks: Sequence[HubTask]) -> None:
         mined,
     )
     if sizes:
-        _require_space(sum(sizes.values()))
+        from huggingface_hub import constants
 
-
-def _require_space(needed: int) -> None:
-    from huggingface_hub import constants
-
-    cache = Path(constants.HF_HUB_CACHE)
-    free = shutil.disk_usage(next(place for place in (cache, *cache.parents) if place.exists())).free
-    if needed > free:
-        raise DataError(
-            f"the downloads need {needed / GB:.2f} GB in {cache}, which has {free / GB:.2f} GB free; "
-            "free some, set HF_HUB_CACHE to a folder on a larger disk, or choose fewer with medi.datasets=[...]"
-        )
+        remedy = "set HF_HUB_CACHE to a folder on a larger disk, or choose fewer with medi.datasets=[...]"
+        require_space(Path(constants.HF_HUB_CACHE), sum(sizes.values()), "the downloads need", remedy)
 
 
 def _large_enough(parts: Sequence[Part], smallest: int) -> list[Part]:
