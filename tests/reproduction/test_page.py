@@ -16,6 +16,8 @@ import pytest
 from one_embedder.errors import DataError
 from one_embedder.reproduction import page
 from one_embedder.reproduction.page import sections, write_page
+from one_embedder.reproduction.page_sections import runs_section
+from one_embedder.reproduction.run_index import run_index
 from tests.reproduction.ablations import write_small_record
 
 ABLATIONS = ["temperature", "wording"]
@@ -97,6 +99,22 @@ def test_a_damaged_record_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("{}")
     with pytest.raises(DataError, match=re.escape(name)):
         sections(tmp_path, ABLATIONS)
+
+
+def test_a_training_is_found_by_its_own_record_or_by_that_of_an_ablations_child(tmp_path: Path) -> None:
+    def write(place: str, name: str, run_id: str, metrics: dict[str, Any]) -> str:
+        manifest = {"name": name, "status": "completed", "run_id": run_id, "code": {"commit": "c", "dirty": False}}
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_text(json.dumps({**manifest, "data": [], "outcome": {"metrics": metrics}}))
+        return place
+
+    alone = write("ablations/temperature/documentation/a/manifest.yaml", "ablation", "temperature-a", {"run": "t1"})
+    write("ablations/temperature/documentation/b/manifest.yaml", "ablation", "temperature-b", {"run": "t2"})
+    own = write("table1/runs/t2.yaml", "train", "t2", {"loss": 1.0})
+    runs = run_index(tmp_path)
+    assert (runs["t1"].target, runs["t2"].target) == (alone, own)
+    (table,) = runs_section(runs).tables
+    assert [row[0].text for row in table.rows] == ["t2", "temperature-a", "temperature-b"]
 
 
 def test_the_same_records_give_the_same_page(experiments: Path, text: str) -> None:
