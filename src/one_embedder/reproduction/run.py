@@ -72,7 +72,8 @@ def reproduce(cfg: Config, stages: Stages | None = None) -> int:
     written = write_report(report, table_folder(cfg))
     if cfg.table.write_expected:
         written.append(_record_expected(cfg, report, now))
-    log_results(cfg, table_folder(cfg), "reproduce", wandb_tables(results), averages(results))
+    name = f"{cfg.table.name} {cfg.profile}"
+    log_results(cfg, table_folder(cfg), "reproduce", name, wandb_tables(results), averages(results))
     _say(
         "\n".join(
             [report.terminal(), "", _cost_text(provenance["cost"]), "", "Written:", *(f"  {path}" for path in written)]
