@@ -94,7 +94,8 @@ def statistics_of(task: HubTask) -> Mapping[str, Any] | None:
     registered = _registered(task.benchmark)[task.name]
     counts: Any = (registered.metadata.descriptive_stats or {}).get(registered.eval_splits[0])
     by_subset = (counts or {}).get("hf_subset_descriptive_stats") or {}
-    return by_subset.get(registered.hf_subsets[0], counts)
+    found: Mapping[str, Any] | None = by_subset.get(registered.hf_subsets[0], counts)
+    return found
 
 
 @cache

@@ -109,13 +109,11 @@ def package_licences() -> dict[str, str]:
 
 def _stated_licence(distribution: str) -> str:
     """The expression, else the classifiers, else the first line of the free text."""
-    said = metadata(distribution)
-    if expression := said.get("License-Expression"):
+    said = metadata(distribution).json
+    if expression := said.get("license_expression"):
         return str(expression)
-    classifiers = [
-        line.rpartition(" :: ")[2] for line in said.get_all("Classifier") or [] if line.startswith("License")
-    ]
-    free = (said.get("License") or "not stated").strip().partition("\n")[0]
+    classifiers = [line.rpartition(" :: ")[2] for line in said.get("classifier", []) if line.startswith("License")]
+    free = str(said.get("license") or "not stated").strip().partition("\n")[0]
     return ", ".join(classifiers) or free
 
 
