@@ -62,7 +62,7 @@ def test_help_answers_at_once(verb: str) -> None:
     assert time.monotonic() - began < HELP_SECONDS
     assert done.returncode == 0, done.stderr
     assert f"python -m one_embedder.{verb}" in done.stdout
-    assert "profile: documentation, local, paper, released" in done.stdout
+    assert "profile: documentation, local, paper, released, super_ni" in done.stdout
     assert "temperature:" in done.stdout
 
 
