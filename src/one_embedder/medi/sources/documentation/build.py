@@ -109,12 +109,12 @@ def package_licences() -> dict[str, str]:
 
 def _stated_licence(distribution: str) -> str:
     """The expression, else the classifiers, else the first line of the free text."""
-    said = metadata(distribution)
-    expression, free = ((said.get_all(key) or [""])[0] for key in ("License-Expression", "License"))
-    classifiers = [
-        line.rpartition(" :: ")[2] for line in said.get_all("Classifier") or [] if line.startswith("License")
-    ]
-    return expression or ", ".join(classifiers) or free.strip().partition("\n")[0] or "not stated"
+    said = metadata(distribution).json
+    if expression := said.get("license_expression"):
+        return str(expression)
+    classifiers = [line.rpartition(" :: ")[2] for line in said.get("classifier", []) if line.startswith("License")]
+    free = str(said.get("license") or "not stated").strip().partition("\n")[0]
+    return ", ".join(classifiers) or free
 
 
 def _mined_rows(tasks: Sequence[CandidateTask], cfg: Config, encoder: Miner) -> list[MediRow]:
