@@ -177,7 +177,7 @@ def _estimate(files: Sequence[Path], state: State, folder: Path) -> None:
     """
     needed = sum(map(unpacked_size, files)) - state.data_bytes
     logger.info(
-        "%d files, at most %.2f GB of rows to read: about %.0f s on one core, under 0.5 GB of memory",
+        "%d files, at most %.2f GB of rows to read: about %.0f s on one core, under 1 GB of memory",
         len(files),
         needed / GB,
         needed / BYTES_A_SECOND,
