@@ -150,14 +150,19 @@ def test_more_tokens_than_there_are_positions_are_refused_and_relative_ones_have
     assert load_encoder(t5_folder, max_length=600).tokenizer.max_length == 600
 
 
-def test_every_family_survives_saving_without_what_is_not_its_encoder(
+def test_every_family_survives_saving_and_is_the_same_in_sentence_transformers(
     embedder: InstructionEmbedder, tmp_path: Path
 ) -> None:
+    from sentence_transformers import SentenceTransformer
+
     assert not [name for name, _ in embedder.encoder.named_parameters() if "pooler" in name or "decoder" in name]
     save_encoder(embedder.encoder, tmp_path / "model")
     again = InstructionEmbedder(tmp_path / "model", device="cpu")
     assert again.revision == embedder.revision
     np.testing.assert_allclose(again.encode(TEXTS, INSTRUCTION), embedder.encode(TEXTS, INSTRUCTION), atol=1e-6)
+    texts, prompt = ["the cats", "a document", "dog"], INSTRUCTION.strip()
+    theirs = SentenceTransformer(str(tmp_path / "model"), device="cpu").encode(texts, prompt=prompt)
+    np.testing.assert_allclose(embedder.encode(texts, prompt), theirs, atol=1e-6)
 
 
 # Layout of a folder on the hub -> the transformer's place, the types in modules.json, the maximum length.
