@@ -65,24 +65,23 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
         torch.set_num_threads(arguments.threads)
     short = _texts(arguments.short, arguments.texts, "short")
     long = _texts(arguments.long, max(2, arguments.texts // 8), "long")
-    with tempfile.TemporaryDirectory() as folder:
-        ours, theirs = encoders(arguments.encoder, Path(folder) / "model", arguments.batch_size)
-        rows = [
-            {"texts": kind} | compared(texts, ours, theirs, arguments.rounds, CLOCKS[arguments.clock])
-            for kind, texts in {"short": short, "long": long, "mixed": mixed(short, long)}.items()
-        ]
-    settings = {name: str(getattr(arguments, name)) for name in ("encoder", "batch_size", "rounds", "clock")}
-    settings |= {"threads": str(torch.get_num_threads()), "instruction": INSTRUCTION}
     sources = {"short": arguments.short or _PACKAGE, "long": arguments.long or _PACKAGE}
-    return {
-        "rows": rows,
-        "settings": settings,
+    settings = {name: getattr(arguments, name) for name in ("encoder", "batch_size", "rounds", "clock")}
+    record = {
+        "settings": settings | {"threads": torch.get_num_threads(), "instruction": INSTRUCTION},
         "sources": {kind: "/".join(Path(source).parts[-2:]) for kind, source in sources.items()},
         "texts_sha256": hashlib.sha256("\0".join(short + long).encode()).hexdigest(),
         "code": code_state(),
         "environment": environment(),
         "hardware": hardware(),
     }
+    with tempfile.TemporaryDirectory() as folder:
+        ours, theirs = encoders(arguments.encoder, Path(folder) / "model", arguments.batch_size)
+        rows = [
+            {"texts": kind} | compared(texts, ours, theirs, arguments.rounds, CLOCKS[arguments.clock])
+            for kind, texts in {"short": short, "long": long, "mixed": mixed(short, long)}.items()
+        ]
+    return record | {"rows": rows}
 
 
 def encoders(name: str, folder: Path, batch_size: int) -> tuple[Encode, Encode]:
