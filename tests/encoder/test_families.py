@@ -83,13 +83,21 @@ def bert_tokenizer(pad: int) -> PreTrainedTokenizerFast:
     )
 
 
-# Family -> model, tokenizer, tokens a text of a bare folder whose tokenizer states no maximum.
+def boundless_tokenizer() -> PreTrainedTokenizerFast:
+    """The tiny tokenizer, stating no maximum length."""
+    tokenizer = tiny_tokenizer()
+    tokenizer.model_max_length = 10**30
+    return tokenizer
+
+
+# Family -> model, tokenizer, most tokens a text: the positions there are, else what the tokenizer states, else 512.
 FAMILIES: dict[str, tuple[Callable[[], PreTrainedModel], Callable[[], PreTrainedTokenizerFast], int]] = {
     "bert": (bert, lambda: bert_tokenizer(0), 40),
     "mpnet": (mpnet, lambda: bert_tokenizer(1), 40),
     "modernbert": (modernbert, lambda: bert_tokenizer(0), 40),
     "t5 encoder": (t5, tiny_tokenizer, 32),
     "t5 with its decoder": (whole_t5, tiny_tokenizer, 32),
+    "t5 encoder, no length stated": (t5, boundless_tokenizer, 512),
 }
 
 
@@ -136,8 +144,8 @@ def test_every_familys_instruction_counts_and_is_not_pooled(embedder: Instructio
 def test_every_family_has_the_length_that_its_model_can_take(embedder: InstructionEmbedder, family: str) -> None:
     expected = FAMILIES[family][2]
     assert embedder.encoder.tokenizer.max_length == expected
-    assert embedder.encoder.tokenizer([""], ["dog " * 99]).input_ids.shape == (1, expected)
-    assert np.isfinite(embedder.encode("dog " * 99)).all()
+    assert embedder.encoder.tokenizer([""], ["dog " * 600]).input_ids.shape == (1, expected)
+    assert np.isfinite(embedder.encode("dog " * 600)).all()
 
 
 @pytest.mark.parametrize("family", ["bert", "mpnet", "modernbert"])
