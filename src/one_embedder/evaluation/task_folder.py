@@ -67,6 +67,11 @@ class TaskFolder:
         chosen = {key: value for key, value in asdict(self.settings).items() if value is not None}
         return {"data_sha256": self.sha256, **({"settings": chosen} if chosen else {})}
 
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """The task's data in a run record."""
+        return {"name": self.name, "sha256": self.sha256}
+
 
 def discover(
     root: Path, tasks: Sequence[str] | None = None, protocol: Mapping[str, TaskFolderConfig] = NO_PROTOCOL
@@ -103,8 +108,13 @@ def discover(
     return [folder for folder in found if folder.name in tasks]
 
 
+def folder_of(root: Path, category: str) -> Path:
+    """Where the tasks of a category lie below a root."""
+    return root / OWN_FOLDERS[category] if category in OWN_FOLDERS else root / "eval" / category
+
+
 def _of_category(root: Path, category: str, protocol: Mapping[str, TaskFolderConfig]) -> list[TaskFolder]:
-    parent = root / OWN_FOLDERS[category] if category in OWN_FOLDERS else root / "eval" / category
+    parent = folder_of(root, category)
     if not parent.is_dir():
         return []
     paths = [path for path in sorted(parent.iterdir()) if path.is_dir()]

@@ -15,6 +15,7 @@ from one_embedder.config.schema import Config, TaskFolderConfig
 from one_embedder.errors import DataError
 from one_embedder.evaluation.task_folder import OWN_FOLDERS, settings_of
 from one_embedder.reproduction.compare import Circumstances
+from one_embedder.reproduction.profiles import EVALUATION_ONLY
 from one_embedder.tracking.identity import config_hash, effective
 
 # Seeds are left out: expected numbers are means over seeds with tolerances made from them. Data settings are left out:
@@ -56,22 +57,42 @@ def data_environment() -> dict[str, str]:
 
 
 def data_identity(cfg: Config) -> dict[str, str]:
-    """Content hashes of the training data and of the benchmark that ``cfg`` names.
+    """Content hashes of the training data, where there is training, and of the benchmark that ``cfg`` names.
 
     Raises:
         DataError: if either is not there; ``build_medi`` makes both.
     """
+    manifest = Path(cfg.medi.folder) / "medi" / "manifest.json"
+    medi = {}
+    if cfg.profile != EVALUATION_ONLY:
+        if not manifest.is_file():
+            raise _absent(cfg, manifest)
+        medi = {"medi": str(json.loads(manifest.read_text(encoding="utf-8"))["sha256"])}
+    return {**medi, "benchmark": _registry_identity(cfg) if cfg.benchmark.mteb else _folders_identity(cfg)}
+
+
+def _folders_identity(cfg: Config) -> str:
     from one_embedder.json_lines import SUFFIXES, content_sha256
 
-    manifest = Path(cfg.medi.folder) / "medi" / "manifest.json"
     root = Path(cfg.benchmark.root)
     folders = sorted({path.parent for path in root.rglob("*.jsonl*") if path.name.endswith(SUFFIXES)})
-    if not manifest.is_file() or not folders:
-        absent = root if manifest.is_file() else manifest
-        raise DataError(
-            f"{absent}: there is no data here; build it with `python -m one_embedder.build_medi profile={cfg.profile}`"
-        )
+    if not folders:
+        raise _absent(cfg, root)
     benchmark = sha256()
     for folder in folders:
         benchmark.update(f"{folder.relative_to(root).as_posix()}\0{content_sha256(folder)}\0".encode())
-    return {"medi": json.loads(manifest.read_text(encoding="utf-8"))["sha256"], "benchmark": benchmark.hexdigest()}
+    return benchmark.hexdigest()
+
+
+def _registry_identity(cfg: Config) -> str:
+    """Of the tasks that are there, by revision or content."""
+    from one_embedder.evaluation.selection import select_tasks
+
+    facts = {task.name: dict(task.identity) for task in select_tasks(cfg.benchmark).tasks}
+    return sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _absent(cfg: Config, path: Path) -> DataError:
+    return DataError(
+        f"{path}: there is no data here; build it with `python -m one_embedder.build_medi profile={cfg.profile}`"
+    )
