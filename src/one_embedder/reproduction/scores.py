@@ -52,7 +52,8 @@ class RowRuns:
 
     def tasks(self) -> dict[str, str]:
         """Task -> category, those without a score included."""
-        return {task.task: task.category for task in (*self.runs[0], *self.not_run)}
+        scored = {score.task: score.category for score in self.runs[0]}
+        return scored | {task.task: task.category for task in self.not_run}
 
     def columns(self) -> dict[str, float]:
         """Column -> score, mean over seeds. Columns without all their tasks are absent, and so is then the average."""
