@@ -95,10 +95,10 @@ class ItemizedRetrieval(Itemized, AbsTaskRetrieval):
     def task_specific_scores(
         self,
         scores: dict[str, dict[str, float]],
-        qrels: dict[str, dict[str, int]],
+        qrels: Mapping[str, Mapping[str, int]],
         results: dict[str, dict[str, float]],
-        *args: Any,
-        **kwargs: Any,
+        hf_split: str,
+        hf_subset: str,
     ) -> dict[str, float]:
         """Keep the score of each query, and give the main score back without mteb's rounding to five digits."""
         if self.asks_in_parts:
@@ -123,7 +123,7 @@ class ItemizedRetrieval(Itemized, AbsTaskRetrieval):
         return scores, ItemScores("mean", {"value": self.query_scores})
 
     def _of_whole_queries(
-        self, qrels: dict[str, dict[str, int]], results: dict[str, dict[str, float]]
+        self, qrels: Mapping[str, Mapping[str, int]], results: Mapping[str, Mapping[str, float]]
     ) -> dict[str, dict[str, float]]:
         """The scores of the queries that ask in parts, of which mteb tells the mean alone."""
         merged: dict[str, dict[str, float]] = defaultdict(dict)
@@ -196,7 +196,7 @@ class ItemizedSummarization(Itemized, AbsTaskSummarization):
     def items(self, predictions: Any, scores: Mapping[str, Any]) -> ItemScores:
         """One correlation a document; mteb leaves out documents whose scores are all equal."""
         pairs = zip(predictions["human_scores"], predictions["cosine_scores"], strict=True)
-        correlations = np.array([spearmanr(human, cosine) for human, cosine in pairs])  # and p-values: (N, 2)
+        correlations = np.array([spearmanr(human, cosine) for human, cosine in pairs]).reshape(-1, 2)  # and p-values
         as_published = issubclass(self.evaluator, DeprecatedSummarizationEvaluator)
         return ItemScores("mean", {"value": correlations.mean(axis=1) if as_published else correlations[:, 0]})
 

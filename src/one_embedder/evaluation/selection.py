@@ -81,7 +81,7 @@ def _named_folder(benchmark: BenchmarkConfig, name: str, category: str) -> TaskF
 def _kept_names(benchmark: BenchmarkConfig, names: Sequence[str]) -> set[str]:
     if benchmark.tasks is None:
         return set(names)
-    known = [*names, *AGGREGATES]
+    known = (*names, *AGGREGATES)
     for task in benchmark.tasks:
         if task not in known:
             raise ConfigError(

@@ -13,7 +13,7 @@ from typing import Any
 from one_embedder.config.location import CONF, PROJECT_ROOT, inside_project
 from one_embedder.config.schema import Config, InstructionsConfig
 from one_embedder.errors import ConfigError
-from one_embedder.evaluation.results import IncompleteEvaluation
+from one_embedder.evaluation.results import IncompleteEvaluation, NotRun
 from one_embedder.reproduction.ablation import ABLATION, ablation_folder, run_grid, summary
 from one_embedder.reproduction.children import benchmark_instructions, evaluation_config, training_config
 from one_embedder.reproduction.circumstances import circumstances
@@ -141,7 +141,8 @@ def _obtain(
 def _obtain_row(
     cfg: Config, spec: RowSpec, instructions: InstructionsConfig, stages: Stages, clock: StageClock
 ) -> RowRuns:
-    runs, folders, not_run = [], [], {}
+    runs, folders = [], []
+    not_run: dict[str, NotRun] = {}
     for seed in cfg.table.seeds if spec.is_trained else [None]:
         run = None
         name = spec.label if seed is None else f"{spec.label}, seed {seed}"
