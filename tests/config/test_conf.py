@@ -55,7 +55,7 @@ def test_groups_repeat_the_schemas_defaults() -> None:
         assert getattr(composed, section) == getattr(bare, section), section
 
 
-@pytest.mark.parametrize("profile", ["documentation", "local", "paper", "released"])
+@pytest.mark.parametrize("profile", ["documentation", "local", "paper", "released", "super_ni"])
 def test_a_profile_sets_the_name_of_its_group_and_says_what_it_takes(profile: str) -> None:
     cfg = load_config("reproduce", [f"profile={profile}"])
     assert cfg.profile == profile  # the key has the group's name: Hydra must take the override for the group

@@ -62,7 +62,7 @@ def test_help_answers_at_once(verb: str) -> None:
     assert time.monotonic() - began < HELP_SECONDS
     assert done.returncode == 0, done.stderr
     assert f"python -m one_embedder.{verb}" in done.stdout
-    assert "profile: documentation, local, paper, released" in done.stdout
+    assert "profile: documentation, local, paper, released, super_ni" in done.stdout
     assert "temperature:" in done.stdout
 
 
@@ -122,6 +122,8 @@ def test_an_error_in_a_worker_process_of_a_sweep_fails_the_command(job: Path, la
 def test_the_hub_is_left_alone_unless_the_encoder_or_the_data_come_from_it(tmp_path: Path) -> None:
     assert not needs_hub(Config())
     assert not needs_hub(Config(encoder=EncoderConfig(name_or_path=str(tmp_path))))
+    assert not needs_hub(Config(medi=MediConfig(source="file", path=str(tmp_path))))
     assert needs_hub(Config(encoder=EncoderConfig(name_or_path="hkunlp/instructor-base")))
+    assert needs_hub(Config(medi=MediConfig(source="file", path="avsolatorio/medi-data")))
     assert needs_hub(Config(medi=MediConfig(source="full")))
     assert needs_hub(Config(benchmark=BenchmarkConfig(mteb="MTEB(eng, v1)")))

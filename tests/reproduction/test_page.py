@@ -16,6 +16,8 @@ import pytest
 from one_embedder.errors import DataError
 from one_embedder.reproduction import page
 from one_embedder.reproduction.page import sections, write_page
+from one_embedder.reproduction.page_sections import runs_section
+from one_embedder.reproduction.run_index import run_index
 from tests.reproduction.ablations import write_small_record
 
 ABLATIONS = ["temperature", "wording"]
@@ -69,10 +71,11 @@ def test_the_numbers_are_those_of_the_records_with_run_commit_and_data(experimen
     record = json.loads((experiments / "table1" / "documentation.json").read_text())
     (instructor,) = (row for row in record["rows"] if row["id"] == "instructor")
     low, high = instructor["intervals"]["average"]
-    assert f"{100 * instructor['scores']['average']:.1f}\n[{100 * low:.1f}, {100 * high:.1f}]" in text
+    points = f"{100 * instructor['scores']['average']:.1f}"
+    assert f"{points}\n<small>[{100 * low:.1f}, {100 * high:.1f}]</small>" in text
     assert record["code"]["commit"] in text and record["data"]["medi"] in text
     assert "with_instructions-s0-ad729bac" in text
-    assert "+10.0\n[+7.0, +13.0]" in text  # the ablation's first claim
+    assert "+10.0\n<small>[+7.0, +13.0]</small>" in text  # the ablation's first claim
 
 
 def test_what_is_missing_is_said_with_the_command(experiments: Path) -> None:
@@ -96,6 +99,22 @@ def test_a_damaged_record_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("{}")
     with pytest.raises(DataError, match=re.escape(name)):
         sections(tmp_path, ABLATIONS)
+
+
+def test_a_training_is_found_by_its_own_record_or_by_that_of_an_ablations_child(tmp_path: Path) -> None:
+    def write(place: str, name: str, run_id: str, metrics: dict[str, Any]) -> str:
+        manifest = {"name": name, "status": "completed", "run_id": run_id, "code": {"commit": "c", "dirty": False}}
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_text(json.dumps({**manifest, "data": [], "outcome": {"metrics": metrics}}))
+        return place
+
+    alone = write("ablations/temperature/documentation/a/manifest.yaml", "ablation", "temperature-a", {"run": "t1"})
+    write("ablations/temperature/documentation/b/manifest.yaml", "ablation", "temperature-b", {"run": "t2"})
+    own = write("table1/runs/t2.yaml", "train", "t2", {"loss": 1.0})
+    runs = run_index(tmp_path)
+    assert (runs["t1"].target, runs["t2"].target) == (alone, own)
+    (table,) = runs_section(runs).tables
+    assert [row[0].text for row in table.rows] == ["t2", "temperature-a", "temperature-b"]
 
 
 def test_the_same_records_give_the_same_page(experiments: Path, text: str) -> None:

@@ -11,7 +11,6 @@ import yaml
 from one_embedder.config.compose import load_config
 from one_embedder.config.schema import Config
 from one_embedder.reproduction.children import training_config
-from one_embedder.tracking import wandb_run
 from one_embedder.tracking.wandb_run import Table, kept_id, log_results, open_run, tags, upload_checkpoint, wandb_mode
 from tests.tracking.offline_run import read_offline_runs
 
@@ -65,10 +64,11 @@ class FakeWandb:
 def test_tables_of_results_are_complete_offline(tmp_path: Path) -> None:
     cfg = tracking("offline", group="a sweep", tags=["night"])
     table = Table(["task", "score"], [["STS12", 0.5], ["SciFact", 0.25]])
-    log_results(cfg, tmp_path, "evaluate", {"tasks": table}, {"mean": 0.375})
+    log_results(cfg, tmp_path, "evaluate", "minilm on a benchmark", {"tasks": table}, {"mean": 0.375})
     (run,) = read_offline_runs(tmp_path)
     assert (run.run.project, run.run.run_group, run.run.job_type) == ("one-embedder", "a sweep", "evaluate")
-    assert list(run.run.tags) == ["documentation", "minilm", "with instructions", "loss released", "night"]
+    assert run.run.display_name == "minilm on a benchmark"
+    assert list(run.run.tags) == ["documentation", "minilm", "instructions none", "documentation test", "night"]
     assert run.config["loss"]["temperature"] == cfg.loss.temperature
     assert run.table("tasks")["columns"] == ["task", "score"]
     assert run.table("tasks")["data"] == [["STS12", 0.5], ["SciFact", 0.25]]
@@ -77,12 +77,12 @@ def test_tables_of_results_are_complete_offline(tmp_path: Path) -> None:
 
 
 def test_a_table_that_wandb_refuses_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    log_results(tracking("offline"), tmp_path, "evaluate", {"tasks": Table(["a", "b"], [["only one"]])}, {})
+    log_results(tracking("offline"), tmp_path, "evaluate", "a", {"tasks": Table(["a", "b"], [["only one"]])}, {})
     assert "W&B did not take results" in caplog.text
 
 
 def test_disabled_leaves_nothing(tmp_path: Path) -> None:
-    log_results(tracking("disabled"), tmp_path, "evaluate", {}, {})
+    log_results(tracking("disabled"), tmp_path, "evaluate", "a", {}, {})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -134,11 +134,13 @@ def test_the_id_is_drawn_once_for_a_folder_and_left_to_an_agent(
     assert kept_id(tmp_path / "a") is None
 
 
-def test_tags_are_not_longer_than_wandb_allows_and_name_the_side() -> None:
+def test_tags_are_not_longer_than_wandb_allows_and_fit_the_job() -> None:
     cfg = Config(with_instructions=False)
     cfg.encoder.name_or_path = f"/models/{'x' * 100}"
-    assert "without instructions" in tags(cfg)
-    assert max(map(len, tags(cfg))) == wandb_run._LONGEST_TAG
+    assert tags(cfg, "train") == ["documentation", "x" * 64, "without instructions", "loss released"]
+    cfg.encoder.name_or_path = "/runs/with_instructions-s0-1/checkpoint"
+    assert tags(cfg, "evaluate")[1:3] == ["with_instructions-s0-1", "instructions none"]
+    assert tags(cfg, "reproduce")[-1] == "table1"
 
 
 def test_trainings_of_one_table_are_one_group_unless_a_group_is_given() -> None:

@@ -53,9 +53,9 @@ class MediConfig:
     rows_per_task: int = 400
     min_rows_per_task: int = 32
     workers: int = 2
-    path: str | None = None  # file: MEDI as others hand it out, a file or a folder; None: medi.folder is built already
+    path: str | None = None  # file: a file, folder or hub id of MEDI as others give it; None: medi.folder is built
     max_rejected: float = 0.01  # file: share of the rows that may be unusable before the whole is refused
-    root: str | None = None  # super_ni: a checkout of the original repository, or a compact copy
+    root: str | None = None  # super_ni, and full to join it: a checkout of the original repository, or a compact copy
     instances_per_task: int = 6500  # super_ni: read of a task; more are drawn from
     text_output: str = (
         "inputs"  # super_ni, where outputs are texts: inputs (those with like outputs) | outputs (with their input)

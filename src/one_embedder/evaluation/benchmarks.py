@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from one_embedder.errors import DataError, EvaluationError
 from one_embedder.evaluation.items import ItemScores
@@ -80,7 +82,7 @@ def combine_parts(scores: Sequence[TaskScore]) -> list[TaskScore]:
         own = [score for score in combined if score.task in parts]
         if len(own) == len(parts):
             value = np.concatenate([part.items.columns["value"] for part in own])
-            group = np.repeat(np.arange(len(own), dtype=np.float64), [len(part.items) for part in own])
+            group: NDArray[Any] = np.repeat(np.arange(len(own)), [len(part.items) for part in own])
             items = ItemScores("mean_of_groups", {"value": value, "group": group})
             place = combined.index(own[0])
             combined = [score for score in combined if score not in own]

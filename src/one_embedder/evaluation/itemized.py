@@ -123,14 +123,14 @@ class ItemizedRetrieval(Itemized, AbsTaskRetrieval):
         return scores, ItemScores("mean", {"value": self.query_scores})
 
     def _of_whole_queries(
-        self, qrels: Mapping[str, Mapping[str, int]], results: Mapping[str, Mapping[str, float]]
+        self, qrels: Mapping[str, Mapping[str, int]], results: dict[str, dict[str, float]]
     ) -> dict[str, dict[str, float]]:
         """The scores of the queries that ask in parts, of which mteb tells the mean alone."""
         merged: dict[str, dict[str, float]] = defaultdict(dict)
-        relevant = {}
+        relevant: dict[str, dict[str, int]] = {}
         for part, found in results.items():
             whole = part.rpartition("_")[0]
-            relevant[whole] = qrels[part]  # all parts have the same
+            relevant[whole] = dict(qrels[part])  # all parts have the same
             best = merged[whole]
             for document, similarity in found.items():
                 best[document] = max(similarity, best.get(document, similarity))

@@ -92,10 +92,10 @@ def open_hub_task(task: HubTask) -> Itemized:
 def statistics_of(task: HubTask) -> Mapping[str, Any] | None:
     """mteb's own counts of the split and language that are scored; None where it has none."""
     registered = _registered(task.benchmark)[task.name]
-    by_split: Mapping[str, Any] = registered.metadata.descriptive_stats or {}
-    counts: Mapping[str, Any] | None = by_split.get(registered.eval_splits[0])
-    by_subset: Mapping[str, Mapping[str, Any]] = (counts or {}).get("hf_subset_descriptive_stats") or {}
-    return by_subset.get(registered.hf_subsets[0]) or counts
+    counts: Any = (registered.metadata.descriptive_stats or {}).get(registered.eval_splits[0])
+    by_subset = (counts or {}).get("hf_subset_descriptive_stats") or {}
+    found: Mapping[str, Any] | None = by_subset.get(registered.hf_subsets[0], counts)
+    return found
 
 
 @cache

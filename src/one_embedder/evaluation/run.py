@@ -19,7 +19,7 @@ from one_embedder.evaluation.plan import Job, Plan, Share
 from one_embedder.evaluation.results import IncompleteEvaluation, NotRun, identity_sha256, read_result, write_result
 from one_embedder.tracking.identity import config_hash
 from one_embedder.tracking.manifest import RunRecord, is_complete
-from one_embedder.tracking.wandb_run import Table, log_results
+from one_embedder.tracking.wandb_run import Table, encoder_name, log_results
 
 if TYPE_CHECKING:
     from one_embedder.evaluation.mteb_encoder import TextEncoder
@@ -160,7 +160,9 @@ def _track(cfg: Config, output: Path, scores: Sequence[TaskScore]) -> None:
         ["task", "category", "metric", "items", "main_score"],
         [[score.task, score.category, score.metric, len(score.items), score.main_score] for score in scores],
     )
-    log_results(cfg, output, "evaluate", {"tasks": table}, {**category_means(scores), "mean": overall_mean(scores)})
+    name = f"{encoder_name(cfg)} on {cfg.benchmark.name} {cfg.benchmark.split}"
+    means = {**category_means(scores), "mean": overall_mean(scores)}
+    log_results(cfg, output, "evaluate", name, {"tasks": table}, means)
 
 
 @contextmanager

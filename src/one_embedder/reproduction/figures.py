@@ -23,7 +23,7 @@ INK = "#1a1b1c"
 FAINT = "#8a8b8c"
 SERIES = ("#2a6fbb", "#c2571a", "#3f8f4f", "#8d5aa8", "#b03a5b", "#6f6a1f")
 _WIDTH = 4.6  # inches
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.size": 8.5,
     "axes.edgecolor": FAINT,
     "axes.labelcolor": INK,
@@ -121,7 +121,8 @@ def scatter(points: Mapping[str, Sequence[tuple[float, float]]], x_label: str, y
         axes = figure.subplots()
         markers = itertools.product("os^", SERIES)
         for (name, pairs), (marker, color) in zip(points.items(), markers, strict=False):
-            axes.scatter(*zip(*pairs, strict=True), label=name, color=color, marker=marker, s=22)
+            x, y = zip(*pairs, strict=True)
+            axes.scatter(x, y, label=name, color=color, marker=marker, s=22)
         axes.axline((50, 50), slope=1, color=FAINT, linewidth=1)
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)

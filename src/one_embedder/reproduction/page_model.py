@@ -23,11 +23,13 @@ class Cell(NamedTuple):
         text: as shown.
         sort: what it is sorted by; None: its text.
         links: shown instead of the text.
+        interval: below the text.
     """
 
     text: str
     sort: float | None = None
     links: Sequence[Link] = ()
+    interval: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,15 +76,16 @@ def score_cell(score: float | None, bounds: Interval | None = None) -> Cell:
     """A 0-1 score as points, with the interval below it; a dash where there is none."""
     if score is None:
         return Cell("-", float("-inf"))
-    interval = "" if bounds is None else f"\n[{100 * bounds.low:.1f}, {100 * bounds.high:.1f}]"
-    return Cell(f"{100 * score:.1f}{interval}", score)
+    interval = "" if bounds is None else f"[{100 * bounds.low:.1f}, {100 * bounds.high:.1f}]"
+    return Cell(f"{100 * score:.1f}", score, interval=interval)
 
 
 def difference_cell(bounds: Interval | None) -> Cell:
     """A 0-1 difference as points with its interval."""
     if bounds is None:
         return Cell("-", float("-inf"))
-    return Cell(f"{100 * bounds.estimate:+.1f}\n[{100 * bounds.low:+.1f}, {100 * bounds.high:+.1f}]", bounds.estimate)
+    interval = f"[{100 * bounds.low:+.1f}, {100 * bounds.high:+.1f}]"
+    return Cell(f"{100 * bounds.estimate:+.1f}", bounds.estimate, interval=interval)
 
 
 def number_cell(value: float | None, spec: str = ".3g") -> Cell:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -51,7 +51,7 @@ def table1_section(experiments: Path, profile: str, runs: RunFiles) -> Section:
         return Section(
             f"table1-{profile}",
             title,
-            paragraphs=[record["statement"], record["verdicts"]["note"]],
+            paragraphs=[record["statement"], _expected_against_obtained(record["verdicts"])],
             drawings=_table1_drawings(record),
             tables=[
                 _table1(record, runs),
@@ -119,7 +119,8 @@ def runs_section(runs: RunFiles) -> Section:
     """Every run record that is kept."""
     if not runs:
         return Section("runs", "Run records", missing=["There are no run records: make reproduce-table1"])
-    rows = [_run_row(run) for _, run in sorted(runs.items())]
+    each = {run.target: run for run in runs.values()}
+    rows = [_run_row(run) for run in sorted(each.values(), key=lambda run: run.id)]
     columns = ["run", "what", "status", "commit", "data", "steps", "minutes", "tokens/s", "GiB", "precision"]
     note = "The file behind each name holds the command, the settings, versions, hardware, cost and outcome."
     return Section("runs", "Run records", [note], tables=[Table("Runs", columns, rows)])
@@ -140,6 +141,12 @@ def facts(provenance: Mapping[str, Any]) -> dict[str, str]:
         f"{bootstrap['resamples']} resamples, seed {bootstrap['seed']}",
         "cost": _cost(provenance["cost"]),
     }
+
+
+def _expected_against_obtained(verdicts: Mapping[str, Any]) -> str:
+    counts = Counter(cell["verdict"] for cell in verdicts["cells"])
+    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    return str(verdicts["note"]) or f"Expected against obtained, cell by cell: {told}."
 
 
 def _cost(cost: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from one_embedder.config.location import CONF, PROJECT_ROOT, inside_project
 from one_embedder.config.schema import Config, InstructionsConfig
@@ -33,6 +33,9 @@ from one_embedder.reproduction.table import Results, points
 from one_embedder.reproduction.wandb_tables import averages, wandb_tables
 from one_embedder.tracking.surroundings import code_state, hardware, peak_memory_gib
 from one_embedder.tracking.wandb_run import log_results
+
+if TYPE_CHECKING:
+    from one_embedder.evaluation.results import NotRun, TaskScore
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +75,8 @@ def reproduce(cfg: Config, stages: Stages | None = None) -> int:
     written = write_report(report, table_folder(cfg))
     if cfg.table.write_expected:
         written.append(_record_expected(cfg, report, now))
-    log_results(cfg, table_folder(cfg), "reproduce", wandb_tables(results), averages(results))
+    name = f"{cfg.table.name} {cfg.profile}"
+    log_results(cfg, table_folder(cfg), "reproduce", name, wandb_tables(results), averages(results))
     _say(
         "\n".join(
             [report.terminal(), "", _cost_text(provenance["cost"]), "", "Written:", *(f"  {path}" for path in written)]
@@ -141,7 +145,8 @@ def _obtain(
 def _obtain_row(
     cfg: Config, spec: RowSpec, instructions: InstructionsConfig, stages: Stages, clock: StageClock
 ) -> RowRuns:
-    runs, folders = [], []
+    runs: list[list[TaskScore]] = []
+    folders: list[str] = []
     not_run: dict[str, NotRun] = {}
     for seed in cfg.table.seeds if spec.is_trained else [None]:
         run = None

@@ -20,7 +20,7 @@ class RunFile:
     """A run's record.
 
     Attributes:
-        id: the run id.
+        id: the run id; of an ablation's child, ablation and child.
         target: the file, from the folder of experiments.
         manifest: its content.
     """
@@ -33,22 +33,30 @@ class RunFile:
 def run_index(experiments: Path) -> dict[str, RunFile]:
     """Run id -> its record, for every record that is kept.
 
+    A training whose own record is not kept is found by the record of the ablation's child that it belongs to.
+
     Raises:
         DataError: one of them is not a manifest.
     """
-    found = {}
+    found: dict[str, RunFile] = {}
+    children: dict[str, RunFile] = {}
     for pattern in _PLACES:
         for path in sorted(experiments.glob(pattern)):
             run = _read(path, experiments)
             found[run.id] = run
-    return found
+            children.setdefault(str(_metrics(run).get("run")), run)
+    return {**children, **found}
+
+
+def _metrics(run: RunFile) -> Mapping[str, Any]:
+    return (run.manifest.get("outcome") or {}).get("metrics") or {}
 
 
 def _read(path: Path, experiments: Path) -> RunFile:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster, where libyaml is there
     try:
         manifest = yaml.load(path.read_text(encoding="utf-8"), loader)
-        manifest["status"], manifest["code"]["commit"], manifest["data"]
+        manifest["name"], manifest["status"], manifest["code"]["commit"], manifest["data"]
         return RunFile(str(manifest["run_id"]), path.relative_to(experiments).as_posix(), manifest)
     except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not a run record ({error!r}); restore it or delete it") from error

@@ -11,6 +11,7 @@ import io
 import json
 import sys
 from argparse import ArgumentParser, Namespace
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from one_embedder.evaluation.resampling import CONFIDENCE, RESAMPLES, item_inter
 from one_embedder.evaluation.results import OURS
 from one_embedder.reproduction.grid import Grid
 from one_embedder.reproduction.layout import AVERAGE, COLUMNS, RowSpec
-from one_embedder.reproduction.scores import RowRuns, task_counts
+from one_embedder.reproduction.scores import RowRuns
 from one_embedder.reproduction.statistics import Bootstrap, paired_bootstrap
 from one_embedder.reproduction.table import ABSENT, format_difference, format_interval, header, points
 from one_embedder.tracking.manifest import write_atomically
@@ -69,7 +70,7 @@ class Evaluations:
     def main_grid(self) -> Grid:
         """Category means and their mean; beside the mean its interval and its difference from the first row."""
         first, *others = self.rows
-        headers = [*header(task_counts(first.runs[0])), f"{100 * self.bootstrap.confidence:g} % interval"]
+        headers = [*header(Counter(first.tasks().values())), f"{100 * self.bootstrap.confidence:g} % interval"]
         rows = []
         for row in self.rows:
             scores = points(row.columns())

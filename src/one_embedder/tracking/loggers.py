@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lightning_fabric.loggers.logger import rank_zero_experiment
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
-from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 
@@ -54,15 +54,15 @@ class FinishingWandbLogger(WandbLogger):
             mode: "offline" or "online".
             arguments: of ``wandb.init``.
         """
-        super().__init__(save_dir=arguments["dir"], **arguments)  # Lightning prefers the one, W&B knows the other
-        self.mode = mode
+        super().__init__(save_dir=arguments["dir"], **arguments)
+        self.mode, self.arguments = mode, arguments
 
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
         """The run; opened by us, because Lightning would end the training where W&B cannot be reached."""
         if self._experiment is None:
-            self._experiment = open_run(self._wandb_init, self.mode)
+            self._experiment = open_run(self.arguments, self.mode)
             self._experiment.define_metric(_STEP)
             self._experiment.define_metric("*", step_metric=_STEP, step_sync=True)
         return self._experiment
@@ -72,7 +72,8 @@ class FinishingWandbLogger(WandbLogger):
         """How the numbers of each tensor are spread, beside the metrics of a step."""
         import wandb
 
-        self.log_metrics({name: wandb.Histogram(numbers.cpu().numpy()) for name, numbers in values.items()}, step)
+        spread: dict[str, Any] = {name: wandb.Histogram(numbers.tolist()) for name, numbers in values.items()}
+        self.log_metrics(spread, step)
 
     def finalize(self, status: str) -> None:
         """Called by Lightning when a fit ends, however it ends."""
@@ -92,6 +93,8 @@ def loggers(cfg: Config, folder: Path) -> list[Logger]:
     chosen: list[Logger] = [AppendingCSVLogger(folder)]
     mode = wandb_mode(cfg)
     if mode != "disabled":
-        arguments = init_arguments(cfg, folder, "train", name=folder.name, id=kept_id(folder))
+        is_main = getattr(rank_zero_only, "rank", 0) == 0  # the others' loggers do nothing, and must not draw an id
+        identity = kept_id(folder) if is_main else None
+        arguments = init_arguments(cfg, folder, "train", name=folder.name, id=identity)
         chosen.append(FinishingWandbLogger(mode, **arguments))
     return chosen

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlparse
 
 from one_embedder.config.schema import Config
@@ -23,7 +23,7 @@ from one_embedder.tracking.identity import resolved
 
 log = logging.getLogger(__name__)
 
-_MODES = ("online", "offline")
+_MODES: tuple[Literal["online", "offline"], ...] = ("online", "offline")
 _INIT_SECONDS = 30
 _LONGEST_TAG = 64  # W&B refuses longer ones
 
@@ -73,7 +73,7 @@ def init_arguments(cfg: Config, folder: Path, job_type: str, *, name: str, id: s
         "name": name,
         "id": id,
         "resume": "allow" if id is not None else None,
-        "tags": tags(cfg),
+        "tags": tags(cfg, job_type),
         "config": resolved(cfg),
         "settings": wandb.Settings(
             silent=True, init_timeout=_INIT_SECONDS, console="off", x_disable_stats=True, disable_git=True
@@ -98,11 +98,22 @@ def open_run(arguments: Mapping[str, Any], mode: str) -> Any:
     return wandb.init(mode="disabled")
 
 
-def tags(cfg: Config) -> list[str]:
+def tags(cfg: Config, job_type: str) -> list[str]:
     """What runs are most often filtered by, and ``tracking.tags``."""
     side = "with instructions" if cfg.with_instructions else "without instructions"
-    given = [cfg.profile, Path(cfg.encoder.name_or_path).name, side, f"loss {cfg.loss.spelling}", *cfg.tracking.tags]
+    of_job = {
+        "train": [side, f"loss {cfg.loss.spelling}"],
+        "evaluate": [f"instructions {cfg.instructions.name}", f"{cfg.benchmark.name} {cfg.benchmark.split}"],
+        "reproduce": [cfg.table.name],
+    }
+    given = [cfg.profile, encoder_name(cfg), *of_job[job_type], *cfg.tracking.tags]
     return [tag[:_LONGEST_TAG] for tag in dict.fromkeys(given) if tag]
+
+
+def encoder_name(cfg: Config) -> str:
+    """The encoder in a word: of a run's checkpoint, the run's name."""
+    path = Path(cfg.encoder.name_or_path)
+    return path.parent.name if path.name in ("checkpoint", "best") else path.name
 
 
 def kept_id(folder: Path) -> str | None:
@@ -120,7 +131,7 @@ def kept_id(folder: Path) -> str | None:
 
 
 def log_results(
-    cfg: Config, folder: Path, job_type: str, tables: Mapping[str, Table], summary: Mapping[str, Any]
+    cfg: Config, folder: Path, job_type: str, name: str, tables: Mapping[str, Table], summary: Mapping[str, Any]
 ) -> None:
     """A W&B run of its own with tables of results.
 
@@ -128,6 +139,7 @@ def log_results(
         cfg: the configuration that gave them.
         folder: W&B's files go to ``<folder>/wandb``.
         job_type: "evaluate" or "reproduce".
+        name: of the run.
         tables: name -> table.
         summary: name -> number, for comparing runs.
     """
@@ -137,7 +149,7 @@ def log_results(
     with _tolerated("results"):
         import wandb
 
-        with open_run(init_arguments(cfg, folder, job_type, name=f"{job_type} {folder.name}"), mode) as run:
+        with open_run(init_arguments(cfg, folder, job_type, name=name), mode) as run:
             run.log(
                 {name: wandb.Table(columns=list(t.columns), data=[*map(list, t.rows)]) for name, t in tables.items()}
             )
