@@ -3,6 +3,7 @@
 #   PYTHON       the Python to make it with (3.11 to 3.13)
 #   TORCH_INDEX  extra index for torch; https://download.pytorch.org/whl/cpu avoids the CUDA build on Linux
 #   PROFILE      documentation | local | released | paper
+#   BENCHMARK    a folder of tasks, for verify-harness
 #   ARGS         further overrides, such as ARGS="seed=1 loss.temperature=0.05"
 #   DRY_RUN=1    print the commands only
 .DEFAULT_GOAL := help
@@ -11,6 +12,7 @@ SHELL := /bin/bash
 VENV ?= .venv
 PROFILE ?= documentation
 ARGS ?=
+BENCHMARK ?=
 TORCH_INDEX ?=
 
 IS_SUPPORTED := import sys; sys.stdout.write(sys.version.split()[0]); sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -37,6 +39,10 @@ reproduce-table1: $(READY) ## Fill and check Table 1; PROFILE=documentation (CPU
 ablation-%: $(READY) ## Train a grid and tabulate it: ablation-with_without_instructions
 	$(BIN)/python -m one_embedder.build_medi profile=$(PROFILE) ablation=$* $(ARGS)
 	$(BIN)/python -m one_embedder.reproduce --multirun profile=$(PROFILE) ablation=$* $(ARGS)
+
+.PHONY: verify-harness
+verify-harness: $(READY) ## Compare all-MiniLM-L6-v2 with its published scores; BENCHMARK=FOLDER holds MTEB's rows
+	$(BIN)/python -m one_embedder.reproduction.harness "$(BENCHMARK)" $(ARGS)
 
 .PHONY: notebooks
 notebooks: $(READY) ## Run every notebook from top to bottom, without saving it

@@ -145,7 +145,7 @@ def test_another_library_version_invalidates_a_result(cfg, task_folder: Callable
     task_folder("TinySTS")
     evaluate(cfg, encoder)
     encoder.calls.clear()
-    monkeypatch.setattr("one_embedder.evaluation.run._versions", lambda: {"mteb": "0.0"})
+    monkeypatch.setattr("one_embedder.evaluation.plan.versions", lambda: {"mteb": "0.0"})
     evaluate(cfg, encoder)
     assert encoder.calls
 

@@ -22,6 +22,7 @@ from one_embedder.medi.sources.file import files as files_module
 from one_embedder.medi.sources.file.quarantine import QUARANTINE_FILE
 from one_embedder.medi.store import Medi, load_medi, row_of, write_medi
 from scripts.make_medi_file import TASK_IDS, task_sizes, write_medi_file
+from tests.hub import StandInHub
 from tests.medi.toy import toy_rows
 
 ROWS = toy_rows({1: 40, 7: 50, 3: 30})
@@ -102,6 +103,18 @@ def test_a_file_of_the_released_shape_is_read_whole(cfg: Config, tmp_path: Path)
     assert "" in medi.dataset["query_instruction"]
 
 
+def test_a_copy_on_the_hub_is_read_by_its_id(cfg: Config, tmp_path: Path, hub: StandInHub) -> None:
+    (copy,) = (path for path in forms(tmp_path) if path.is_dir())
+    (copy / "README.md").write_text("# MEDI")
+    hub.commit("someone/medi", copy, kind="datasets")
+    cfg.medi.path = "someone/medi"
+    assert load_medi(build(cfg) / "medi").manifest["rows"] == len(ROWS)
+    assert not [request for request in hub.requests if "README" in request.path]
+    cfg.medi.path = "someone/else"
+    with pytest.raises(DataError, match=r"medi\.path=someone/else is neither on disk nor .* shows no such data set"):
+        build(cfg)
+
+
 def test_rows_are_read_across_the_edges_of_chunks_and_row_groups(
     cfg: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,9 +140,10 @@ def test_old_keys_and_gritlms_form_are_read(cfg: Config, tmp_path: Path) -> None
     medi = built(cfg, folder)
     assert medi.task_names == {1: "task_1", 3: "task_3", 7: "task_7"}
     assert {task["task_id"]: task["rows"] for task in medi.manifest["tasks"]} == {1: 40, 3: 30, 7: 50}
-    cfg.output = str(tmp_path / "one task a file")
-    as_lines(tmp_path / "trivia.jsonl", [{key: row[key] for key in ("query", "pos", "neg")} for row in released()])
-    assert built(cfg, tmp_path / "trivia.jsonl").task_names == {0: "trivia"}
+    without = [{key: row[key] for key in ("query", "pos", "neg")} for row in released()]
+    assert built(cfg, as_lines(tmp_path / "trivia.jsonl", without)).task_names == {0: "trivia"}
+    with pytest.raises(DataError, match="the key 'task_id' is missing"):
+        built(cfg, as_list(tmp_path / "part-00001.json", without))
 
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {

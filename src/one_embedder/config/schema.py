@@ -53,9 +53,9 @@ class MediConfig:
     rows_per_task: int = 400
     min_rows_per_task: int = 32
     workers: int = 2
-    path: str | None = None  # file: MEDI as others hand it out, a file or a folder; None: medi.folder is built already
+    path: str | None = None  # file: a file, folder or hub id of MEDI as others give it; None: medi.folder is built
     max_rejected: float = 0.01  # file: share of the rows that may be unusable before the whole is refused
-    root: str | None = None  # super_ni: a checkout of the original repository, or a compact copy
+    root: str | None = None  # super_ni, and full to join it: a checkout of the original repository, or a compact copy
     instances_per_task: int = 6500  # super_ni: read of a task; more are drawn from
     text_output: str = (
         "inputs"  # super_ni, where outputs are texts: inputs (those with like outputs) | outputs (with their input)
@@ -151,13 +151,26 @@ class InstructionsConfig:
 
 
 @dataclass
+class TaskFolderConfig:
+    """Where a task folder departs from its category's protocol; what another category reads is refused."""
+
+    samples_per_label: int | None = None  # Classification: training texts of each label; None: 8
+    splits: list[str] | None = None  # STS: files that are scored together; None: test
+
+
+@dataclass
 class BenchmarkConfig:
     """Which tasks are scored."""
 
     name: str = "documentation"
     root: str = "${medi.folder}/benchmark/${benchmark.split}"
     split: str = "test"
-    tasks: list[str] | None = None
+    mteb: str | None = None  # a benchmark of mteb's registry; its tasks' data come from the hub
+    folders: dict[str, str] = field(default_factory=dict)  # task -> category: which folders below root; none: all
+    tasks: list[str] | None = None  # which of all these; None: all
+    shares: int = 1  # among so many runs the tasks are divided, all with the same output
+    share: int = 0  # which of them this run is; from 0
+    protocol: dict[str, TaskFolderConfig] = field(default_factory=dict)  # by a task's name, or as MTEB spells it
 
 
 @dataclass
@@ -231,6 +244,10 @@ class TableConfig:
     confidence: float = 0.95
     expected: str = "experiments/expected/${table.name}_${profile}.yaml"  # from the project's root, as is the next
     published: str = "experiments/expected/paper_table2.yaml"
+    published_models: str = (
+        "experiments/expected/published_models.yaml"  # what profiles released and paper stand beside
+    )
+    backbone: str | None = None  # their first row, a hub id or a folder; None: what the model was finetuned from
     write_expected: bool = False  # make this run the one that later runs are judged by
 
 
@@ -261,7 +278,6 @@ class AboutConfig:
     command: str = ""
     hardware: str = ""
     time: str = ""
-    missing: str | None = None  # what this version lacks for the profile; every verb then refuses it
 
 
 @dataclass

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 
 from one_embedder.detail import at_detail
 from one_embedder.errors import ConfigError
+from one_embedder.evaluation.benchmarks import spellings
 
 TWO_SIDED = frozenset({"Retrieval", "Reranking"})
 """Categories whose tasks have a query side and a document side; the others have one side, ``text``."""
@@ -62,15 +63,15 @@ class InstructionTable:
     def for_task(self, task: str, category: str) -> TaskInstructions:
         """The instructions of one task.
 
-        They are looked up under the task's name, then under that with the category behind it, as MTEB spells many
-        (Banking77Classification is Banking77), then under the category alone, which serves its tasks without an entry.
+        They are looked up under the task's name as written and as MTEB spells it (see ``spellings``), then under the
+        category alone, whose entry serves its tasks without one.
 
         Raises:
             ConfigError: if the table is not empty and does not name the task or one of its sides.
         """
         if not self.table:
             return TaskInstructions()
-        entry = next((name for name in (task, f"{task}{category}", category) if name in self.table), None)
+        entry = next((name for name in (*spellings(task, category), category) if name in self.table), None)
         if entry is None:
             raise ConfigError(
                 f"instruction table '{self.name}' does not name {category} task {task}{self._meant(task)}; add it to "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from one_embedder.config.schema import Config
@@ -50,8 +51,9 @@ def _build_alone(cfg: Config, folder: Path) -> Path:
             return build_super_ni(cfg, folder)
         case "full":
             from one_embedder.medi.sources.hub.build import build_full
+            from one_embedder.medi.sources.super_ni.build import super_ni_tasks
 
-            return build_full(cfg, folder)
+            return build_full(cfg, folder, partial(super_ni_tasks, cfg))
         case "file":
             from one_embedder.medi.sources.file.build import build_file
 

@@ -78,7 +78,7 @@ class Medi:
         return {task["task_id"]: task["task_name"] for task in self.manifest["tasks"]}
 
 
-class _Tally:
+class Tally:
     """What is learned of the rows while they pass by: their hash and the rows of each task."""
 
     def __init__(self) -> None:
@@ -121,7 +121,7 @@ class MediWriter:
             safe_bytes: what ``flush`` gave the earlier writer; anything after it is forgotten. 0 begins anew.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        self.tally = _Tally()
+        self.tally = Tally()
         self._folder = folder
         self._waiting: list[MediRow] = []
         self._file = (folder / DATA_FILE).open("r+b" if safe_bytes else "wb")
@@ -190,7 +190,7 @@ class MediWriter:
             self._waiting = []
 
     def _count_again(self) -> None:
-        with pa.memory_map(str(self._folder / DATA_FILE)) as source, pa.ipc.open_stream(source) as batches:
+        with pa.OSFile(str(self._folder / DATA_FILE)) as source, pa.ipc.open_stream(source) as batches:
             for batch in batches:
                 for item in batch.to_pylist():
                     self.tally.add(row_of(item), DATA_FILE)
@@ -279,7 +279,7 @@ def _record_batch(rows: Iterable[MediRow]) -> pa.RecordBatch:
     return pa.record_batch(columns, schema=ARROW_SCHEMA)
 
 
-def _write_manifest(tally: _Tally, folder: Path, about: Mapping[str, Any]) -> None:
+def _write_manifest(tally: Tally, folder: Path, about: Mapping[str, Any]) -> None:
     data = folder / DATA_FILE
     manifest = {
         "schema": SCHEMA_VERSION,

@@ -39,6 +39,9 @@ def evaluation_config(cfg: Config, spec: RowSpec, run: Path | None, instructions
     if run is not None:
         child.encoder.name_or_path = str(run / "checkpoint")
         child.encoder.revision = None
+    elif spec.encoder is not None and spec.encoder != cfg.encoder.name_or_path:
+        child.encoder.name_or_path = spec.encoder
+        child.encoder.revision = None
     child.output = str(results_folder(cfg, spec, run))
     child.tracking.group = _group(cfg)
     return child
@@ -47,7 +50,7 @@ def evaluation_config(cfg: Config, spec: RowSpec, run: Path | None, instructions
 def results_folder(cfg: Config, spec: RowSpec, run: Path | None) -> Path:
     """``<experiments>/results/<model>/<benchmark>_<split>``."""
     side = "with_instructions" if spec.evaluated_with_instructions else "plain"
-    model = run.name if run is not None else f"{Path(cfg.encoder.name_or_path).name}-{side}"
+    model = run.name if run is not None else f"{Path(spec.encoder or cfg.encoder.name_or_path).name}-{side}"
     return Path(cfg.paths.experiments) / "results" / model / f"{cfg.benchmark.name}_{cfg.benchmark.split}"
 
 

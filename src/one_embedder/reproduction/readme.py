@@ -1,8 +1,8 @@
 """The README's generated parts: ``python -m one_embedder.reproduction.readme`` (``make readme``) fills them.
 
 They come from files under version control alone, so the README does not go stale when somebody runs a reproduction:
-the recorded run (``experiments/expected``), the paper's table, the records of ablations, and what the profiles say
-about themselves.
+the recorded run (``experiments/expected``), the paper's table, the recorded comparison with published scores
+(``experiments/harness``), the records of ablations, and what the profiles say about themselves.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from one_embedder.errors import DataError
 from one_embedder.reproduction.ablation_record import AblationRecord, Tested, read_records
 from one_embedder.reproduction.expected import ExpectedTable, read_expected
 from one_embedder.reproduction.grid import Grid
+from one_embedder.reproduction.harness import read_published, read_record, recorded_harness
 from one_embedder.reproduction.layout import AVERAGE, COLUMNS, ROWS
 from one_embedder.reproduction.profiles import others_grid, read_about
 from one_embedder.reproduction.published import load_published
@@ -55,6 +56,10 @@ def generated_parts(root: Path = PROJECT_ROOT, conf: Path = CONF) -> dict[str, s
     return {
         "table1": recorded_table(read_expected(expected / "table1_documentation.yaml")),
         "paper": paper_grid(load_published(expected / "paper_table2.yaml")).markdown(),
+        "harness": recorded_harness(
+            read_published(expected / "minilm_published.yaml"),
+            read_record(root / "experiments" / "harness" / "minilm.json"),
+        ),
         "ablations": recorded_ablations(
             read_records(root / "experiments" / "ablations", "documentation"), configured_ablations(conf)
         ),

@@ -36,13 +36,12 @@ def averages(results: Results) -> dict[str, float]:
 
 
 def _main(results: Results) -> Table:
-    columns = [
-        column for column in (*COLUMNS, AVERAGE) if column in results.bootstrap.estimates[results.rows[0].spec.id]
-    ]
+    known = results.bootstrap.estimates.values()
+    columns = [column for column in (*COLUMNS, AVERAGE) if any(column in scores for scores in known)]
     rows = []
     for row in results.rows:
         scores = points(row.columns())
-        rows.append([row.spec.label, *(scores[column] for column in columns)])
+        rows.append([row.spec.label, *(scores.get(column) for column in columns)])
     return Table(["model", *columns], rows)
 
 

@@ -18,7 +18,9 @@ from one_embedder.errors import DataError
 from one_embedder.medi import record
 from one_embedder.medi.assembly import GB, is_built, publish, require_space, work_folder
 from one_embedder.medi.record import from_released
+from one_embedder.medi.report import Report, table
 from one_embedder.medi.sources.file.files import Unreadable, read_rows, source_files, unit_of, unpacked_size
+from one_embedder.medi.sources.file.place import located
 from one_embedder.medi.sources.file.quarantine import QUARANTINE_FILE, Quarantine
 from one_embedder.medi.sources.file.tasks import TaskNumbers
 from one_embedder.medi.store import SCHEMA_VERSION, MediWriter
@@ -59,7 +61,7 @@ def build_file(cfg: Config, folder: Path) -> Path:
     Raises:
         DataError: a file is cut short or damaged, too many rows are unusable, or the disk is too small.
     """
-    files = source_files(Path(str(cfg.medi.path)))
+    files = source_files(located(str(cfg.medi.path)))
     key = _key(files)
     if is_built(folder, key):
         logger.info("%s is built already: %s", cfg.medi.path, folder)
@@ -75,6 +77,7 @@ def build_file(cfg: Config, folder: Path) -> Path:
         _Reading(files, writer, rejected, state, work).run()
         about = {"source": "file", "key": key, "files": {file.name: file.stat().st_size for file in files}}
         sha256 = writer.finish({**about, "rejected": rejected.rows})
+    _report(files, rejected.rows).write(work, sha256)
     (work / STATE).unlink(missing_ok=True)
     seconds = round(time.monotonic() - started, 1)
     rows = writer.tally.rows
@@ -138,6 +141,12 @@ class _Reading:
         partial.write_text(json.dumps(asdict(state)))
         partial.replace(self._work / STATE)
         self._saved = self._rows
+
+
+def _report(files: Sequence[Path], rejected: int) -> Report:
+    read = table(["file", "bytes"], [(file.name, file.stat().st_size) for file in files])
+    told = f"{rejected} rows could not be used; `{QUARANTINE_FILE}` has each one's number and why."
+    return Report("MEDI from a file", {}, [told, "", "## Files", "", *read])
 
 
 def _state(work: Path) -> State:

@@ -13,8 +13,9 @@ _NUMBERED = re.compile(r"(?:.*[-_.])?(\d+)")
 class TaskNumbers:
     """Gives ids to rows of older files, whose key is ``task_name``, and to files of one task each.
 
-    Names get ids in the order in which their first accepted rows appear. A file whose rows name no task is a task: one
-    whose name ends in a number (``medi-data-hardnegatives-instruct-17.jsonl``) has that id, as if its rows had said so.
+    Names get ids in the order in which their first accepted rows appear. A file of JSON lines whose rows name no task
+    is a task, as in GritLM's copy: one whose name ends in a number (``medi-data-hardnegatives-instruct-17.jsonl``) has
+    that id, as if its rows had said so. Other files may be parts of a whole, so their rows have to name it.
     """
 
     def __init__(self, known: Mapping[int, str]) -> None:
@@ -29,6 +30,8 @@ class TaskNumbers:
         if "task_name" in record:
             name = record["task_name"]
             return {**record, "task_id": self._id_of(name)} if isinstance(name, str) else record
+        if ".jsonl" not in path.suffixes:
+            return record
         stem = path.name.split(".")[0]
         if numbered := _NUMBERED.fullmatch(stem):
             return {**record, "task_id": int(numbered[1])}
