@@ -114,7 +114,7 @@ class ContrastiveCollator:
 
     def _pairs(self, rows: Sequence[Mapping[str, Any]], key: str) -> list[tuple[str, str]]:
         """(instruction, text) of one side; a row's further negatives stand behind its first."""
-        pairs = []
+        pairs: list[tuple[str, str]] = []
         for row in rows:
             side = [(row[f"{key}_instruction"], row[f"{key}_text"])]
             if key == RELEASED_KEYS["negative"]:
