@@ -3,6 +3,7 @@
 #   PYTHON       the Python to make it with (3.11 to 3.13)
 #   TORCH_INDEX  extra index for torch; https://download.pytorch.org/whl/cpu avoids the CUDA build on Linux
 #   PROFILE      documentation | local | released | paper
+#   BENCHMARK    a folder of tasks, for verify-harness
 #   ARGS         further overrides, such as ARGS="seed=1 loss.temperature=0.05"
 #   DRY_RUN=1    print the commands only
 .DEFAULT_GOAL := help
@@ -11,6 +12,7 @@ SHELL := /bin/bash
 VENV ?= .venv
 PROFILE ?= documentation
 ARGS ?=
+BENCHMARK ?=
 TORCH_INDEX ?=
 
 IS_SUPPORTED := import sys; sys.stdout.write(sys.version.split()[0]); sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -40,6 +42,10 @@ ablation-%: $(READY) ## Run one of conf/ablation and tabulate it: ablation-tempe
 	-$(BIN)/python -m one_embedder.reproduce --multirun profile=$(PROFILE) ablation=$* $(ARGS)
 	$(BIN)/python -m one_embedder.reproduce profile=$(PROFILE) ablation=$* $(ARGS)
 
+.PHONY: verify-harness
+verify-harness: $(READY) ## Compare all-MiniLM-L6-v2 with its published scores; BENCHMARK=FOLDER holds MTEB's rows
+	$(BIN)/python -m one_embedder.reproduction.harness "$(BENCHMARK)" $(ARGS)
+
 .PHONY: notebooks
 notebooks: $(READY) ## Run every notebook from top to bottom, without saving it
 	$(if $(NOTEBOOKS),$(BIN)/jupyter execute $(NOTEBOOKS),@echo "no notebooks yet")
@@ -47,6 +53,10 @@ notebooks: $(READY) ## Run every notebook from top to bottom, without saving it
 .PHONY: readme
 readme: $(READY) ## Write the recorded tables into README.md
 	$(BIN)/python -m one_embedder.reproduction.readme
+
+.PHONY: report
+report: $(READY) ## Write experiments/report.html, one page with every recorded number and where it comes from
+	$(BIN)/python -m one_embedder.reproduction.page
 
 ##@ Develop
 .PHONY: setup
@@ -76,6 +86,10 @@ lint: $(READY) ## Style, as pre-commit checks it
 .PHONY: type
 type: $(READY) ## Types, strictly
 	$(BIN)/mypy
+
+.PHONY: bench
+bench: $(READY) ## Speed of encode against sentence-transformers, to experiments/bench/
+	$(BIN)/python scripts/bench_encode.py $(ARGS)
 
 .PHONY: format
 format: $(READY) ## Rewrite the code in the project's style

@@ -43,11 +43,17 @@ class Instruction:
                 raise ValueError(f"the instruction's {part.name} is {value!r}; {remedy}: Instruction('question')")
             object.__setattr__(self, part.name, " ".join(value.split()))
 
-    def render(self) -> str:
-        """The instruction as the encoder reads it, with the published checkpoints' ending ``": "``."""
-        subject = f"{self.domain} {self.text_type}" if self.domain else self.text_type
-        purpose = f" for {self.objective}" if self.objective else ""
-        return f"Represent the {subject}{purpose}: "
+    def render(self, *, article: str = "the", preposition: str = "for", ending: str = ": ") -> str:
+        """The instruction as the encoder reads it.
+
+        Args:
+            article: before the domain; empty for none.
+            preposition: before the objective; "to" goes with "retrieve", "for" with "retrieving".
+            ending: by default the published checkpoints'.
+        """
+        subject = [article, self.domain, self.text_type]
+        purpose = [preposition, self.objective] if self.objective else []
+        return " ".join(["Represent", *(part for part in subject if part), *purpose]) + ending
 
     def __str__(self) -> str:
         return self.render()

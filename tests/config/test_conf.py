@@ -10,8 +10,13 @@ from one_embedder.config.schema import Config
 
 FILES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
 CHOICES = [
-    path for path in FILES if len(path.parts) == 2 and path.parts[0] not in ("hydra", "local")
-]  # <group>/<choice>.yaml
+    path for path in FILES if len(path.parts) > 1 and path.parts[0] not in ("hydra", "local")
+]  # <group>/<choice>.yaml, or <group>/<folder>/<choice>.yaml
+
+
+def choice(path: Path) -> str:
+    """The override that takes it."""
+    return f"{path.parts[0]}={path.relative_to(path.parts[0]).with_suffix('').as_posix()}"
 
 
 def test_the_floor_of_configs_is_there() -> None:
@@ -26,9 +31,11 @@ def test_every_verb_composes_on_its_own(verb: str) -> None:
 
 def side_by_side() -> list[list[str]]:
     """The n-th choice of every group in one command: as few compositions as the largest group has choices."""
-    groups = {path.parts[0]: [other.stem for other in CHOICES if other.parts[0] == path.parts[0]] for path in CHOICES}
+    groups = {
+        path.parts[0]: [choice(other) for other in CHOICES if other.parts[0] == path.parts[0]] for path in CHOICES
+    }
     longest = max(map(len, groups.values()))
-    return [[f"{name}={choices[n % len(choices)]}" for name, choices in groups.items()] for n in range(longest)]
+    return [[choices[n % len(choices)] for choices in groups.values()] for n in range(longest)]
 
 
 @pytest.mark.parametrize("overrides", side_by_side(), ids=lambda overrides: str(overrides[-1]))
@@ -37,9 +44,7 @@ def test_every_choice_of_every_group_composes_and_fits_the_schema(overrides: lis
 
 
 def test_every_yaml_is_reached_by_a_test() -> None:
-    assert {override for column in side_by_side() for override in column} == {
-        f"{path.parts[0]}={path.stem}" for path in CHOICES
-    }
+    assert {override for column in side_by_side() for override in column} == {choice(path) for path in CHOICES}
     reached = {Path(f"{verb}.yaml") for verb in VERBS} | {Path("base.yaml")} | set(CHOICES)
     assert {path for path in FILES if path not in reached and path.parts[0] not in ("hydra", "local")} == set()
 
@@ -50,7 +55,7 @@ def test_groups_repeat_the_schemas_defaults() -> None:
         assert getattr(composed, section) == getattr(bare, section), section
 
 
-@pytest.mark.parametrize("profile", ["documentation", "local", "paper", "released"])
+@pytest.mark.parametrize("profile", ["documentation", "local", "paper", "released", "super_ni"])
 def test_a_profile_sets_the_name_of_its_group_and_says_what_it_takes(profile: str) -> None:
     cfg = load_config("reproduce", [f"profile={profile}"])
     assert cfg.profile == profile  # the key has the group's name: Hydra must take the override for the group

@@ -11,7 +11,7 @@ import pytest
 from one_embedder.config.compose import VERBS
 from one_embedder.config.location import PROJECT_ROOT
 from one_embedder.config.quiet import needs_hub
-from one_embedder.config.schema import Config, EncoderConfig, MediConfig
+from one_embedder.config.schema import BenchmarkConfig, Config, EncoderConfig, MediConfig
 
 HELP_SECONDS = 4.0  # 2 s are promised on an idle machine; tests share theirs
 HEAVY = ("torch", "transformers", "pytorch_lightning", "mteb", "datasets", "wandb", "sentence_transformers")
@@ -77,7 +77,7 @@ def test_help_answers_at_once(verb: str) -> None:
     assert time.monotonic() - began < HELP_SECONDS
     assert done.returncode == 0, done.stderr
     assert f"python -m one_embedder.{verb}" in done.stdout
-    assert "profile: documentation, local, paper, released" in done.stdout
+    assert "profile: documentation, local, paper, released, super_ni" in done.stdout
     assert "temperature:" in done.stdout
 
 
@@ -120,12 +120,6 @@ def test_a_bug_keeps_its_traceback(job: Path) -> None:
     assert "Traceback" in done.stderr and "RuntimeError: a bug" in done.stderr
 
 
-def test_a_profile_that_cannot_run_yet_fails_the_command(tmp_path: Path) -> None:
-    done = run("-m", "one_embedder.reproduce", "profile=paper", f"paths.experiments={tmp_path}")
-    assert done.returncode == 2
-    assert "profile=paper cannot run in this version" in done.stderr and "Traceback" not in done.stderr
-
-
 def test_a_sweep_over_an_ablation_shows_its_plan_and_runs_every_child_though_one_fails(job: Path) -> None:
     job.write_text(CHILD)
     done = run_job(job, "--multirun", "ablation=loss_spelling", "ablation.seeds=[0]")
@@ -152,5 +146,8 @@ def test_an_error_in_a_worker_process_of_a_sweep_fails_the_command(job: Path, la
 def test_the_hub_is_left_alone_unless_the_encoder_or_the_data_come_from_it(tmp_path: Path) -> None:
     assert not needs_hub(Config())
     assert not needs_hub(Config(encoder=EncoderConfig(name_or_path=str(tmp_path))))
+    assert not needs_hub(Config(medi=MediConfig(source="file", path=str(tmp_path))))
     assert needs_hub(Config(encoder=EncoderConfig(name_or_path="hkunlp/instructor-base")))
+    assert needs_hub(Config(medi=MediConfig(source="file", path="avsolatorio/medi-data")))
     assert needs_hub(Config(medi=MediConfig(source="full")))
+    assert needs_hub(Config(benchmark=BenchmarkConfig(mteb="MTEB(eng, v1)")))

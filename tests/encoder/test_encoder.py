@@ -16,29 +16,12 @@ from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.encoder.pooling import masked_mean
 from one_embedder.encoder.tokenize import InstructionTokenizer
 from one_embedder.errors import CheckpointError
+from tests.reference.published_encoder import published_embedding
 
 IDENTITY = "torch.nn.modules.linear.Identity"
 TANH = "torch.nn.modules.activation.Tanh"
 INSTRUCTION = "represent the question for retrieval: "
 TEXTS = ["the cats", "", "dog", "cats and dogs? " * 20, "a document"]
-
-
-def literal_embedding(encoder: InstructionEncoder, instruction: str, text: str) -> torch.Tensor:
-    """The published rules for one text, step by step, without padding or masks."""
-    tokenizer = encoder.tokenizer.tokenizer
-    ids = tokenizer((instruction + text.strip()).strip())["input_ids"]
-    if len(ids) > encoder.tokenizer.max_length:
-        ids = [*ids[: encoder.tokenizer.max_length - 1], tokenizer.eos_token_id]
-    skipped = len(tokenizer(instruction.strip())["input_ids"]) - 1
-    if skipped <= 1:
-        skipped = 0
-    hidden = encoder.backbone(input_ids=torch.tensor([ids])).last_hidden_state[0]
-    pooled = sum(hidden[place] for place in range(skipped, len(ids))) / (len(ids) - skipped)
-    for layer in encoder.dense:
-        pooled = layer.activation(
-            layer.linear.weight @ pooled + (0 if layer.linear.bias is None else layer.linear.bias)
-        )
-    return pooled / pooled.norm()
 
 
 @torch.no_grad()
@@ -49,7 +32,7 @@ def test_a_padded_batch_equals_the_published_rules_taken_one_text_at_a_time(
 ) -> None:
     encoder = make_encoder(*(Dense(i, o, bias=bias, activation=name) for i, o, bias, name in layers))
     ours = encoder(encoder.tokenizer([instruction] * len(TEXTS), TEXTS))
-    literal = torch.stack([literal_embedding(encoder, instruction, text) for text in TEXTS])
+    literal = torch.stack([published_embedding(encoder, instruction, text, joining="pypi") for text in TEXTS])
     assert ours.shape == (len(TEXTS), encoder.dimension)
     assert ours.dtype == torch.float32
     torch.testing.assert_close(ours, literal, atol=1e-6, rtol=0)

@@ -127,11 +127,25 @@ def test_results_are_reused_until_something_they_depend_on_changes(
     assert not scored_again()
 
 
+def test_a_table_of_results_is_tracked_once_for_what_was_scored(
+    cfg, task_folder: Callable, encoder, monkeypatch
+) -> None:
+    tracked: list[tuple] = []
+    monkeypatch.setattr("one_embedder.evaluation.run.log_results", lambda *arguments: tracked.append(arguments))
+    task_folder("TinySTS")
+    (score,) = evaluate(cfg, encoder)
+    evaluate(cfg, encoder)
+    ((_, folder, job_type, _, tables, summary),) = tracked
+    assert (folder, job_type) == (Path(cfg.output), "evaluate")
+    assert tables["tasks"].rows == [["TinySTS", "STS", "cosine_spearman", len(score.items), score.main_score]]
+    assert summary == {"STS": score.main_score, "mean": score.main_score}
+
+
 def test_another_library_version_invalidates_a_result(cfg, task_folder: Callable, encoder, monkeypatch) -> None:
     task_folder("TinySTS")
     evaluate(cfg, encoder)
     encoder.calls.clear()
-    monkeypatch.setattr("one_embedder.evaluation.run._versions", lambda: {"mteb": "0.0"})
+    monkeypatch.setattr("one_embedder.evaluation.plan.versions", lambda: {"mteb": "0.0"})
     evaluate(cfg, encoder)
     assert encoder.calls
 

@@ -40,6 +40,22 @@ def test_a_task_or_side_that_the_table_lacks_is_an_error_and_not_silently_bare(t
         InstructionTable("paper", TABLE).for_task(task, category)
 
 
+def test_a_task_is_found_under_its_name_then_as_mteb_spells_it_then_by_its_category() -> None:
+    table = {"Banking77Classification": {"text": "bank: "}, "Classification": {"text": "any: "}}
+    found = InstructionTable("mine", table)
+    assert found.for_task("Banking77", "Classification").query == "bank: "
+    assert found.for_task("Emotion", "Classification").query == "any: "
+    own = InstructionTable("mine", {**table, "Banking77": {"text": "own: "}})
+    assert own.for_task("Banking77", "Classification").query == "own: "
+    with pytest.raises(ConfigError, match="Banking77"):
+        found.for_task("Banking77", "Clustering")
+
+
+def test_a_misspelled_entry_is_pointed_out() -> None:
+    with pytest.raises(ConfigError, match=r"does not name Retrieval task SciFakt.*it names SciFact"):
+        InstructionTable("paper", TABLE).for_task("SciFakt", "Retrieval")
+
+
 @pytest.mark.parametrize("sides", [{"corpus": "tell: "}, {}])
 def test_an_unknown_side_is_named(sides: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match=r"instructions\.table\.SciFact"):

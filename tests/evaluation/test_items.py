@@ -26,6 +26,11 @@ def second_lowest_mean(value: np.ndarray, group: np.ndarray) -> float:
     return sorted(means.values())[1]
 
 
+def mean_of_means(value: np.ndarray, group: np.ndarray) -> float:
+    """Each group counts alike, however many values it has."""
+    return np.mean([np.mean(value[group == own]) for own in set(group)])
+
+
 REFERENCE = {
     "mean": ({"value": CONTINUOUS["predicted"]}, np.mean),
     "pearson": (CONTINUOUS, lambda p, g: stats.pearsonr(p, g)[0]),
@@ -33,6 +38,7 @@ REFERENCE = {
     "average_precision": (BINARY, lambda p, g: metrics.average_precision_score(g, p)),
     "v_measure": (CLUSTERS, lambda p, g: metrics.v_measure_score(g, p)),
     "low_group_mean": (GROUPED, second_lowest_mean),
+    "mean_of_groups": (GROUPED, mean_of_means),
 }
 
 

@@ -33,6 +33,15 @@ def test_a_full_cache_forgets_but_answers_rightly(encoder) -> None:
     assert small.encoded > large.encoded
 
 
+def test_what_is_asked_for_in_large_numbers_is_answered_rightly_and_not_kept(encoder) -> None:
+    streaming, keeping = (CachingEncoder(encoder, batch_size=2, max_kept_at_once=most) for most in (3, 100))
+    chunk = [f"word{number}" for number in range(8)]
+    for texts in (chunk, [*chunk, "word1"], ["word1", "word2"], chunk):
+        assert np.array_equal(streaming.encode(texts, "", task="T"), keeping.encode(texts, "", task="T"))
+    assert len(streaming._embeddings) == 2 and len(keeping._embeddings) == 8
+    assert (streaming.encoded, keeping.encoded) == (8 + 8 + 2 + 6, 8)
+
+
 def test_an_embedding_that_is_not_finite_names_task_and_row() -> None:
     def encode(sentences, instruction, **_):
         return np.array([[np.nan if text == "bad text" else 1.0] for text in sentences], dtype=np.float32)

@@ -347,9 +347,9 @@ def test_every_configured_task_reads_rows_of_the_fields_that_it_names(name: str,
 
 
 def test_the_benchmark_of_eleven_names_configured_tasks_and_the_one_of_three_is_there() -> None:
-    eleven = load_config("evaluate", ["benchmark=prompt_retrieval_11"]).benchmark.tasks
-    assert eleven is not None and {*eleven, "mnli"} == set(CONFIGURED) and len(eleven) == 11
-    assert len(load_config("evaluate", ["benchmark=text_evaluation_3"]).benchmark.tasks or []) == 3
+    eleven = load_config("evaluate", ["benchmark=prompt_retrieval_11"]).benchmark.folders
+    assert {*eleven, "mnli"} == set(CONFIGURED) and len(eleven) == 11
+    assert len(load_config("evaluate", ["benchmark=text_evaluation_3"]).benchmark.folders) == 3
 
 
 @pytest.mark.parametrize("task", ["geoquery", "multirc_answerability", "mrpc"])

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from one_embedder.config.compose import load_config
+from one_embedder.config.schema import Config, TaskFolderConfig
 from one_embedder.errors import ConfigError, DataError, EvaluationError
 from one_embedder.evaluation.benchmarks import CATEGORIES
-from one_embedder.evaluation.mteb_tasks import TASKS
+from one_embedder.evaluation.mteb_tasks import TASKS, FolderClassification
 from one_embedder.evaluation.run import evaluate
-from one_embedder.evaluation.task_folder import OWN_FOLDERS, TaskFolder, discover
+from one_embedder.evaluation.task_folder import OWN_FOLDERS, TaskFolder, discover, settings_of
 from one_embedder.json_lines import JsonLines, content_sha256
+from tests.evaluation.conftest import write_rows
 
 
 def test_all_nine_categories_are_found_in_the_order_of_table_1(benchmark_root: Path) -> None:
@@ -138,3 +142,78 @@ def test_labels_of_one_class_are_refused(task: str, category: str, task_folder: 
         rewrite(folder, "test", row, label=1)
     with pytest.raises(DataError, match=r"test\.jsonl.*every row has the label 1"):
         TASKS[category](TaskFolder(task, category, folder)).load_data()
+
+
+def test_a_classification_task_is_trained_on_as_many_texts_as_its_settings_say(benchmark_root: Path) -> None:
+    protocol = {"TinyClassification": TaskFolderConfig(samples_per_label=5)}
+    (plain,) = discover(benchmark_root, ["TinyClassification"])
+    (chosen,) = discover(benchmark_root, ["TinyClassification"], protocol)
+    drawn = []
+    for folder in (plain, chosen):
+        task = FolderClassification(folder)
+        task.load_data()
+        rows, _, _ = task._undersample_data(task.dataset["train"], 0)
+        drawn.append(len(rows))
+    assert drawn == [3 * 8, 3 * 5]
+    assert plain.identity == {"data_sha256": plain.sha256}
+    assert chosen.identity == {"data_sha256": plain.sha256, "settings": {"samples_per_label": 5}}
+
+
+def test_settings_are_found_under_mtebs_name_too() -> None:
+    protocol = {"EmotionClassification": TaskFolderConfig(samples_per_label=16)}
+    assert settings_of("Emotion", "Classification", protocol).samples_per_label == 16
+    assert settings_of("EmotionClassification", "Classification", protocol).samples_per_label == 16
+    assert settings_of("Emotion", "Clustering", protocol) == TaskFolderConfig()
+
+
+def test_the_settings_of_the_papers_tasks_are_configuration() -> None:
+    protocol = load_config("evaluate", ["benchmark=folder"]).benchmark.protocol
+    samples = {name: task.samples_per_label for name, task in protocol.items() if task.samples_per_label}
+    assert samples == {
+        "AmazonCounterfactualClassification": 32,
+        "EmotionClassification": 16,
+        "ToxicConversationsClassification": 32,
+        "TweetSentimentExtractionClassification": 32,
+    }
+    assert protocol["SICK-R"].splits == ["train", "validation", "test"]
+
+
+def test_files_of_an_sts_task_are_scored_together(cfg: Config, task_folder: Callable, encoder) -> None:
+    folder = task_folder("TinySTS")
+    shutil.copy(next(folder.glob("test.*")), folder / "more.jsonl")
+    cfg.benchmark.protocol = {"TinySTS": TaskFolderConfig(splits=["test", "more"])}
+    (score,) = evaluate(cfg, encoder)
+    assert len(score.items) == 80
+    cfg.benchmark.protocol["TinySTS"].splits = ["test", "fewer"]
+    with pytest.raises(EvaluationError, match=r"TinySTS: no fewer\.jsonl.*the folder holds"):
+        evaluate(cfg, encoder)
+
+
+def test_a_setting_that_the_category_does_not_read_is_refused(benchmark_root: Path) -> None:
+    protocol = {"TinyClustering": TaskFolderConfig(splits=["test"])}
+    with pytest.raises(ConfigError, match=r"TinyClustering\.splits has an effect on STS tasks only"):
+        discover(benchmark_root, protocol=protocol)
+
+
+def test_a_task_is_added_by_a_folder_and_a_line_of_instructions(tmp_path: Path, encoder) -> None:
+    rows = [
+        {"sentence1": f"note {n}", "sentence2": " ".join(f"note {i}" for i in range(n)), "score": n} for n in (1, 2, 3)
+    ]
+    write_rows(tmp_path / "tasks/eval/STS/MyNotes/test.jsonl", rows)
+    line = "+instructions.table.MyNotes.text={domain: office, text_type: note, objective: measuring similarity}"
+    cfg = load_config(
+        "evaluate", ["benchmark=folder", f"benchmark.root={tmp_path}/tasks", f"output={tmp_path}/out", line]
+    )
+    (score,) = evaluate(cfg, encoder)
+    assert {instruction for instruction, _ in encoder.calls} == {"Represent the office note for measuring similarity: "}
+    assert json.loads((tmp_path / "out/results/MyNotes.json").read_text())["scores"]["test"][0]["main_score"] == (
+        pytest.approx(score.main_score)
+    )
+
+
+def test_training_texts_of_one_class_are_refused(task_folder: Callable, rewrite: Callable) -> None:
+    folder = task_folder("TinyClassification")
+    for row in range(len(JsonLines.read(folder, "train"))):
+        rewrite(folder, "train", row, label=1)
+    with pytest.raises(DataError, match=r"train\.jsonl.*every row has the label 1"):
+        FolderClassification(TaskFolder("TinyClassification", "Classification", folder)).load_data()

@@ -9,7 +9,7 @@ import torch
 from datasets import Dataset
 
 from one_embedder.errors import DataError
-from one_embedder.medi.collate import ContrastiveCollator
+from one_embedder.medi.collate import NO_CLASS, ContrastiveCollator
 from one_embedder.medi.store import load_medi, write_medi
 from tests.medi.toy import INSTRUCTION, instruction_tokenizer, toy_rows
 
@@ -88,6 +88,21 @@ def test_equal_texts_have_equal_numbers_whatever_their_instruction_and_side() ->
     assert texts.query.tolist() == texts.negative.flip(0).tolist()
     assert texts.positive[0] == texts.positive[1]
     assert len(set(torch.cat(texts).tolist())) == 3
+
+
+def test_classes_of_one_task_have_equal_numbers_and_rows_without_one_have_none(tmp_path: Path) -> None:
+    labels = [("a", "b"), ("b", "a"), (None, None), ("a", "c")]
+    rows = [
+        replace(row, label=label, negative_label=negative)
+        for row, (label, negative) in zip(toy_rows({1: 3, 2: 1}), labels, strict=True)
+    ]
+    rows[0] = replace(rows[0], further_negatives=(("", "q0_3"),))
+    write_medi(rows, tmp_path / "medi", about={})
+    items = load_medi(tmp_path / "medi").dataset.to_list()
+    numbers = ContrastiveCollator(instruction_tokenizer(), True, mixed_tasks=True)(items).labels
+    a, b, none, elsewhere = numbers.row.tolist()
+    assert len({a, b, elsewhere}) == 3 and min(a, b, elsewhere) >= 0 and none == NO_CLASS
+    assert numbers.negative.tolist()[:-1] == [b, NO_CLASS, a, NO_CLASS]
 
 
 def test_every_hard_negative_of_a_row_follows_its_first_whatever_their_number(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from one_embedder.medi.record import MediRow
 from one_embedder.medi.sources.hub import build as build_module
 from one_embedder.medi.store import load_medi
 from tests.hub import StandInHub
-from tests.medi.toy import full, instruction_tokenizer
+from tests.medi.toy import compact_super_ni, full, instruction_tokenizer
 
 ROWS = 40
 EMBEDDING_TRAINING_DATA: dict[str, Callable[[int], Any]] = {  # file -> row i
@@ -142,7 +142,7 @@ def test_every_format_becomes_rows_that_train(cfg: Config, caplog: pytest.LogCap
     cfg.medi.hub["wow"].unverified = "the columns"
     with caplog.at_level(logging.INFO, logger="one_embedder.medi"):
         folder = build(cfg)
-    assert "8 data sets to build: 0.00 GB to download, at most 300000 rows, for 100000 of them" in caplog.text
+    assert "8 data sets of the hub, of these 0.00 GB to download, at most 300000 rows, for 100000 of" in caplog.text
     medi = load_medi(folder / "medi")
     assert list(medi.task_names.values()) == [name for name in cfg.medi.hub if name in TASKS]
     assert texts(folder, "specter_train_triples") == [(f"title {i}", f"cited {i}", f"other {i}") for i in range(ROWS)]
@@ -180,7 +180,7 @@ def test_one_data_set_that_fails_is_named_and_the_others_are_kept(cfg: Config, h
     hub.fault("emb-wow-train", status=404, error_code="RepoNotFound")
     with pytest.raises(DataError, match=r"cannot be built: 1 of 8\n  wow: multi-train/emb-wow"):
         build(cfg)
-    assert not Path(str(cfg.output)).exists()
+    assert not Path(str(cfg.output), "medi").exists()
     hub.heal()
     asked, mined = len(hub.requests), HashMiner.texts.total()
     assert len(load_medi(build(cfg) / "medi").task_names) == 8
@@ -201,7 +201,7 @@ class OneTask:
 
 def test_tasks_of_other_sources_come_first(cfg: Config) -> None:
     cfg.medi.datasets = ["wow"]
-    medi = load_medi(build_module.build_full(cfg, Path(str(cfg.output)), [OneTask()]) / "medi")
+    medi = load_medi(build_module.build_full(cfg, Path(str(cfg.output)), lambda encoder: [OneTask()]) / "medi")
     assert medi.task_names == {0: "task001", 1: "wow"}
     assert medi.manifest["about"]["tasks"]["wow"]["commit"]
 
@@ -344,3 +344,60 @@ def test_downloads_larger_than_the_disk_are_refused_before_the_first(
     with pytest.raises(DataError, match=r"downloads need .* 0\.00 GB free; .*medi\.datasets"):
         build(cfg)
     assert not hub.asked("/resolve/")
+
+
+def test_super_naturalinstructions_comes_first_with_the_rows_of_its_own_build(cfg: Config, tmp_path: Path) -> None:
+    cfg.medi.root = str(compact_super_ni(tmp_path / "super_ni"))
+    joined = load_medi(build(cfg) / "medi")
+    names = list(joined.task_names.values())
+    assert names == ["task1_story", "task2_mood", *(name for name in cfg.medi.hub if name in TASKS)]
+    report = (Path(str(cfg.output)) / "report.md").read_text()
+    assert "8 tasks are from the hub, 2 from another source" in report and "| CC BY 4.0 | 1 | task2_mood |" in report
+    cfg.medi.source, cfg.output = "super_ni", str(tmp_path / "alone")
+    alone = load_medi(build(cfg) / "medi").dataset
+    assert alone.to_list() == joined.dataset.select(range(len(alone))).to_list() and len(alone) > 60
+
+
+def test_two_tasks_of_one_name_are_refused_before_any_is_built(cfg: Config, tmp_path: Path, hub: StandInHub) -> None:
+    cfg.medi.root = str(compact_super_ni(tmp_path / "super_ni"))
+    cfg.medi.pairs = str(tmp_path / "pairs")
+    write_lines(
+        tmp_path / "pairs" / "NQ.jsonl.gz", [{"sentence1": f"one {i}", "sentence2": f"two {i}"} for i in range(9)]
+    )
+    with pytest.raises(ConfigError, match=r"two tasks are called NQ: .*medi\.datasets.*medi\.pairs"):
+        build(cfg)
+    assert not hub.asked("/resolve/")
+
+
+def tiny_row(dataset: HubDatasetConfig, name: str, i: int) -> Any:
+    """Row i of any data set, by its format."""
+    match dataset.format:
+        case "columns":
+            return {column: f"{name} {side} {i}" for side, column in dataset.columns.items()}
+        case "kilt":
+            return {"input": f"{name} {i}", "output": [{"answer": f"{name} answer {i}", "provenance": []}]}
+        case "medmcqa":
+            return {"question": f"{name} {i}", **{f"op{letter}": f"{letter} {i}" for letter in "abcd"}, "cop": i % 4}
+        case _:
+            texts = [f"{name} {side} {i}" for side in ("query", "positive", "negative")]
+            return texts if dataset.negatives == "given" else texts[:2]
+
+
+@pytest.mark.slow
+def test_one_command_makes_all_three_hundred_and_thirty_tasks(
+    hub: StandInHub, tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(miner, "Miner", HashMiner)
+    cfg = full()
+    for name, dataset in cfg.medi.hub.items():
+        path = tmp_path / dataset.repo / dataset.files[0].replace("*", "00000-of-00001")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows = [tiny_row(dataset, name, i) for i in range(ROWS)]
+        pd.DataFrame(rows).to_parquet(path) if path.suffix == ".parquet" else write_lines(path, rows)
+    for dataset in cfg.medi.hub.values():
+        hub.commit(dataset.repo, tmp_path / dataset.repo, kind="datasets", branch=dataset.revision)
+    cfg.output, cfg.medi.root = str(tmp_path / "full"), str(shared / "data" / "superni")
+    cfg.medi.instances_per_task, cfg.medi.min_rows_per_task = 60, 1
+    medi = load_medi(build(cfg) / "medi")
+    assert len(medi.task_names) == 330
+    assert list(medi.task_names.values())[300:] == list(cfg.medi.hub)

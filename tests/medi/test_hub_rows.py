@@ -6,10 +6,12 @@ from collections import Counter
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from one_embedder.config.compose import load_config
+from one_embedder.config.location import CONF
 from one_embedder.errors import ConfigError, DataError
 from one_embedder.instruction import Instruction
 from one_embedder.medi.sources.hub.draw import draw
@@ -32,6 +34,16 @@ def test_thirty_data_sets_are_listed_and_each_entry_holds() -> None:
             assert not ours or Instruction.parse(words).render() == words + " "
         assert dataset.licence and (dataset.unverified is None or len(dataset.unverified) > 20)
         assert len(dataset.revision) == 40 or (dataset.unverified and "revision" in dataset.unverified)
+
+
+def test_every_entry_says_all_that_the_list_is_for_and_leaves_nothing_to_defaults() -> None:
+    entries = yaml.safe_load((CONF / "medi" / "full.yaml").read_text(encoding="utf-8"))["hub"]
+    assert len(entries) == 30
+    told = {"repo", "revision", "files", "format", "query", "symmetric", "negatives", "cap", "licence"}
+    for name, entry in entries.items():
+        assert told | {"seen_in_evaluation"} <= entry.keys(), name
+        assert entry["symmetric"] or "document" in entry, name
+        assert entry["format"] != "columns" or "columns" in entry, name
 
 
 def test_instructions_of_medis_own_rows_are_kept_word_for_word() -> None:

@@ -36,6 +36,12 @@ def test_several_negatives_are_a_list_of_pairs_and_a_list_of_one_pair_is_one() -
     assert from_released({**RELEASED, "neg": pairs[:1]}, "here") == from_released(RELEASED, "here")
 
 
+def test_classes_are_read_and_written_only_where_there_are_any() -> None:
+    row = from_released({**RELEASED, "label": "song", "neg_label": "person"}, "here")
+    assert (row.label, row.negative_label) == ("song", "person")
+    assert to_released(row) == {**RELEASED, "task_name": "task_1", "label": "song", "neg_label": "person"}
+
+
 def test_a_released_row_without_a_name_is_named_after_its_number() -> None:
     assert from_released(RELEASED, "here").task_name == "task_1"
 
@@ -55,6 +61,7 @@ def test_an_empty_instruction_is_allowed() -> None:
         ({"pos": ["instruction", "  "]}, "positive"),
         ({"neg": ["instruction", ""]}, "negative"),
         ({"neg": []}, "neg"),
+        ({"label": 3}, "label"),
         ({"neg": [["instruction", "text"], ["only one"]]}, "neg 2"),
         ({"neg": [["instruction", "text"], ["instruction", ""]]}, "negative 2"),
         ({"neg": [["instruction", "text"], "text"]}, "negative"),

@@ -10,8 +10,17 @@ import pyarrow as pa
 import pytest
 
 from one_embedder.errors import DataError
-from one_embedder.medi.record import MediRow
-from one_embedder.medi.store import DATA_FILE, FURTHER_COLUMNS, MANIFEST_FILE, further_negatives, load_medi, write_medi
+from one_embedder.medi.record import LABEL_KEYS, MediRow
+from one_embedder.medi.store import (
+    DATA_FILE,
+    FURTHER_COLUMNS,
+    MANIFEST_FILE,
+    MediWriter,
+    further_negatives,
+    load_medi,
+    row_of,
+    write_medi,
+)
 from tests.medi.toy import toy_rows
 
 ROWS = toy_rows({3: 5, 1: 4})
@@ -87,6 +96,28 @@ def test_an_interrupted_write_leaves_the_older_data_and_no_litter(folder: Path) 
     assert [path.name for path in folder.parent.iterdir()] == ["medi"]
 
 
+def test_a_writer_goes_on_after_what_an_earlier_one_had_put_on_disk(tmp_path: Path) -> None:
+    labelled = replace(ROWS[1], label="good", negative_label="bad", further_negatives=(("i", "a third"),))
+    rows = [ROWS[0], labelled, *ROWS[2:]]
+    straight = write_medi(rows, tmp_path / "straight", about={})
+    with MediWriter(tmp_path / "medi") as first:
+        for row in rows[:3]:
+            first.append(row, "")
+        safe = first.flush()
+        for row in rows[3:6]:
+            first.append(row, "")
+        first.flush()
+    with MediWriter(tmp_path / "medi", safe) as second:
+        assert second.tally.rows == 3
+        for row in rows[3:]:
+            second.append(row, "")
+        assert second.finish({}) == straight
+    again, expected = load_medi(tmp_path / "medi"), load_medi(tmp_path / "straight")
+    assert again.dataset.to_list() == expected.dataset.to_list()
+    assert again.manifest["tasks"] == expected.manifest["tasks"]
+    assert [row_of(item) for item in again.dataset] == rows
+
+
 def test_a_bad_row_is_named_and_nothing_is_written(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="row 1, field positive: the text is empty"):
         write_medi([ROWS[0], replace(ROWS[1], positive=("", ""))], tmp_path / "medi", about={})
@@ -117,8 +148,8 @@ def test_a_broken_manifest_is_refused(folder: Path, content: str) -> None:
 
 def test_a_manifest_of_another_schema_is_refused(folder: Path) -> None:
     manifest = json.loads((folder / MANIFEST_FILE).read_text())
-    (folder / MANIFEST_FILE).write_text(json.dumps({**manifest, "schema": 3}))
-    with pytest.raises(DataError, match="schema 3"):
+    (folder / MANIFEST_FILE).write_text(json.dumps({**manifest, "schema": 99}))
+    with pytest.raises(DataError, match="schema 99"):
         load_medi(folder)
 
 
@@ -139,10 +170,20 @@ def test_hash_depends_on_every_negative_and_stays_for_rows_of_one(tmp_path: Path
     assert len({known, *hashes}) == 3
 
 
+def test_classes_are_kept_and_count_in_the_hash_only_where_there_are_any(tmp_path: Path, folder: Path) -> None:
+    classes = replace(ROWS[0], label="yes", negative_label="no")
+    known = write_medi([classes, *ROWS[1:]], tmp_path / "classes", about={})
+    items = load_medi(tmp_path / "classes").dataset.to_list()
+    assert [(item["label"], item["neg_label"]) for item in items[:2]] == [("yes", "no"), (None, None)]
+    other = write_medi([replace(classes, negative_label="maybe"), *ROWS[1:]], tmp_path / "other", about={})
+    assert len({load_medi(folder).sha256, known, other}) == 3
+
+
 def test_a_folder_of_the_first_schema_is_read_as_rows_of_one_negative(folder: Path) -> None:
-    expected = load_medi(folder).dataset.remove_columns(FURTHER_COLUMNS).to_list()
+    newer = [*FURTHER_COLUMNS, *LABEL_KEYS.values()]
+    expected = load_medi(folder).dataset.remove_columns(newer).to_list()
     whole = pa.py_buffer((folder / DATA_FILE).read_bytes())
-    table = pa.ipc.open_stream(whole).read_all().drop_columns(list(FURTHER_COLUMNS))
+    table = pa.ipc.open_stream(whole).read_all().drop_columns(newer)
     with pa.OSFile(str(folder / DATA_FILE), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     data = (folder / DATA_FILE).read_bytes()

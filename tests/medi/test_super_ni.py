@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,60 +20,23 @@ from one_embedder.medi.sources.super_ni.instructions import instruction_of
 from one_embedder.medi.sources.super_ni.tasks import SuperNiTask, read_tasks
 from one_embedder.medi.store import load_medi
 from tests.medi.test_build import HashEmbedder
-
-WORDS = "river stone lamp garden market winter engine letter window island".split()
-
-
-def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with gzip.open(path, "wt", encoding="utf-8") as file:
-        file.writelines(json.dumps(row) + "\n" for row in rows)
-
-
-def sentiment(count: int = 60) -> list[dict[str, Any]]:
-    return [
-        {"id": str(i), "input": f"The {WORDS[i % 10]} number {i} pleased us.", "output": [("good", "bad")[i % 2]]}
-        for i in range(count)
-    ]
-
-
-def stories(count: int = 60) -> list[dict[str, Any]]:
-    return [
-        {
-            "id": str(i),
-            "input": f"Begin with the {WORDS[i % 10]} {i}.",
-            "output": [f"Then the {WORDS[i % 7]} {i} fell."],
-        }
-        for i in range(count)
-    ]
-
-
-def described(category: str, domain: str) -> dict[str, Any]:
-    return {"Definition": ["Do it."], "Categories": [category], "Domains": [domain], "Source": ["made up"]}
+from tests.medi.toy import compact_super_ni, described, sentiment, stories, write_rows
 
 
 @pytest.fixture
 def compact(tmp_path: Path) -> Path:
-    root = tmp_path / "compact"
-    table = [
-        {"task": "task2_mood", "subset": "train_core", **described("Sentiment Analysis", "Reviews -> Movies")},
-        {"task": "task1_story", "subset": "train_ext", **described("Story Composition", "Story")},
-        {"task": "task3_hidden", "subset": "heldout", **described("Title Generation", "News")},
-    ]
-    write_rows(root / "tasks.jsonl.gz", table)
-    write_rows(root / "train_core" / "task2_mood.jsonl.gz", sentiment())
-    write_rows(root / "train_ext" / "task1_story.jsonl.gz", stories())
-    return root
+    return compact_super_ni(tmp_path / "compact")
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     root = tmp_path / "checkout"
     (root / "tasks").mkdir(parents=True)
+    mood = described("Sentiment Analysis", "Reviews -> Movies", **{"Instance License": ["CC BY 4.0"]})
     english = {"Input_language": ["English"], "Output_language": ["English"]}
     contents = {
         "task1_story": {**described("Story Composition", "Story"), **english, "Instances": stories()},
-        "task2_mood": {**described("Sentiment Analysis", "Reviews -> Movies"), **english, "Instances": sentiment()},
+        "task2_mood": {**mood, **english, "Instances": sentiment()},
         "task4_french": {**described("Paraphrasing", "News"), **english, "Instances": stories()},
         "task5_test": {**described("Paraphrasing", "News"), **english, "Instances": stories()},
     }  # fmt: skip
@@ -90,6 +51,7 @@ def checkout(tmp_path: Path) -> Path:
 def test_both_layouts_give_the_same_tasks_without_held_out_and_foreign_ones(compact: Path, checkout: Path) -> None:
     tasks = list(read_tasks(compact, 100))
     assert [task.name for task in tasks] == ["task1_story", "task2_mood"]
+    assert [task.licence for task in tasks] == ["not stated", "CC BY 4.0"]
     assert tasks == list(read_tasks(checkout, 100))
 
 
@@ -208,7 +170,8 @@ def test_build_gives_rows_of_every_task_once_and_the_same_again(cfg: Config, tmp
     assert calls == HashEmbedder.calls
     cfg.output = str(tmp_path / "again")
     assert load_medi(build(cfg) / "medi").sha256 == medi.sha256
-    assert "| task2_mood |" in (tmp_path / "out" / "report.md").read_text()
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert "| task2_mood |" in report and "| CC BY 4.0 | 1 | task2_mood |" in report
 
 
 def test_texts_of_a_benchmark_are_dropped(cfg: Config, tmp_path: Path) -> None:

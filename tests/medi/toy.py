@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import random
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from functools import cache
+from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -19,6 +24,7 @@ from one_embedder.medi.record import MediRow
 
 TOPICS = 6
 WORDS = 4
+OBJECTS = "river stone lamp garden market winter engine letter window island".split()
 INSTRUCTION = "Represent the toy sentence for retrieval: "
 
 
@@ -54,6 +60,52 @@ def instruction_tokenizer(max_length: int = 32) -> InstructionTokenizer:
 @cache
 def _full() -> Config:
     return load_config("build_medi", ["medi=full"])
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """JSON lines, packed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with gzip.open(path, "wt", encoding="utf-8") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+def sentiment(count: int = 60) -> list[dict[str, Any]]:
+    """Instances of a classification task of Super-NaturalInstructions."""
+    return [
+        {"id": str(i), "input": f"The {OBJECTS[i % 10]} number {i} pleased us.", "output": [("good", "bad")[i % 2]]}
+        for i in range(count)
+    ]
+
+
+def stories(count: int = 60) -> list[dict[str, Any]]:
+    """Instances of one whose outputs are texts."""
+    return [
+        {
+            "id": str(i),
+            "input": f"Begin with the {OBJECTS[i % 10]} {i}.",
+            "output": [f"Then the {OBJECTS[i % 7]} {i} fell."],
+        }
+        for i in range(count)
+    ]
+
+
+def described(category: str, domain: str, **more: Any) -> dict[str, Any]:
+    """What such a task says of itself."""
+    return {"Definition": ["Do it."], "Categories": [category], "Domains": [domain], "Source": ["made up"], **more}
+
+
+def compact_super_ni(root: Path) -> Path:
+    """Two tasks and a held-out one, as a compact copy of Super-NaturalInstructions."""
+    mood = described("Sentiment Analysis", "Reviews -> Movies", **{"Instance License": ["CC BY 4.0"]})
+    table = [
+        {"task": "task2_mood", "subset": "train_core", **mood},
+        {"task": "task1_story", "subset": "train_ext", **described("Story Composition", "Story")},
+        {"task": "task3_hidden", "subset": "heldout", **described("Title Generation", "News")},
+    ]
+    write_rows(root / "tasks.jsonl.gz", table)
+    write_rows(root / "train_core" / "task2_mood.jsonl.gz", sentiment())
+    write_rows(root / "train_ext" / "task1_story.jsonl.gz", stories())
+    return root
 
 
 def _row(task: int, rng: random.Random) -> MediRow:

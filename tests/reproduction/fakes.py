@@ -26,7 +26,7 @@ ITEMS = 60
 def make_items(statistic: str, quality: float, task: int, items: int = ITEMS) -> ItemScores:
     """Items whose score rises with ``quality`` (0-1); what is hard about a task is the same for every model."""
     rng = np.random.default_rng(task)
-    if statistic in ("mean", "low_group_mean"):
+    if statistic in ("mean", "low_group_mean", "mean_of_groups"):
         value = np.clip(quality + 0.2 * rng.standard_normal(items), 0, 1)
         group = {} if statistic == "mean" else {"group": np.arange(items) % 20}
         return ItemScores(statistic, {"value": value, **group})

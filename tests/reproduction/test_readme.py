@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from one_embedder.config.schema import Config
 from one_embedder.errors import DataError
 from one_embedder.reproduction.expected import read_expected
 from one_embedder.reproduction.layout import ROWS
-from one_embedder.reproduction.readme import fill, generated_parts, main, recorded_table
+from one_embedder.reproduction.readme import fill, generated_parts, main, recorded_ablations, recorded_table
 from one_embedder.reproduction.run import reproduce
+from tests.reproduction.ablations import small_record
 from tests.reproduction.fakes import FakeWork
 
 
@@ -56,3 +58,18 @@ def test_a_recorded_run_is_shown_with_intervals_seeds_and_claims(
     assert "seeds 0, 1" in table
     assert "95 % interval" in table
     assert table.count("supported") == 3
+
+
+def test_the_ablations_are_shown_claim_by_claim_and_those_without_a_record_are_named() -> None:
+    record = small_record()
+    undecided = replace(record.claims[1], difference=None, p_adjusted=None, verdict="missing")
+    part = recorded_ablations([replace(record, claims=[record.claims[0], undecided], missing=["a"])], ["a", "wording"])
+    claim = "Finetuning with instructions is better than without."
+    assert f"| `wording`: {claim} | figure 3 | +10.0 [+7.0, +13.0] | 0.004 | 9 of 9 | supported |" in part
+    assert "| ours | not run |  |  | missing |" in part
+    assert "6 trainings" not in part and "3 trainings, seeds 0, 1, 2, 15 minutes. 1 runs are missing." in part
+    assert part.endswith("No record yet (`make ablation-NAME` makes it): `a`.")
+
+
+def test_without_any_record_every_ablation_is_not_run() -> None:
+    assert recorded_ablations([], ["b", "c"]) == "No record yet (`make ablation-NAME` makes it): `b`, `c`."

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from one_embedder.config.schema import Config, TrackingConfig
-from one_embedder.tracking.loggers import AppendingCSVLogger, loggers, wandb_mode
+from one_embedder.tracking.loggers import AppendingCSVLogger, loggers
+from one_embedder.tracking.wandb_run import wandb_mode
 
 
 @pytest.fixture
 def wandb_allowed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("WANDB_MODE", "offline")  # restored afterwards: Lightning's logger overwrites it
+    monkeypatch.delenv("WANDB_MODE")
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
 

@@ -10,8 +10,8 @@ from torch.nn.functional import normalize
 
 from one_embedder.config.schema import LossConfig
 from one_embedder.errors import ConfigError
-from one_embedder.medi.collate import TextNumbers
-from one_embedder.training.loss import SPELLINGS, Comparison, ContrastiveLoss, SameText, Sides
+from one_embedder.medi.collate import NO_CLASS, LabelNumbers, TextNumbers
+from one_embedder.training.loss import SPELLINGS, AlsoRight, Comparison, ContrastiveLoss, Sides
 from tests.reference.released_loss import paper_loss, released_loss
 
 REFERENCES: dict[str, Callable[[Tensor, Tensor, Tensor, float], Tensor]] = {
@@ -29,9 +29,9 @@ def sides(rows: int = 6, width: int = 5, seed: int = 0, negatives: int = 1) -> l
     return [torch.randn(n, width, generator=generator, dtype=torch.float64).requires_grad_() for n in counts]
 
 
-def unit(leaves: Sequence[Tensor], texts: TextNumbers | None = None) -> Sides:
+def unit(leaves: Sequence[Tensor], texts: TextNumbers | None = None, labels: LabelNumbers | None = None) -> Sides:
     query, positive, negative = (normalize(leaf, dim=-1) for leaf in leaves)
-    return Sides(query, positive, negative, texts)
+    return Sides(query, positive, negative, texts, labels)
 
 
 def gradients(value: Tensor, leaves: list[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -139,18 +139,21 @@ def test_the_losses_of_parts_of_a_batch_against_all_its_candidates_average_to_th
     spelling: str, mask: bool
 ) -> None:
     """What each process computes once the candidates of all are gathered."""
-    loss = ContrastiveLoss(SPELLINGS[spelling], mask_same_text=mask, mask_margin=0.2 if mask else None)
+    guards = {"mask_same_text": mask, "mask_same_label": mask, "mask_margin": 0.2 if mask else None}
+    loss = ContrastiveLoss(SPELLINGS[spelling], **guards)
     leaves = sides(rows=4)
-    parts = [_part(loss, unit(leaves, TEXTS), first).loss(0.1) for first in (0, 2)]
-    expected = loss.compare(unit(leaves, TEXTS)).loss(0.1)
+    parts = [_part(loss, unit(leaves, TEXTS, LABELS), first).loss(0.1) for first in (0, 2)]
+    expected = loss.compare(unit(leaves, TEXTS, LABELS)).loss(0.1)
     assert_same(gradients((parts[0] + parts[1]) / 2, leaves), gradients(expected, leaves))
 
 
 def _part(loss: ContrastiveLoss, whole: Sides, first: int) -> Comparison:
     rows = slice(first, first + 2)
-    assert whole.texts is not None
+    assert whole.texts is not None and whole.labels is not None
     texts = TextNumbers(*(numbers[rows] for numbers in whole.texts))
-    return loss.compare(Sides(whole.query[rows], whole.positive[rows], whole.negative[rows], texts), whole, first)
+    labels = LabelNumbers(*(numbers[rows] for numbers in whole.labels))
+    own = Sides(whole.query[rows], whole.positive[rows], whole.negative[rows], texts, labels)
+    return loss.compare(own, whole, first)
 
 
 # Texts as numbers: rows 0 and 3 share their query, rows 1 and 2 their positive; row 0's negative is row 1's positive,
@@ -160,51 +163,65 @@ POSITIVES = torch.tensor([20, 21, 21, 22])
 NEGATIVES = torch.tensor([21, 31, 10, 32])
 TEXTS = TextNumbers(QUERIES, POSITIVES, NEGATIVES)
 
+# Classes as numbers: rows 0 and 2 share theirs, which is that of negative 1; row 3 has none, nor has its negative.
+LABELS = LabelNumbers(torch.tensor([5, 6, 5, NO_CLASS]), torch.tensor([6, 5, 7, NO_CLASS]))
+
 
 def test_same_text_marks_every_candidate_that_is_also_right_and_no_other() -> None:
-    same = SameText.of(TEXTS, TEXTS)
+    right = AlsoRight.by_text(TEXTS, TEXTS)
     for i in range(4):
         for j in range(4):
             alike = i != j and (QUERIES[i] == QUERIES[j] or POSITIVES[i] == POSITIVES[j])
-            assert same.queries[i, j] == same.positives[i, j] == bool(alike)
-            assert same.negatives[i, j] == bool(NEGATIVES[j] in (POSITIVES[i], QUERIES[i]))
-    assert same.queries.sum() == 4 and same.negatives.sum() == 4
+            assert right.rows[i, j] == bool(alike)
+            assert right.negatives[i, j] == bool(NEGATIVES[j] in (POSITIVES[i], QUERIES[i]))
+    assert right.rows.sum() == 4 and right.negatives.sum() == 4
+
+
+def test_same_label_marks_rows_and_negatives_of_the_own_class_and_nothing_where_there_is_none() -> None:
+    right = AlsoRight.by_label(LABELS, LABELS)
+    assert right.rows.nonzero().tolist() == [[0, 2], [2, 0]]
+    assert right.negatives.nonzero().tolist() == [[0, 1], [1, 0], [2, 1]]
 
 
 @pytest.mark.parametrize("spelling", sorted(LOSSES))
 @pytest.mark.parametrize("margin", [None, 0.0, 0.3])
 @pytest.mark.parametrize("same_text", [False, True])
+@pytest.mark.parametrize("same_label", [False, True])
 def test_loss_and_gradient_with_guards_equal_the_loops_over_the_remaining_candidates(
-    spelling: str, margin: float | None, same_text: bool
+    spelling: str, margin: float | None, same_text: bool, same_label: bool
 ) -> None:
     leaves = sides(rows=4, seed=2)
-    loss = ContrastiveLoss(SPELLINGS[spelling], mask_same_text=same_text, mask_margin=margin)
-    ours = gradients(loss.compare(unit(leaves, TEXTS)).loss(0.1), leaves)
-    same = SameText.of(TEXTS, TEXTS)
+    guards = {"mask_same_text": same_text, "mask_same_label": same_label, "mask_margin": margin}
+    loss = ContrastiveLoss(SPELLINGS[spelling], **guards)
+    ours = gradients(loss.compare(unit(leaves, TEXTS, LABELS)).loss(0.1), leaves)
+    by_text, by_label = AlsoRight.by_text(TEXTS, TEXTS), AlsoRight.by_label(LABELS, LABELS)
     query, positive, negative = (normalize(leaf, dim=-1) for leaf in leaves)
     left_out = 0
 
-    def keeps(asks: Tensor, candidate: Tensor, right: Tensor, alike: Tensor) -> bool:
+    def keeps(asks: Tensor, candidate: Tensor, right: Tensor, side: str, i: int, j: int) -> bool:
         nonlocal left_out
         too_similar = margin is not None and bool(asks @ candidate > right + margin)
-        left_out += too_similar or (same_text and bool(alike))
-        return not (too_similar or (same_text and bool(alike)))
+        alike = (same_text and bool(getattr(by_text, side)[i, j])) or (
+            same_label and bool(getattr(by_label, side)[i, j])
+        )
+        left_out += too_similar or alike
+        return not (too_similar or alike)
 
     total = torch.zeros((), dtype=torch.float64)
     for i in range(4):
         documents, queries, right = [positive[i]], [query[i]], query[i] @ positive[i]
         for j in range(4):
-            if keeps(query[i], negative[j], right, same.negatives[i, j]):
+            if keeps(query[i], negative[j], right, "negatives", i, j):
                 documents.append(negative[j])
             if j == i:
                 continue
-            if spelling == "paper" and keeps(query[i], positive[j], right, same.positives[i, j]):
+            if spelling == "paper" and keeps(query[i], positive[j], right, "rows", i, j):
                 documents.append(positive[j])
-            if keeps(positive[i], query[j], right, same.queries[i, j]):
+            if keeps(positive[i], query[j], right, "rows", i, j):
                 queries.append(query[j])
         total += _log_share_of_first(query[i], documents) + _log_share_of_first(positive[i], queries)
     assert_same(ours, gradients(total / 4, leaves))
-    assert bool(left_out) == (same_text or margin is not None)
+    assert bool(left_out) == (same_text or same_label or margin is not None)
     assert 0.0 < ours[0] < float("inf")
 
 
@@ -218,6 +235,11 @@ def test_a_margin_that_leaves_out_everything_but_the_right_answer_costs_nothing(
 def test_equal_texts_cannot_be_left_out_without_the_texts() -> None:
     with pytest.raises(ValueError, match="needs the batch's texts"):
         ContrastiveLoss(mask_same_text=True).compare(unit(sides()))
+
+
+def test_equal_classes_cannot_be_left_out_without_the_classes() -> None:
+    with pytest.raises(ValueError, match="needs the batch's labels"):
+        ContrastiveLoss(mask_same_label=True).compare(unit(sides()))
 
 
 @pytest.mark.parametrize("spelling", sorted(LOSSES))

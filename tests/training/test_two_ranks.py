@@ -16,7 +16,7 @@ from torch.nn.functional import normalize
 from torch.nn.parallel import DistributedDataParallel
 
 from one_embedder.config.schema import LossConfig, OptimizerConfig, SamplerConfig, ScheduleConfig
-from one_embedder.medi.collate import ContrastiveBatch, TextNumbers
+from one_embedder.medi.collate import NO_CLASS, ContrastiveBatch, LabelNumbers, TextNumbers
 from one_embedder.medi.datamodule import MediDataModule
 from one_embedder.medi.record import MediRow
 from one_embedder.medi.store import write_medi
@@ -35,7 +35,7 @@ LOSSES = {
     "released": ContrastiveLoss(),
     "paper": ContrastiveLoss(in_batch_positives=True),
     "one_way": ContrastiveLoss(in_batch_positives=True, bidirectional=False),
-    "guarded": ContrastiveLoss(in_batch_positives=True, mask_same_text=True, mask_margin=0.3),
+    "guarded": ContrastiveLoss(in_batch_positives=True, mask_same_text=True, mask_same_label=True, mask_margin=0.3),
 }
 ROWS, NEGATIVES = 6, (2, 1, 1, 3, 2, 1)  # hard negatives of each row: rank 0 has 4, rank 1 has 6
 
@@ -70,7 +70,7 @@ class Towers(nn.Module):
         query, positive, negative = (
             normalize(self.linear(side), dim=-1) for side in (rows.query, rows.positive, rows.negative)
         )
-        own = Sides(query, positive, negative, rows.texts)
+        own = Sides(query, positive, negative, rows.texts, rows.labels)
         return loss.compare(own, *gather_sides(own)).loss(0.1)
 
 
@@ -80,16 +80,23 @@ def whole_batch() -> Sides:
         torch.randn(n, 5, generator=generator, dtype=torch.float64) for n in (ROWS, ROWS, sum(NEGATIVES))
     )
     numbers = (torch.randint(6, (n,), generator=generator) for n in (ROWS, ROWS, sum(NEGATIVES)))
-    return Sides(query, positive, negative, TextNumbers(*numbers))
+    labels = (torch.randint(NO_CLASS, 3, (n,), generator=generator) for n in (ROWS, sum(NEGATIVES)))
+    return Sides(query, positive, negative, TextNumbers(*numbers), LabelNumbers(*labels))
 
 
 def share(rank: int) -> Sides:
     """The rows of one process."""
     whole, rows, ends = whole_batch(), slice(3 * rank, 3 * rank + 3), (0, sum(NEGATIVES[:3]), sum(NEGATIVES))
     negatives = slice(ends[rank], ends[rank + 1])
-    assert whole.texts is not None
+    assert whole.texts is not None and whole.labels is not None
     texts = TextNumbers(whole.texts.query[rows], whole.texts.positive[rows], whole.texts.negative[negatives])
-    return Sides(whole.query[rows], whole.positive[rows], whole.negative[negatives], texts)
+    labels = LabelNumbers(whole.labels.row[rows], whole.labels.negative[negatives])
+    return Sides(whole.query[rows], whole.positive[rows], whole.negative[negatives], texts, labels)
+
+
+def numbers_of(sides: Sides) -> list[Tensor]:
+    """Texts and classes as numbers."""
+    return [*(sides.texts or ()), *(sides.labels or ())]
 
 
 def gradient(module: nn.Module, loss: ContrastiveLoss, rows: Sides) -> tuple[float, Gradients]:
@@ -186,7 +193,7 @@ def on_each_rank(medi: Path) -> dict[str, Any]:
     rows = torch.arange(2 * (rank + 1)).reshape(-1, 1) + 10 * rank
     towers = DistributedDataParallel(Towers())
     return {
-        "gathered": (*gather(rows), *(numbers.tolist() for numbers in gather_sides(share(rank))[0].texts or ())),
+        "gathered": (*gather(rows), *(side.tolist() for side in numbers_of(gather_sides(share(rank))[0]))),
         "towers": {name: gradient(towers, loss, share(rank)) for name, loss in LOSSES.items()},
         "training": {name: first_step(case, medi, RANKS) for name, case in CASES.items()},
     }
@@ -203,12 +210,11 @@ def ranks(medi: Path) -> list[dict[str, Any]]:
 
 
 def test_rows_of_all_ranks_come_in_order_of_rank_however_many_each_has(ranks: list[dict[str, Any]]) -> None:
-    texts = whole_batch().texts
-    assert texts is not None
+    expected = [side.tolist() for side in numbers_of(whole_batch())]
     for rank, first in ((0, 0), (1, 2)):
         rows, own, *numbers = ranks[rank]["gathered"]
         assert (rows.flatten().tolist(), own) == ([0, 1, 10, 11, 12, 13], first)
-        assert numbers == [side.tolist() for side in texts]
+        assert numbers == expected
 
 
 @pytest.mark.parametrize("name", sorted(LOSSES))

@@ -49,6 +49,8 @@ RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "medi.rows_per_task": _at_least(1),
     "medi.min_rows_per_task": _at_least(1),
     "medi.workers": _at_least(1),
+    "medi.path": _GIVEN,
+    "medi.max_rejected": _SHARE,
     "medi.instances_per_task": _at_least(1),
     "medi.instances_of_pairs": _at_least(1),
     "medi.datasets": ("null (all data sets of medi.hub) or a non-empty list", bool),
@@ -77,6 +79,8 @@ RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "trainer.early_stopping.tasks": ("null (all tasks) or a non-empty list", bool),
     "benchmark.root": _GIVEN,
     "benchmark.tasks": ("null (all tasks) or a non-empty list", bool),
+    "benchmark.shares": _at_least(1),
+    "benchmark.share": _at_least(0),
     "evaluation.batch_size": _at_least(1),
     "evaluation.demonstrations": _at_least(1),
     "prompt_retrieval.model.name_or_path": _GIVEN,
@@ -121,6 +125,7 @@ def check(cfg: Config) -> None:
         if (value := _look_up(cfg, key)) is not None and not holds(value)
     ]
     troubles += _prompt_tasks(cfg)
+    troubles += _protocol_troubles(cfg)
     if cfg.trainer.mini_batch_size is not None and "fsdp" in cfg.trainer.strategy:
         troubles.append("trainer.mini_batch_size needs every weight on each device: use trainer.strategy=ddp, not fsdp")
     troubles += _sampler_troubles(cfg)
@@ -129,6 +134,8 @@ def check(cfg: Config) -> None:
         troubles.append("loss.learn_temperature: a single number cannot be sharded: use trainer.strategy=ddp, not fsdp")
     if cfg.trainer.early_stopping.every_n_steps is not None and "fsdp" in cfg.trainer.strategy:
         troubles.append("trainer.early_stopping needs every weight on one device: use trainer.strategy=ddp, not fsdp")
+    if cfg.benchmark.share >= cfg.benchmark.shares:
+        troubles.append(f"benchmark.share={cfg.benchmark.share} must be below benchmark.shares={cfg.benchmark.shares}")
     if not cfg.loss.hard_negatives and cfg.loss.spelling == "released":
         troubles.append(
             "loss.hard_negatives=false leaves a query nothing to be told from: with it, use loss.spelling=paper"
@@ -163,20 +170,14 @@ def _prompt_tasks(cfg: Config) -> list[str]:
     return troubles
 
 
-def require_available(cfg: Config) -> None:
-    """Refuse a profile whose parts do not exist yet, before it can look as if it had run.
-
-    Raises:
-        ConfigError: saying what the profile needs and what is missing.
-    """
-    about = cfg.about
-    if about.missing is None:
-        return
-    raise ConfigError(
-        f"profile={cfg.profile} cannot run in this version. {about.missing}\n"
-        f"  what it is: {about.description}\n  needs: {about.hardware}; time: {about.time}\n"
-        f"  command, once it can: {about.command}\n  what runs today: profile=documentation, profile=local"
-    )
+def _protocol_troubles(cfg: Config) -> list[str]:
+    troubles = []
+    for name, task in cfg.benchmark.protocol.items():
+        if task.samples_per_label is not None and task.samples_per_label < 1:
+            troubles.append(f"benchmark.protocol.{name}.samples_per_label={task.samples_per_label} must be at least 1")
+        if task.splits is not None and not task.splits:
+            troubles.append(f"benchmark.protocol.{name}.splits must be null (test) or a non-empty list")
+    return troubles
 
 
 def _sampler_troubles(cfg: Config) -> list[str]:

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from one_embedder.config.checks import check
 from one_embedder.config.design import jobs
+from one_embedder.config.instructions import written_out
 from one_embedder.config.location import PROJECT_ROOT, conf_folder
 from one_embedder.config.messages import as_config_errors
 from one_embedder.config.schema import Config
@@ -41,6 +42,7 @@ def typed(cfg: DictConfig) -> Config:
     with as_config_errors():
         # As plain containers first: Hydra lets `+key=value` add keys even to a typed node, this merge does not.
         values = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=False))
+        values["instructions"]["table"] = written_out(values["instructions"]["table"])
         merged = OmegaConf.merge(OmegaConf.structured(Config), values)
         for key in ("data", "experiments"):
             merged.paths[key] = in_project(merged.paths[key])

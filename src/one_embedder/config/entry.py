@@ -16,7 +16,6 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from one_embedder.config.checks import require_available
 from one_embedder.config.compose import register, typed
 from one_embedder.config.help import help_text
 from one_embedder.config.location import conf_folder
@@ -59,7 +58,6 @@ def run_verb(verb: str, work: Callable[[Config], int | None]) -> NoReturn:
 
 
 def _run(cfg: Config, work: Callable[[Config], int | None]) -> int:
-    require_available(cfg)
     quiet(cfg)
     return work(cfg) or 0
 

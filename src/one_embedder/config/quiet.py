@@ -44,9 +44,14 @@ def quiet(cfg: Config) -> None:
 
 
 def needs_hub(cfg: Config) -> bool:
-    """Whether the training data are the hub's, or the encoder is neither the embedded one nor a folder on disk."""
+    """Whether data (to train on, to score) are the hub's, or the encoder is neither embedded nor a folder on disk."""
     name = cfg.encoder.name_or_path
-    return cfg.medi.source == "full" or (name != "minilm" and not Path(name).expanduser().is_dir())
+    of_hub = cfg.medi.source == "full" or cfg.benchmark.mteb is not None
+    return of_hub or not _is_on_disk(cfg.medi.path) or (name != "minilm" and not Path(name).expanduser().is_dir())
+
+
+def _is_on_disk(path: str | None) -> bool:
+    return path is None or Path(path).expanduser().exists()
 
 
 def _important(record: logging.LogRecord) -> bool:

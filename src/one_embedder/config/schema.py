@@ -53,7 +53,9 @@ class MediConfig:
     rows_per_task: int = 400
     min_rows_per_task: int = 32
     workers: int = 2
-    root: str | None = None  # super_ni: a checkout of the original repository, or a compact copy
+    path: str | None = None  # file: a file, folder or hub id of MEDI as others give it; None: medi.folder is built
+    max_rejected: float = 0.01  # file: share of the rows that may be unusable before the whole is refused
+    root: str | None = None  # super_ni, and full to join it: a checkout of the original repository, or a compact copy
     instances_per_task: int = 6500  # super_ni: read of a task; more are drawn from
     text_output: str = (
         "inputs"  # super_ni, where outputs are texts: inputs (those with like outputs) | outputs (with their input)
@@ -89,6 +91,7 @@ class LossConfig:
     gather_negatives: bool = False  # candidates from all devices, with their gradient; False: from a device's own rows
     hard_negatives: bool = True  # False: the rows' own negatives are no candidates
     mask_same_text: bool = False  # leave out in-batch negatives whose text is also a right answer
+    mask_same_label: bool = False  # leave out in-batch negatives of the row's own class, where the data name classes
     mask_margin: float | None = None  # leave out negatives more similar than the positive by more than this
 
 
@@ -141,10 +144,18 @@ class TrainerConfig:
 
 @dataclass
 class InstructionsConfig:
-    """Evaluation instructions: a table of task -> side -> instruction."""
+    """Evaluation instructions: a table of task, or category -> side -> instruction."""
 
     name: str = "none"
-    table: dict[str, dict[str, str]] = field(default_factory=dict)
+    table: dict[str, dict[str, Any]] = field(default_factory=dict)  # texts; in files also parts of the template
+
+
+@dataclass
+class TaskFolderConfig:
+    """Where a task folder departs from its category's protocol; what another category reads is refused."""
+
+    samples_per_label: int | None = None  # Classification: training texts of each label; None: 8
+    splits: list[str] | None = None  # STS: files that are scored together; None: test
 
 
 @dataclass
@@ -154,7 +165,12 @@ class BenchmarkConfig:
     name: str = "documentation"
     root: str = "${medi.folder}/benchmark/${benchmark.split}"
     split: str = "test"
-    tasks: list[str] | None = None
+    mteb: str | None = None  # a benchmark of mteb's registry; its tasks' data come from the hub
+    folders: dict[str, str] = field(default_factory=dict)  # task -> category: which folders below root; none: all
+    tasks: list[str] | None = None  # which of all these; None: all
+    shares: int = 1  # among so many runs the tasks are divided, all with the same output
+    share: int = 0  # which of them this run is; from 0
+    protocol: dict[str, TaskFolderConfig] = field(default_factory=dict)  # by a task's name, or as MTEB spells it
 
 
 @dataclass
@@ -228,6 +244,10 @@ class TableConfig:
     confidence: float = 0.95
     expected: str = "experiments/expected/${table.name}_${profile}.yaml"  # from the project's root, as is the next
     published: str = "experiments/expected/paper_table2.yaml"
+    published_models: str = (
+        "experiments/expected/published_models.yaml"  # what profiles released and paper stand beside
+    )
+    backbone: str | None = None  # their first row, a hub id or a folder; None: what the model was finetuned from
     write_expected: bool = False  # make this run the one that later runs are judged by
 
 
@@ -283,7 +303,9 @@ class TrackingConfig:
 
     wandb: str = "offline"  # disabled | offline | online
     project: str = "one-embedder"
-    group: str | None = None
+    group: str | None = None  # runs that belong together, such as a sweep's; None: the table's, for what it runs
+    tags: list[str] = field(default_factory=list)  # beside profile, encoder, side and loss
+    checkpoints: bool = True  # online: send the trained encoder too
 
 
 @dataclass
@@ -302,7 +324,6 @@ class AboutConfig:
     command: str = ""
     hardware: str = ""
     time: str = ""
-    missing: str | None = None  # what this version lacks for the profile; every verb then refuses it
 
 
 @dataclass

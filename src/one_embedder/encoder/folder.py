@@ -9,6 +9,10 @@ from typing import Any
 
 from one_embedder.errors import CheckpointError
 
+# The InstructorEmbedding package tells the modules of a folder that it saved by their places.
+_PUBLISHED_PACKAGE = "InstructorEmbedding"
+_PUBLISHED_PLACES = ("Transformer", "Pooling", "Dense")
+
 
 @dataclass(frozen=True)
 class FolderLayout:
@@ -74,12 +78,23 @@ def require_file(path: Path) -> None:
 
 
 def _modules(folder: Path) -> list[tuple[str, Path]]:
-    """Each module's class name and folder; the package path before the class changed between versions."""
+    """Each module's kind and folder."""
     path = folder / "modules.json"
     try:
-        return [(str(module["type"]).rsplit(".", 1)[-1], folder / str(module["path"])) for module in read_json(path)]
+        return [
+            (_kind(str(module["type"]), number), folder / str(module["path"]))
+            for number, module in enumerate(read_json(path))
+        ]
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: every module needs 'type' and 'path'; save the model folder again") from error
+
+
+def _kind(type_: str, number: int) -> str:
+    """The class name; the package path before it changed between versions of sentence-transformers."""
+    package, _, name = type_.partition(".")
+    if package == _PUBLISHED_PACKAGE and number < len(_PUBLISHED_PLACES):
+        return _PUBLISHED_PLACES[number]
+    return name.rpartition(".")[2] or package
 
 
 def _require_mean(path: Path) -> None:

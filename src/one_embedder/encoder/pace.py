@@ -10,10 +10,19 @@ _TELL_SECONDS = 10.0
 
 
 class Pace:
-    """Tells how fast it goes and how long it will take: after the first chunk, then now and then."""
+    """Tells how fast it goes and how long it will take: after the first chunk, then now and then.
 
-    def __init__(self, rows: int, total: int, say: Callable[[str], Any]) -> None:
-        self._first, self._total, self._say = rows, total, say
+    Args:
+        rows: done before.
+        total: to be done in all.
+        say: what tells it.
+        units: what is counted, and what of it is done in a second.
+    """
+
+    def __init__(
+        self, rows: int, total: int, say: Callable[[str], Any], units: tuple[str, str] = ("rows", "texts/s")
+    ) -> None:
+        self._first, self._total, self._say, self._units = rows, total, say, units
         self._began = time.monotonic()
         self._told = -_TELL_SECONDS
 
@@ -25,7 +34,8 @@ class Pace:
         self._told = passed
         rate = (rows - self._first) / max(passed, 1e-9)
         left = _duration((self._total - rows) / rate)
-        self._say(f"{rows:,} of {self._total:,} rows, {rate:,.4g} texts/s, about {left} left")
+        counted, speed = self._units
+        self._say(f"{rows:,} of {self._total:,} {counted}, {rate:,.4g} {speed}, about {left} left")
 
 
 def size(count: float) -> str:

@@ -5,11 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from one_embedder.errors import DataError, EvaluationError
-from one_embedder.evaluation.results import TaskScore, read_result
+from one_embedder.evaluation.items import ItemScores
+from one_embedder.evaluation.results import NotRun, TaskScore, read_result
 
-__all__ = ["CATEGORIES", "METRICS", "TaskScore", "category_means", "load_scores", "overall_mean"]
+__all__ = [
+    "AGGREGATES",
+    "CATEGORIES",
+    "METRICS",
+    "TaskScore",
+    "category_means",
+    "combine_not_run",
+    "combine_parts",
+    "load_scores",
+    "overall_mean",
+    "spellings",
+]
 
 CATEGORIES = (
     "Retrieval",
@@ -37,6 +53,62 @@ METRICS = {
 }
 """The main score of each category, spelled as mteb does."""
 
+AGGREGATES = {
+    "CQADupstackRetrieval": (
+        "CQADupstackAndroidRetrieval",
+        "CQADupstackEnglishRetrieval",
+        "CQADupstackGamingRetrieval",
+        "CQADupstackGisRetrieval",
+        "CQADupstackMathematicaRetrieval",
+        "CQADupstackPhysicsRetrieval",
+        "CQADupstackProgrammersRetrieval",
+        "CQADupstackStatsRetrieval",
+        "CQADupstackTexRetrieval",
+        "CQADupstackUnixRetrieval",
+        "CQADupstackWebmastersRetrieval",
+        "CQADupstackWordpressRetrieval",
+    )
+}
+"""Task of Table 1 -> the tasks whose mean it is. The parts are scored, and have instructions, one by one."""
+
+
+def combine_parts(scores: Sequence[TaskScore]) -> list[TaskScore]:
+    """Put an aggregate in the place of its parts where all of them are there; other scores stay as they are.
+
+    Its items are those of its parts; its main score is the mean of theirs, however many items each has.
+    """
+    combined = list(scores)
+    for name, parts in AGGREGATES.items():
+        own = [score for score in combined if score.task in parts]
+        if len(own) == len(parts):
+            value = np.concatenate([part.items.columns["value"] for part in own])
+            group: NDArray[Any] = np.repeat(np.arange(len(own)), [len(part.items) for part in own])
+            items = ItemScores("mean_of_groups", {"value": value, "group": group})
+            place = combined.index(own[0])
+            combined = [score for score in combined if score not in own]
+            combined.insert(place, TaskScore(name, own[0].category, own[0].metric, items.score(), items))
+    return combined
+
+
+def combine_not_run(scores: Sequence[TaskScore], not_run: Sequence[NotRun]) -> tuple[list[TaskScore], list[NotRun]]:
+    """The same where parts have no score: the aggregate has none either, and its other parts are left out."""
+    kept, told = list(scores), list(not_run)
+    for name, parts in AGGREGATES.items():
+        lost = [task for task in told if task.task in parts]
+        if lost:
+            reason = "; ".join(f"{task.task}: {task.reason}" for task in lost)
+            kept = [score for score in kept if score.task not in parts]
+            told = [task for task in told if task.task not in parts] + [NotRun(name, lost[0].category, reason)]
+    return combine_parts(kept), told
+
+
+def spellings(task: str, category: str) -> tuple[str, str]:
+    """The names under which a table may have a task: its own, and MTEB's where it ends in the category.
+
+    So that a folder Banking77 and MTEB's Banking77Classification share their entries.
+    """
+    return task, f"{task}{category}"
+
 
 def category_means(scores: Sequence[TaskScore]) -> dict[str, float]:
     """Mean main score of the tasks of each category that occurs, in the order of ``CATEGORIES``."""
@@ -59,12 +131,16 @@ def load_scores(output: Path) -> list[TaskScore]:
     """Every task's score in an evaluation's folder, by category in the order of Table 1, then by name.
 
     Raises:
-        DataError: if there is no result, one is broken, or they come from different encoders.
+        DataError: if there is no result, one is broken, or they come from different encoders or versions.
     """
     tasks = sorted(path.stem for path in (output / "results").glob("*.json"))
     if not tasks:
         raise DataError(f"{output}: no result files in results/; run python -m one_embedder.evaluate output={output}")
     results = [read_result(output, task) for task in tasks]
-    if len({identity.get("encoder_revision") for _, identity in results}) > 1:
-        raise DataError(f"{output}: results of different encoders lie together; remove results/ and evaluate again")
-    return sorted((score for score, _ in results), key=lambda score: (CATEGORIES.index(score.category), score.task))
+    for key, what in (("encoder_revision", "encoders"), ("versions", "library versions"), ("protocol", "versions")):
+        if len({str(identity.get(key)) for _, identity in results}) > 1:
+            raise DataError(
+                f"{output}: results of different {what} lie together; evaluate into it again, or remove results/"
+            )
+    scores = sorted((score for score, _ in results), key=lambda score: (CATEGORIES.index(score.category), score.task))
+    return combine_parts(scores)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from one_embedder.detail import at_detail
 from one_embedder.errors import ConfigError
+from one_embedder.evaluation.benchmarks import spellings
 
 TWO_SIDED = frozenset({"Retrieval", "Reranking"})
 """Categories whose tasks have a query side and a document side; the others have one side, ``text``."""
@@ -34,7 +36,7 @@ class InstructionTable:
 
     Attributes:
         name: of the table; results say which one they used.
-        table: task name -> side -> instruction. Empty: no instruction anywhere.
+        table: task name, or category -> side -> instruction. Empty: no instruction anywhere.
         document_instructions: False leaves the documents of *retrieval* tasks without instruction, as the released
             evaluation code did from December 2022 to January 2024 (xlang-ai/instructor-embedding, issue 111).
         given: which instructions a task gets, to see whether a model reads them: ``right``, its own; ``wrong``, those
@@ -61,18 +63,21 @@ class InstructionTable:
     def for_task(self, task: str, category: str) -> TaskInstructions:
         """The instructions of one task.
 
+        They are looked up under the task's name as written and as MTEB spells it (see ``spellings``), then under the
+        category alone, whose entry serves its tasks without one.
+
         Raises:
             ConfigError: if the table is not empty and does not name the task or one of its sides.
         """
         if not self.table:
             return TaskInstructions()
-        sides = self.table.get(task)
-        if sides is None:
+        entry = next((name for name in (*spellings(task, category), category) if name in self.table), None)
+        if entry is None:
             raise ConfigError(
-                f"instruction table '{self.name}' does not name {category} task {task}; add it to "
+                f"instruction table '{self.name}' does not name {category} task {task}{self._meant(task)}; add it to "
                 "conf/instructions (an empty text means no instruction)"
             )
-        source = self._another(task) if self.given == "wrong" else task
+        source = self._another(entry) if self.given == "wrong" else entry
         sides = {side: at_detail(text, self.detail, source) for side, text in self.table[source].items()}
         if self.given == "shuffled":
             sides = {side: _shuffled(text) for side, text in sides.items()}
@@ -83,16 +88,20 @@ class InstructionTable:
         bare = category == "Retrieval" and not self.document_instructions
         return TaskInstructions(query, "" if bare else document)
 
-    def _another(self, task: str) -> str:
-        """The task whose instructions are wrong for this one."""
-        own = self.table[task]
+    def _meant(self, task: str) -> str:
+        close = get_close_matches(task, self.table, n=1, cutoff=0.8)
+        return f" (it names {close[0]}: a misspelling?)" if close else ""
+
+    def _another(self, entry: str) -> str:
+        """The entry whose instructions are wrong for this one's tasks."""
+        own = self.table[entry]
         names = sorted(self.table)
-        place = names.index(task)
+        place = names.index(entry)
         for name in [*names[place + 1 :], *names[:place]]:
             if self.table[name].keys() == own.keys() and self.table[name] != own:
                 return name
         raise ConfigError(
-            f"evaluation.instructions=wrong: table '{self.name}' has no other instruction than {task}'s with the "
+            f"evaluation.instructions=wrong: table '{self.name}' has no other instruction than {entry}'s with the "
             f"sides {sorted(own)}; use right or shuffled"
         )
 

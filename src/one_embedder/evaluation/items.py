@@ -52,6 +52,11 @@ def v_measure(predicted: Column, gold: Column) -> float:
     return float(v_measure_score(gold.astype(np.int64), predicted.astype(np.int64)))
 
 
+def mean_of_groups(value: Column, group: Column) -> float:
+    """Mean over the groups of the mean of ``value`` (N,) in each, so that every group counts alike."""
+    return float(np.mean([value[group == own].mean() for own in np.unique(group)]))
+
+
 def low_group_mean(value: Column, group: Column) -> float:
     """Mean of ``value`` (N,) in the group at the tenth percentile of the groups' means: the third lowest of twenty.
 
@@ -78,6 +83,7 @@ STATISTICS: dict[str, tuple[Callable[..., float], tuple[str, ...]]] = {
     "average_precision": (average_precision, ("predicted", "gold")),
     "v_measure": (v_measure, ("predicted", "gold")),
     "low_group_mean": (low_group_mean, ("value", "group")),
+    "mean_of_groups": (mean_of_groups, ("value", "group")),
 }
 """Name -> (function, columns it reads)."""
 
@@ -89,8 +95,9 @@ class ItemScores:
     Attributes:
         statistic: a key of ``STATISTICS``.
         columns: name -> (N,) numbers; row i of each belongs to test item i, the unit of resampling: a query
-            (retrieval, reranking), a text (clustering, classification), a pair (pair classification, STS), a document
-            (summarization), an input (prompt retrieval), a judged text (text evaluation).
+            (retrieval, reranking), a text (classification), a text or, of several sets, a set (clustering), a pair
+            (pair classification, STS), a document (summarization), an input (prompt retrieval), a judged text (text
+            evaluation).
     """
 
     statistic: str

@@ -40,24 +40,29 @@ class TextEncoder(Protocol):
 class CachingEncoder:
     """Encodes each (instruction, text) once, over all tasks of a run.
 
-    Tasks built from the same corpus share many texts, and mteb encodes repeats within a task too.
+    Tasks built from the same corpus share many texts, and mteb encodes repeats within a task too. What is asked for in
+    large numbers is not kept: a corpus of millions passes through, a chunk in memory at a time.
 
     Attributes:
         encoded: texts that went through the model.
         hits: texts that did not have to.
     """
 
-    def __init__(self, encoder: TextEncoder, *, batch_size: int, max_entries: int = 500_000) -> None:
+    def __init__(
+        self, encoder: TextEncoder, *, batch_size: int, max_entries: int = 200_000, max_kept_at_once: int = 5_000
+    ) -> None:
         """Wrap an encoder.
 
         Args:
             encoder: the model; the cache belongs to it alone.
             batch_size: texts a forward pass.
-            max_entries: embeddings kept (500,000 of 384 dimensions are 0.8 GB); the cache is emptied when full.
+            max_entries: embeddings kept (200,000 of 768 dimensions are 0.6 GB); the cache is emptied when full.
+            max_kept_at_once: a call with more new texts than this is answered and forgotten.
         """
         self.encoder = encoder
         self.batch_size = batch_size
         self.max_entries = max_entries
+        self.max_kept_at_once = max_kept_at_once
         self.encoded = 0
         self.hits = 0
         self._threads = torch.get_num_threads()  # tasks are scored with one thread, texts encoded with all
@@ -70,17 +75,23 @@ class CachingEncoder:
             EvaluationError: if an embedding has a value that is not finite; the message names task and row.
         """
         new = [text for text in dict.fromkeys(texts) if (instruction, text) not in self._embeddings]
+        self.encoded += len(new)
+        self.hits += len(texts) - len(new)
+        if len(new) == len(texts) > self.max_kept_at_once:
+            return self._checked(new, instruction, texts, task)
         known = self._embeddings
         if len(known) + len(new) > self.max_entries:
             known = {(instruction, t): known[instruction, t] for t in texts if (instruction, t) in known}
-        if new:
-            fresh = self._encode(new, instruction, task)
-            _check_finite(fresh, new, texts, task)
-            known.update(zip(((instruction, text) for text in new), fresh, strict=True))
-        self.encoded += len(new)
-        self.hits += len(texts) - len(new)
+        fresh = dict(zip(new, self._checked(new, instruction, texts, task), strict=True)) if new else {}
+        if len(new) <= self.max_kept_at_once:
+            known.update(((instruction, text), row) for text, row in fresh.items())
         self._embeddings = known
-        return np.stack([known[instruction, text] for text in texts])
+        return np.stack([fresh[text] if text in fresh else known[instruction, text] for text in texts])
+
+    def _checked(self, new: Sequence[str], instruction: str, texts: Sequence[str], task: str) -> Embeddings:
+        fresh = self._encode(new, instruction, task)
+        _check_finite(fresh, new, texts, task)
+        return fresh
 
     def _encode(self, texts: Sequence[str], instruction: str, task: str) -> Embeddings:
         try:

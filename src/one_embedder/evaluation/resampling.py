@@ -11,7 +11,7 @@ from one_embedder.evaluation.items import ItemScores
 from one_embedder.evaluation.weighted import Array, weighted_score
 
 CHUNK = 200
-"""Resamples handled at once: bounds memory to a few arrays of CHUNK x items."""
+"""Resamples handled at once, for tasks of up to 100,000 items; fewer for larger ones, so that memory is bounded."""
 
 RESAMPLES = 1000
 CONFIDENCE = 0.95
@@ -29,8 +29,9 @@ class Interval:
 
 def resamples_of(items: int, resamples: int, rng: np.random.Generator) -> Iterator[tuple[slice, Array]]:
     """All resamples of one task in chunks: which resamples, and their counts."""
-    for start in range(0, resamples, CHUNK):
-        chunk = slice(start, min(start + CHUNK, resamples))
+    at_once = max(1, min(CHUNK, CHUNK * 100_000 // items))
+    for start in range(0, resamples, at_once):
+        chunk = slice(start, min(start + at_once, resamples))
         yield chunk, draw_counts(rng, chunk.stop - chunk.start, items)
 
 

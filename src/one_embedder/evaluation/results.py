@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from one_embedder.errors import DataError
+from one_embedder.errors import DataError, EvaluationError
 from one_embedder.evaluation.items import ItemScores
 from one_embedder.tracking.manifest import write_atomically
 
@@ -39,6 +39,29 @@ class TaskScore:
     metric: str
     main_score: float
     items: ItemScores
+
+
+@dataclass(frozen=True)
+class NotRun:
+    """One task without a score, and why."""
+
+    task: str
+    category: str
+    reason: str
+
+
+class IncompleteEvaluation(EvaluationError):
+    """Some tasks have no score.
+
+    Attributes:
+        scores: of the others.
+        not_run: those without.
+    """
+
+    def __init__(self, message: str, scores: Sequence[TaskScore], not_run: Sequence[NotRun]) -> None:
+        super().__init__(message)
+        self.scores = scores
+        self.not_run = not_run
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,10 @@ from one_embedder.evaluation.items import ItemScores
 from one_embedder.evaluation.mteb_encoder import CachingEncoder, MtebEncoder
 from one_embedder.evaluation.mteb_tasks import SPLIT, TASKS
 from one_embedder.evaluation.prompt_retrieval import score_prompt_retrieval
+from one_embedder.evaluation.registry import HubTask, open_hub_task
 from one_embedder.evaluation.resampling import CONFIDENCE, RESAMPLES, item_interval
 from one_embedder.evaluation.results import OURS, OwnScore
+from one_embedder.evaluation.selection import Task
 from one_embedder.evaluation.task_folder import TaskFolder
 from one_embedder.evaluation.text_evaluation import score_text_evaluation
 
@@ -41,34 +43,34 @@ class Scorer:
     model_name: str
     prompts: PromptProtocol | None
 
-    def score(self, folder: TaskFolder, instructions: TaskInstructions) -> tuple[TaskScore, dict[str, Any]]:
+    def score(self, task: Task, instructions: TaskInstructions) -> tuple[TaskScore, dict[str, Any]]:
         """Evaluate one task.
 
         Returns:
             The score, and mteb's fields for the result file.
 
         Raises:
-            DataError: if the task's data is unusable.
+            DataError: if the task's data is unusable, or cannot be had from the hub.
             EvaluationError: if an embedding or the score is not finite, or the items do not make up the score.
         """
         began = time.monotonic()
-        if folder.category in TASKS:
-            reported, items, fields = self._with_mteb(folder, instructions, began)
+        if isinstance(task, HubTask) or task.category in TASKS:
+            reported, items, fields = self._with_mteb(task, instructions, began)
         else:
-            own = self._ourselves(folder, instructions)
+            own = self._ourselves(task, instructions)
             items, reported = own.items, own.items.score()
-            _check(folder, reported, reported)
-            fields = _own_fields(folder, reported, time.monotonic() - began, own)
-        _check(folder, reported, items.score())
-        return TaskScore(folder.name, folder.category, METRICS[folder.category], reported, items), fields
+            _check(task, reported, reported)
+            fields = _own_fields(task, reported, time.monotonic() - began, own)
+        _check(task, reported, items.score())
+        return TaskScore(task.name, task.category, METRICS[task.category], reported, items), fields
 
     def _with_mteb(
-        self, folder: TaskFolder, instructions: TaskInstructions, began: float
+        self, task: Task, instructions: TaskInstructions, began: float
     ) -> tuple[float, ItemScores, dict[str, Any]]:
-        task = TASKS[folder.category](folder)
+        opened = open_hub_task(task) if isinstance(task, HubTask) else TASKS[task.category](task)
         model = MtebEncoder(self.encoder, instructions, name=self.model_name)
-        scores, items = task.run(model, {"batch_size": self.encoder.batch_size, "show_progress_bar": False})
-        result = TaskResult.from_task_results(task, {SPLIT: scores}, evaluation_time=time.monotonic() - began)
+        scores, items = opened.run(model, {"batch_size": self.encoder.batch_size, "show_progress_bar": False})
+        result = TaskResult.from_task_results(opened, {opened.split: scores}, evaluation_time=time.monotonic() - began)
         return float(result.get_score()), items, result.to_dict()
 
     def _ourselves(self, folder: TaskFolder, instructions: TaskInstructions) -> OwnScore:
@@ -110,13 +112,11 @@ def _own_fields(folder: TaskFolder, reported: float, seconds: float, own: OwnSco
     }
 
 
-def _check(folder: TaskFolder, reported: float, recomputed: float) -> None:
+def _check(task: Task, reported: float, recomputed: float) -> None:
     if not math.isfinite(reported):
-        raise EvaluationError(
-            f"task {folder.name}: the score is {reported}; its data leave it undefined ({folder.path})"
-        )
+        raise EvaluationError(f"task {task.name}: the score is {reported}; its data leave it undefined")
     if abs(reported - recomputed) > TOLERANCE:
         raise EvaluationError(
-            f"task {folder.name}: the items give {recomputed}, mteb reports {reported}; this mteb version computes the "
+            f"task {task.name}: the items give {recomputed}, mteb reports {reported}; this mteb version computes the "
             "score differently, pin the locked one"
         )

@@ -8,7 +8,7 @@ Layout below a root (every file ``.jsonl`` or ``.jsonl.gz``, split name ``test``
     eval/Clustering/<Task>/           test {text, label}
     eval/PairClassification/<Task>/   test {sent1, sent2, label 0 or 1}
     eval/Classification/<Task>/       train and test {text, label}
-    eval/STS/<Task>/                  test {sentence1, sentence2, score}
+    eval/STS/<Task>/                  test {sentence1, sentence2, score}; further files where benchmark.protocol says so
     eval/Summarization/<Task>/        test {text, human_summaries[], machine_summaries[], relevance[]}
     prompt_retrieval/<Task>/          train and eval {input, output}, or one file all, which is divided; other fields
                                       where conf/prompt_retrieval has settings for the task
@@ -18,17 +18,26 @@ Layout below a root (every file ``.jsonl`` or ``.jsonl.gz``, split name ``test``
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
+from one_embedder.config.schema import TaskFolderConfig
 from one_embedder.errors import ConfigError, DataError
-from one_embedder.evaluation.benchmarks import CATEGORIES
+from one_embedder.evaluation.benchmarks import CATEGORIES, spellings
 from one_embedder.json_lines import content_sha256
 
 OWN_FOLDERS = {"PromptRetrieval": "prompt_retrieval", "TextEvaluation": "billboard"}
 """Categories that mteb does not know, and the folder of their tasks below the root."""
+
+
+SETTINGS = {"samples_per_label": "Classification", "splits": "STS"}
+"""What ``benchmark.protocol`` may set, and the category that reads it."""
+
+NO_PROTOCOL: Mapping[str, TaskFolderConfig] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -39,35 +48,51 @@ class TaskFolder:
         name: of the task: the folder's name.
         category: one of ``CATEGORIES``.
         path: the folder.
+        settings: where it departs from its category's protocol.
     """
 
     name: str
     category: str
     path: Path
+    settings: TaskFolderConfig = field(default_factory=TaskFolderConfig, hash=False)
 
     @cached_property
     def sha256(self) -> str:
         """Hash of the task's data."""
         return content_sha256(self.path)
 
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What of a result's identity is the task."""
+        chosen = {key: value for key, value in asdict(self.settings).items() if value is not None}
+        return {"data_sha256": self.sha256, **({"settings": chosen} if chosen else {})}
 
-def discover(root: Path, tasks: Sequence[str] | None = None) -> list[TaskFolder]:
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """The task's data in a run record."""
+        return {"name": self.name, "sha256": self.sha256}
+
+
+def discover(
+    root: Path, tasks: Sequence[str] | None = None, protocol: Mapping[str, TaskFolderConfig] = NO_PROTOCOL
+) -> list[TaskFolder]:
     """All tasks below a root, by category in the order of Table 1, then by name.
 
     Args:
         root: holds ``eval``, ``billboard`` and ``prompt_retrieval``, each optional.
         tasks: names to keep; None: all.
+        protocol: settings of tasks, found under either of their ``spellings``; those of no task here are not used.
 
     Raises:
         DataError: if there is no task, a folder is no category's, or two tasks have the same name.
-        ConfigError: if a name of ``tasks`` does not exist.
+        ConfigError: if a name of ``tasks`` does not exist, or a task's category does not read one of its settings.
     """
     if not root.is_dir():
         raise DataError(
             f"{root}: no such benchmark folder; build it (python -m one_embedder.build_medi) or set benchmark.root"
         )
     _refuse_unknown_categories(root)
-    found = [folder for category in CATEGORIES for folder in _of_category(root, category)]
+    found = [folder for category in CATEGORIES for folder in _of_category(root, category, protocol)]
     if not found:
         raise DataError(f"{root}: no task folder below eval/, billboard/ or prompt_retrieval/")
     paths: dict[str, Path] = {}
@@ -83,11 +108,33 @@ def discover(root: Path, tasks: Sequence[str] | None = None) -> list[TaskFolder]
     return [folder for folder in found if folder.name in tasks]
 
 
-def _of_category(root: Path, category: str) -> list[TaskFolder]:
-    parent = root / OWN_FOLDERS[category] if category in OWN_FOLDERS else root / "eval" / category
+def folder_of(root: Path, category: str) -> Path:
+    """Where the tasks of a category lie below a root."""
+    return root / OWN_FOLDERS[category] if category in OWN_FOLDERS else root / "eval" / category
+
+
+def _of_category(root: Path, category: str, protocol: Mapping[str, TaskFolderConfig]) -> list[TaskFolder]:
+    parent = folder_of(root, category)
     if not parent.is_dir():
         return []
-    return [TaskFolder(path.name, category, path) for path in sorted(parent.iterdir()) if path.is_dir()]
+    paths = [path for path in sorted(parent.iterdir()) if path.is_dir()]
+    return [TaskFolder(path.name, category, path, settings_of(path.name, category, protocol)) for path in paths]
+
+
+def settings_of(task: str, category: str, protocol: Mapping[str, TaskFolderConfig]) -> TaskFolderConfig:
+    """The settings of one task; the defaults where ``protocol`` does not name it.
+
+    Raises:
+        ConfigError: if they set what another category reads.
+    """
+    name = next((name for name in spellings(task, category) if name in protocol), None)
+    settings = TaskFolderConfig() if name is None else protocol[name]
+    for key, reader in SETTINGS.items():
+        if getattr(settings, key) is not None and reader != category:
+            raise ConfigError(
+                f"benchmark.protocol.{name}.{key} has an effect on {reader} tasks only; {task} is one of {category}"
+            )
+    return settings
 
 
 def _refuse_unknown_categories(root: Path) -> None:

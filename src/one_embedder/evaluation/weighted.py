@@ -84,6 +84,16 @@ def low_group_mean(values: Array, groups: Array, counts: Array) -> Array:
     return scores
 
 
+def mean_of_groups(values: Array, groups: Array, counts: Array) -> Array:
+    """Mean over the groups of the mean of ``values`` (N,) in each, in each resample; (R,).
+
+    A group of which a resample holds nothing does not count there.
+    """
+    member = (groups[:, None] == np.unique(groups)).astype(np.float64)  # (N, G)
+    means: Array = np.nanmean(_divide((counts * values) @ member, counts @ member, otherwise=np.nan), axis=1)
+    return means
+
+
 FUNCTIONS: dict[str, Callable[..., Array]] = {
     "mean": mean,
     "pearson": pearson,
@@ -91,6 +101,7 @@ FUNCTIONS: dict[str, Callable[..., Array]] = {
     "average_precision": average_precision,
     "v_measure": v_measure,
     "low_group_mean": low_group_mean,
+    "mean_of_groups": mean_of_groups,
 }
 """The statistics of ``evaluation.items.STATISTICS``, over counts."""
 

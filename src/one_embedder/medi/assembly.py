@@ -2,14 +2,67 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from one_embedder.errors import DataError
+
+logger = logging.getLogger(__name__)
+
 DONE = "build.json"
 """Written last: a folder with this file is whole."""
+
+
+LOCK = ".lock"
+GB = 1e9
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """One process at a time builds ``folder``; another waits, and then finds it built.
+
+    Where the folder cannot be written to, or its file system has no locks, nothing is waited for.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / LOCK).open("w")
+    except OSError:
+        yield
+        return
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            logger.info("another process builds %s; waiting for it", folder)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError:  # a file system without locks
+            pass
+        yield
+
+
+def require_space(place: Path, needed: float, what: str, remedy: str) -> None:
+    """Refuse work whose result does not fit.
+
+    Args:
+        place: a folder, which need not exist yet.
+        needed: bytes.
+        what: that needs them, as in "the downloads need".
+        remedy: what else could be done.
+
+    Raises:
+        DataError: the disk has less.
+    """
+    free = shutil.disk_usage(next(there for there in (place, *place.parents) if there.exists())).free
+    if needed > free:
+        raise DataError(
+            f"{what} {needed / GB:.2f} GB in {place}, which has {free / GB:.2f} GB free; free some, {remedy}"
+        )
 
 
 def is_built(folder: Path, key: str) -> bool:

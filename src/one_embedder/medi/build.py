@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from one_embedder.config.schema import Config
 from one_embedder.errors import ConfigError, DataError
+from one_embedder.medi.assembly import alone
 
 
 def build(cfg: Config) -> Path:
@@ -28,6 +30,16 @@ def build(cfg: Config) -> Path:
 
 
 def _build_from(cfg: Config, folder: Path) -> Path:
+    if cfg.medi.source == "file" and cfg.medi.path is None:  # the user's own, built elsewhere
+        from one_embedder.medi.store import load_medi
+
+        load_medi(Path(cfg.medi.folder) / "medi")
+        return Path(cfg.medi.folder)
+    with alone(folder):
+        return _build_alone(cfg, folder)
+
+
+def _build_alone(cfg: Config, folder: Path) -> Path:
     match cfg.medi.source:
         case "documentation":
             from one_embedder.medi.sources.documentation.build import build_documentation
@@ -39,13 +51,13 @@ def _build_from(cfg: Config, folder: Path) -> Path:
             return build_super_ni(cfg, folder)
         case "full":
             from one_embedder.medi.sources.hub.build import build_full
+            from one_embedder.medi.sources.super_ni.build import super_ni_tasks
 
-            return build_full(cfg, folder)
-        case "file":  # the user's own, built elsewhere
-            from one_embedder.medi.store import load_medi
+            return build_full(cfg, folder, partial(super_ni_tasks, cfg))
+        case "file":
+            from one_embedder.medi.sources.file.build import build_file
 
-            load_medi(Path(cfg.medi.folder) / "medi")
-            return Path(cfg.medi.folder)
+            return build_file(cfg, folder)
         case unknown:
             raise ConfigError(
                 f"medi.source={unknown!r} is unknown; the sources are documentation, super_ni, full and file"

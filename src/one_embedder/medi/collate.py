@@ -12,8 +12,10 @@ import torch
 from one_embedder.detail import at_detail
 from one_embedder.encoder.tokenize import InstructionTokenizer, TokenizedBatch
 from one_embedder.errors import DataError
-from one_embedder.medi.record import RELEASED_KEYS
+from one_embedder.medi.record import LABEL_KEYS, RELEASED_KEYS
 from one_embedder.medi.store import further_negatives
+
+NO_CLASS = -1
 
 
 class TextNumbers(NamedTuple):
@@ -30,6 +32,18 @@ class TextNumbers(NamedTuple):
     negative: torch.Tensor
 
 
+class LabelNumbers(NamedTuple):
+    """The classes of a batch as numbers, int64: equal classes of one task have equal numbers, on every rank.
+
+    Attributes:
+        row: (B,), of a row's query and positive; -1 where there is none.
+        negative: (N,), of the hard negatives of all rows; -1 where there is none.
+    """
+
+    row: torch.Tensor
+    negative: torch.Tensor
+
+
 @dataclass(frozen=True)
 class ContrastiveBatch:
     """B rows of one task; row i of the positives belongs to row i of the queries.
@@ -41,6 +55,7 @@ class ContrastiveBatch:
         positive: (B, L_positive).
         negative: (N, L_negative), the hard negatives of row 0, then those of row 1, and so on; B where each has one.
         texts: the texts of the three sides as numbers.
+        labels: the classes of rows and negatives as numbers.
         task_id: the one task of all rows; None in a batch of several tasks.
         tokens: tokens of all three sides, padding not counted.
     """
@@ -49,6 +64,7 @@ class ContrastiveBatch:
     positive: TokenizedBatch
     negative: TokenizedBatch
     texts: TextNumbers
+    labels: LabelNumbers
     task_id: int | None
     tokens: int
 
@@ -64,6 +80,7 @@ class ContrastiveBatch:
             positive=self.positive.to(device),
             negative=self.negative.to(device),
             texts=TextNumbers(*(numbers.to(device) for numbers in self.texts)),
+            labels=LabelNumbers(*(numbers.to(device) for numbers in self.labels)),
         )
 
 
@@ -105,6 +122,7 @@ class ContrastiveCollator:
         return ContrastiveBatch(
             **sides,
             texts=TextNumbers(**{side: _numbers(of_side) for side, of_side in pairs.items()}),
+            labels=_labels(rows),
             task_id=tasks.pop() if len(tasks) == 1 else None,
             tokens=sum(int(side.attention_mask.sum()) for side in sides.values()),
         )
@@ -131,10 +149,24 @@ class ContrastiveCollator:
         return at_detail(instruction, self.instruction_detail, row["task_name"])
 
 
+def _labels(rows: Sequence[Mapping[str, Any]]) -> LabelNumbers:
+    """Numbers of the rows' classes; data written before there were any have no such columns."""
+    of_rows, of_negatives = [], []
+    for row in rows:
+        label, negative = (_class_number(row["task_id"], row.get(key)) for key in LABEL_KEYS.values())
+        of_rows.append(label)
+        of_negatives += [negative, *[NO_CLASS] * len(further_negatives(row))]
+    return LabelNumbers(torch.tensor(of_rows), torch.tensor(of_negatives))
+
+
+def _class_number(task_id: int, label: str | None) -> int:
+    return NO_CLASS if label is None else _number(f"{task_id} {label}")
+
+
 def _numbers(pairs: Sequence[tuple[str, str]]) -> torch.Tensor:
     return torch.tensor([_number(text) for _, text in pairs])
 
 
 def _number(text: str) -> int:
-    """63 bits of the text's hash: the same on every rank."""
+    """63 bits of the text's hash, at least 0: the same on every rank."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1

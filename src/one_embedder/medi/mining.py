@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -117,7 +118,8 @@ def _mine_labels(task: LabelTask, task_id: int, embeddings: Embeddings, limit: i
         for i, positives, negatives in zip(block, positive, negative, strict=True):
             j, k = _draw(positives, seed=f"{task.name}|{texts[i]}"), int(negatives.argmax())
             if j is not None and np.isfinite(negatives[k]):
-                rows.append(_row(task_id, task.name, instruction, instruction, texts[i], texts[j], texts[k]))
+                row = _row(task_id, task.name, instruction, instruction, texts[i], texts[j], texts[k])
+                rows.append(replace(row, label=labels[i], negative_label=labels[k]))
     return rows[:limit]
 
 

@@ -10,6 +10,7 @@ from one_embedder.errors import DataError
 
 SIDES = ("query", "positive", "negative")
 RELEASED_KEYS = {"query": "query", "positive": "pos", "negative": "neg"}  # the spelling of medi-data.json
+LABEL_KEYS = {"label": "label", "negative_label": "neg_label"}  # ours, in the same spelling
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,9 @@ class MediRow:
         positive: what is similar to the query for this task.
         negative: a hard negative, mined for this row.
         further_negatives: more of them; none in the released data.
+        label: the class of query and positive, where the task has classes; rows of one class are no negatives of each
+            other. None in the released data.
+        negative_label: the class of ``negative``; further negatives have none.
     """
 
     task_id: int
@@ -31,6 +35,8 @@ class MediRow:
     positive: tuple[str, str]
     negative: tuple[str, str]
     further_negatives: tuple[tuple[str, str], ...] = ()
+    label: str | None = None
+    negative_label: str | None = None
 
     @property
     def negatives(self) -> tuple[tuple[str, str], ...]:
@@ -46,7 +52,8 @@ def validate_row(row: MediRow, where: str) -> MediRow:
         where: file and row, for the message ("medi-data.json row 17").
 
     Raises:
-        DataError: a side is not a pair of strings, a text is empty, or the task is not an integer and a name.
+        DataError: a side is not a pair of strings, a text is empty, the task is not an integer and a name, or a label
+            is no string.
     """
     if type(row.task_id) is not int or row.task_id < 0:
         raise DataError(f"{where}, field task_id: expected an integer of at least 0, got {row.task_id!r}")
@@ -56,6 +63,10 @@ def validate_row(row: MediRow, where: str) -> MediRow:
         _validate_side(getattr(row, side), f"{where}, field {side}")
     for number, pair in enumerate(row.further_negatives, start=2):
         _validate_side(pair, f"{where}, field negative {number}")
+    for name in LABEL_KEYS:
+        label = getattr(row, name)
+        if label is not None and not isinstance(label, str):
+            raise DataError(f"{where}, field {name}: expected a string or nothing, got {_shown(label)}")
     return row
 
 
@@ -63,7 +74,8 @@ def from_released(record: object, where: str) -> MediRow:
     """Read one item of the released file, ``{"query": [i, t], "pos": [i, t], "neg": [i, t], "task_id": n}``.
 
     ``task_name`` may be given as well; without it the task is called ``task_<n>``. ``neg`` may also be a list of such
-    pairs, for a row with several hard negatives.
+    pairs, for a row with several hard negatives, and ``pos`` a list of one, as GritLM's copy of MEDI has it; ``label``
+    and ``neg_label`` may name the classes.
 
     Raises:
         DataError: a key is missing or a value cannot be used.
@@ -79,19 +91,27 @@ def from_released(record: object, where: str) -> MediRow:
         task_id=task_id,
         task_name=record.get("task_name", f"task_{task_id}"),
         query=_pair(record["query"], f"{where}, field query"),
-        positive=_pair(record["pos"], f"{where}, field pos"),
+        positive=_positive(record["pos"], f"{where}, field pos"),
         negative=negative,
         further_negatives=tuple(further),
+        **{name: record.get(key) for name, key in LABEL_KEYS.items()},
     )
     return validate_row(row, where)
 
 
 def to_released(row: MediRow) -> dict[str, Any]:
-    """The row as the released file spells it, with ``task_name`` added; several negatives as a list of pairs."""
+    """The row as the released file spells it, with ``task_name`` and labels added; several negatives as a list."""
     pairs: dict[str, Any] = {key: list(getattr(row, side)) for side, key in RELEASED_KEYS.items()}
     if row.further_negatives:
         pairs["neg"] = [list(pair) for pair in row.negatives]
-    return {**pairs, "task_id": row.task_id, "task_name": row.task_name}
+    labels = {key: getattr(row, name) for name, key in LABEL_KEYS.items() if getattr(row, name) is not None}
+    return {**pairs, "task_id": row.task_id, "task_name": row.task_name, **labels}
+
+
+def _positive(value: object, where: str) -> tuple[str, str]:
+    if isinstance(value, (list, tuple)) and len(value) == 1:
+        return _pair(value[0], where)
+    return _pair(value, where)
 
 
 def _negatives(value: object, where: str) -> list[tuple[str, str]]:
@@ -112,8 +132,19 @@ def _validate_side(value: object, where: str) -> None:
     for name, part in (("instruction", instruction), ("text", text)):
         if not isinstance(part, str):
             raise DataError(f"{where}: the {name} is {_shown(part)}, not a string")
+        if not part.isascii() and not _is_unicode(part):
+            raise DataError(f"{where}: the {name} is no valid Unicode, half of a surrogate pair is in it")
     if not text.strip():
         raise DataError(f"{where}: the text is empty; leave this row out or give it a text")
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether UTF-8 can hold it: JSON may escape half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _shown(value: object) -> str:

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,22 +22,23 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from one_embedder.errors import DataError
-from one_embedder.medi.record import RELEASED_KEYS, MediRow, validate_row
+from one_embedder.medi.record import LABEL_KEYS, RELEASED_KEYS, MediRow, validate_row
 from one_embedder.medi.stamp import file_sha256, has_sha256
 
 DATA_FILE = "medi.arrow"
 MANIFEST_FILE = "manifest.json"
-SCHEMA_VERSION = 2
-OLDER_SCHEMA_VERSION = 1  # still read: one hard negative a row, without the columns for more
+SCHEMA_VERSION = 3
 TEXT_COLUMNS = tuple(f"{key}_{part}" for key in RELEASED_KEYS.values() for part in ("instruction", "text"))
 FURTHER_COLUMNS = ("further_neg_instruction", "further_neg_text")  # a list each; empty for a row of one hard negative
 # Arrow's own 32-bit offsets hold 2 GiB of text a batch, far above ROWS_AT_ONCE rows.
-OLDER_ARROW_SCHEMA = pa.schema(
+_ONE_NEGATIVE = pa.schema(
     [("task_id", pa.int64()), ("task_name", pa.string()), *((name, pa.string()) for name in TEXT_COLUMNS)]
 )
-ARROW_SCHEMA = pa.schema([*OLDER_ARROW_SCHEMA, *((name, pa.list_(pa.string())) for name in FURTHER_COLUMNS)])
-_ARROW_SCHEMAS = {OLDER_SCHEMA_VERSION: OLDER_ARROW_SCHEMA, SCHEMA_VERSION: ARROW_SCHEMA}
+_SEVERAL_NEGATIVES = pa.schema([*_ONE_NEGATIVE, *((name, pa.list_(pa.string())) for name in FURTHER_COLUMNS)])
+ARROW_SCHEMA = pa.schema([*_SEVERAL_NEGATIVES, *((name, pa.string()) for name in LABEL_KEYS.values())])
+_ARROW_SCHEMAS = {1: _ONE_NEGATIVE, 2: _SEVERAL_NEGATIVES, SCHEMA_VERSION: ARROW_SCHEMA}  # older ones are still read
 ROWS_AT_ONCE = 1000
+_END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,8 @@ class Medi:
     """Training data as it lies on disk.
 
     Attributes:
-        dataset: memory-mapped; columns task_id, task_name and {query,pos,neg}_{instruction,text}; ``further_negatives``
-            reads a row's other hard negatives.
+        dataset: memory-mapped; columns task_id, task_name, {query,pos,neg}_{instruction,text}, label and neg_label
+            (null where the task has no classes); ``further_negatives`` reads a row's other hard negatives.
         manifest: rows, tasks (id, name, rows), hashes, and what the builder said about the data.
         folder: where it was read.
     """
@@ -77,7 +78,7 @@ class Medi:
         return {task["task_id"]: task["task_name"] for task in self.manifest["tasks"]}
 
 
-class _Tally:
+class Tally:
     """What is learned of the rows while they pass by: their hash and the rows of each task."""
 
     def __init__(self) -> None:
@@ -91,6 +92,8 @@ class _Tally:
         if known != row.task_name:
             raise DataError(f"{where}: task {row.task_id} is called {row.task_name!r} here and {known!r} before")
         values = [row.task_id, row.task_name, *row.query, *row.positive, *itertools.chain(*row.negatives)]
+        if row.label is not None:
+            values += [{"label": row.label, "neg_label": row.negative_label}]
         self.digest.update(json.dumps(values).encode() + b"\n")
         self.negatives_per_row = max(self.negatives_per_row, len(row.negatives))
         self.rows_of[row.task_id] = self.rows_of.get(row.task_id, 0) + 1
@@ -98,6 +101,99 @@ class _Tally:
 
     def tasks(self) -> list[dict[str, Any]]:
         return [{"task_id": i, "task_name": self.names[i], "rows": self.rows_of[i]} for i in sorted(self.names)]
+
+
+class MediWriter:
+    """Rows appended to a folder's Arrow file, of which ``finish`` makes training data.
+
+    Arrow's stream format is its schema, any number of batches and an end mark, so that a file without the mark can be
+    gone on with.
+
+    Attributes:
+        tally: what is known of the rows so far.
+    """
+
+    def __init__(self, folder: Path, safe_bytes: int = 0) -> None:
+        """Begin, or go on with what an earlier writer of this folder left.
+
+        Args:
+            folder: made if it is not there.
+            safe_bytes: what ``flush`` gave the earlier writer; anything after it is forgotten. 0 begins anew.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        self.tally = Tally()
+        self._folder = folder
+        self._waiting: list[MediRow] = []
+        self._file = (folder / DATA_FILE).open("r+b" if safe_bytes else "wb")
+        if safe_bytes:
+            self._file.truncate(safe_bytes)
+            self._count_again()
+            self._file.seek(safe_bytes)
+        else:
+            self._file.write(ARROW_SCHEMA.serialize())
+
+    def append(self, row: MediRow, where: str) -> None:
+        """Add a row that is valid (see ``validate_row``).
+
+        Raises:
+            DataError: its task has another name already; ``where`` begins the message, and the row is not added.
+        """
+        self.tally.add(row, where)
+        self._waiting.append(row)
+        if len(self._waiting) == ROWS_AT_ONCE:
+            self._write_waiting()
+
+    def flush(self) -> int:
+        """Put all rows on disk.
+
+        Returns:
+            Bytes that another writer can go on after.
+        """
+        self._write_waiting()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return self._file.tell()
+
+    def finish(self, about: Mapping[str, Any]) -> str:
+        """Complete the file and write the manifest.
+
+        Args:
+            about: JSON values about how the data was made; stored, not read.
+
+        Returns:
+            Sha256 (hex) of the rows in order.
+
+        Raises:
+            DataError: there is no row.
+        """
+        if not self.tally.rows:
+            raise DataError("no rows to write: the training data would be empty")
+        self._write_waiting()
+        self._file.write(_END_OF_STREAM)
+        self.close()
+        _write_manifest(self.tally, self._folder, about)
+        return self.tally.digest.hexdigest()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+    def __enter__(self) -> MediWriter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _write_waiting(self) -> None:
+        if self._waiting:
+            self._file.write(_record_batch(self._waiting).serialize())
+            self._waiting = []
+
+    def _count_again(self) -> None:
+        with pa.OSFile(str(self._folder / DATA_FILE)) as source, pa.ipc.open_stream(source) as batches:
+            for batch in batches:
+                for item in batch.to_pylist():
+                    self.tally.add(row_of(item), DATA_FILE)
 
 
 def write_medi(rows: Iterable[MediRow], folder: Path, about: Mapping[str, Any]) -> str:
@@ -118,12 +214,15 @@ def write_medi(rows: Iterable[MediRow], folder: Path, about: Mapping[str, Any]) 
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
     try:
         partial.chmod(0o755)  # mkdtemp's 0700 would keep colleagues out of a shared data folder
-        tally = _write_rows(rows, partial / DATA_FILE)
-        _write_manifest(tally, partial, about)
+        with MediWriter(partial) as writer:
+            for number, row in enumerate(rows):
+                where = f"row {number}"
+                writer.append(validate_row(row, where), where)
+            sha256 = writer.finish(about)
         _put_in_place(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return tally.digest.hexdigest()
+    return sha256
 
 
 def load_medi(folder: Path) -> Medi:
@@ -161,31 +260,26 @@ def further_negatives(row: Mapping[str, Any]) -> list[tuple[str, str]]:
     return list(zip(*(row.get(name, ()) for name in FURTHER_COLUMNS), strict=True))
 
 
-def _write_rows(rows: Iterable[MediRow], path: Path) -> _Tally:
-    tally = _Tally()
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, ARROW_SCHEMA) as writer:
-        for batch in _batched(rows):
-            columns: list[list[Any]] = [[] for _ in ARROW_SCHEMA]
-            for row in batch:
-                where = f"row {tally.rows}"
-                tally.add(validate_row(row, where), where)
-                further = list(zip(*row.further_negatives, strict=True)) or [(), ()]
-                values = (row.task_id, row.task_name, *row.query, *row.positive, *row.negative, *further)
-                for column, value in zip(columns, values, strict=True):
-                    column.append(value)
-            writer.write_batch(pa.record_batch(columns, schema=ARROW_SCHEMA))
-    if not tally.rows:
-        raise DataError("no rows to write: the training data would be empty")
-    return tally
+def row_of(item: Mapping[str, Any]) -> MediRow:
+    """The row that an item of ``Medi.dataset`` holds."""
+    query, positive, negative = ((item[f"{key}_instruction"], item[f"{key}_text"]) for key in RELEASED_KEYS.values())
+    labels = {name: item.get(key) for name, key in LABEL_KEYS.items()}
+    further = tuple(further_negatives(item))
+    return MediRow(item["task_id"], item["task_name"], query, positive, negative, further, **labels)
 
 
-def _batched(rows: Iterable[MediRow]) -> Iterator[tuple[MediRow, ...]]:
-    iterator = iter(rows)
-    while batch := tuple(itertools.islice(iterator, ROWS_AT_ONCE)):
-        yield batch
+def _record_batch(rows: Iterable[MediRow]) -> pa.RecordBatch:
+    columns: list[list[Any]] = [[] for _ in ARROW_SCHEMA]
+    for row in rows:
+        further = list(zip(*row.further_negatives, strict=True)) or [(), ()]
+        labels = (row.label, row.negative_label)
+        values = (row.task_id, row.task_name, *row.query, *row.positive, *row.negative, *further, *labels)
+        for column, value in zip(columns, values, strict=True):
+            column.append(value)
+    return pa.record_batch(columns, schema=ARROW_SCHEMA)
 
 
-def _write_manifest(tally: _Tally, folder: Path, about: Mapping[str, Any]) -> None:
+def _write_manifest(tally: Tally, folder: Path, about: Mapping[str, Any]) -> None:
     data = folder / DATA_FILE
     manifest = {
         "schema": SCHEMA_VERSION,
@@ -223,6 +317,6 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is not a manifest of training data ({error!r}); build the data again") from error
     if schema not in _ARROW_SCHEMAS:
-        known = " and ".join(map(str, _ARROW_SCHEMAS))
+        known = ", ".join(map(str, _ARROW_SCHEMAS))
         raise DataError(f"{path} has schema {schema!r}, this version reads {known}; build the data again")
     return dict(manifest)

@@ -12,6 +12,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from one_embedder.config.checks import check
+from one_embedder.config.instructions import written_out
 from one_embedder.config.location import conf_folder
 from one_embedder.config.messages import as_config_errors, suggestion
 from one_embedder.config.schema import Config, InstructionsConfig
@@ -25,6 +26,7 @@ def training_config(cfg: Config, *, with_instructions: bool, seed: int) -> Confi
     child.with_instructions = with_instructions
     child.seed = seed
     child.output = None
+    child.tracking.group = _group(cfg)
     return child
 
 
@@ -44,7 +46,11 @@ def evaluation_config(cfg: Config, spec: RowSpec, run: Path | None, instructions
         child.encoder.name_or_path = str(run / "checkpoint")
         child.encoder.revision = None
         child.encoder.layers = None  # the checkpoint knows its depth
+    elif spec.encoder is not None and spec.encoder != cfg.encoder.name_or_path:
+        child.encoder.name_or_path = spec.encoder
+        child.encoder.revision = None
     child.output = str(results_folder(cfg, spec, run))
+    child.tracking.group = _group(cfg)
     return child
 
 
@@ -52,7 +58,7 @@ def results_folder(cfg: Config, spec: RowSpec, run: Path | None) -> Path:
     """``<experiments>/results/<model>/<benchmark>_<split>``."""
     side = "with_instructions" if spec.evaluated_with_instructions else "plain"
     depth = "" if cfg.encoder.layers is None else f"-{cfg.encoder.layers}_layers"
-    model = run.name if run is not None else f"{Path(cfg.encoder.name_or_path).name}{depth}-{side}"
+    model = run.name if run is not None else f"{Path(spec.encoder or cfg.encoder.name_or_path).name}{depth}-{side}"
     return Path(cfg.paths.experiments) / "results" / model / f"{cfg.benchmark.name}_{cfg.benchmark.split}"
 
 
@@ -79,9 +85,7 @@ def instruction_table(name: str) -> InstructionsConfig:
             f"no instruction table for the benchmark {name!r}: write {path}, or choose one with instructions=NAME"
         )
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return InstructionsConfig(
-        name=str(content["name"]), table={task: dict(sides) for task, sides in content["table"].items()}
-    )
+    return InstructionsConfig(name=str(content["name"]), table=written_out(content["table"]))
 
 
 def with_settings(cfg: Config, settings: Mapping[str, Any]) -> Config:
@@ -117,3 +121,8 @@ def _set(cfg: Config, key: str, value: Any) -> None:
         alone = OmegaConf.structured(make_dataclass("Alone", [(leaf, types[leaf])]))
         OmegaConf.update(alone, leaf, value)
         setattr(place, leaf, getattr(OmegaConf.to_object(alone), leaf))
+
+
+def _group(cfg: Config) -> str:
+    """Under what a tracker shows the runs of one table or sweep together."""
+    return cfg.tracking.group or f"{cfg.table.name} {cfg.profile}"

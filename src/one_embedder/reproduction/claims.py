@@ -33,10 +33,10 @@ def decide(difference: Interval) -> str:
 
 
 def decide_claims(bootstrap: Bootstrap) -> list[Claim]:
-    """Decide every claim about the average; empty when a column, and so the average, is absent."""
+    """Decide every claim about the average; those about a row that is not there, or lacks a column, are left out."""
     claims = []
     for text, other in CLAIMS:
-        if "average" in bootstrap.samples[INSTRUCTOR.id]:
+        if all("average" in bootstrap.samples.get(spec.id, {}) for spec in (INSTRUCTOR, other)):
             difference = bootstrap.difference(INSTRUCTOR.id, other.id)
             claims.append(Claim(text, difference, decide(difference)))
     return claims

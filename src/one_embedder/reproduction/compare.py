@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 Points = Mapping[str, Mapping[str, float]]
@@ -105,6 +105,7 @@ def compare(
     now: Circumstances,
     *,
     required: Sequence[tuple[str, str]],
+    not_run: Collection[tuple[str, str]] = (),
 ) -> Comparison:
     """Judge every required cell.
 
@@ -114,6 +115,7 @@ def compare(
         obtained: the numbers of this run.
         now: circumstances of this run.
         required: (row id, column) of every cell of the table, in the order to report.
+        not_run: those of which a task has no score.
     """
     if expected is None or recorded is None:
         return _unjudged(
@@ -122,7 +124,10 @@ def compare(
     general, note = _general_verdict(recorded, now)
     if general is not None:
         return _unjudged(obtained, required, general, note)
-    return Comparison([_cell(expected, obtained, row, column) for row, column in required])
+    cells = [_cell(expected, obtained, row, column) for row, column in required]
+    return Comparison(
+        [replace(cell, verdict=Verdict.NOT_RUN) if (cell.row, cell.column) in not_run else cell for cell in cells]
+    )
 
 
 def _general_verdict(recorded: Circumstances, now: Circumstances) -> tuple[Verdict | None, str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 AVERAGE = "average"
 
@@ -29,14 +30,16 @@ class RowSpec:
     Attributes:
         id: name in files.
         label: name shown to readers.
-        trained_with_instructions: None for the untrained backbone.
+        trained_with_instructions: None where nothing is trained.
         evaluated_with_instructions: whether the benchmark's instructions are given to the model.
+        encoder: what is scored, where nothing is trained; None: the encoder of the configuration.
     """
 
     id: str
     label: str
     trained_with_instructions: bool | None
     evaluated_with_instructions: bool
+    encoder: str | None = None
 
     @property
     def is_trained(self) -> bool:
@@ -50,4 +53,22 @@ WITHOUT = RowSpec("finetuned_without_instructions", "finetuned without instructi
 INSTRUCTOR = RowSpec("instructor", "INSTRUCTOR (finetuned with instructions)", True, True)
 
 ROWS = (BACKBONE, INSTRUCTED_BACKBONE, WITHOUT, INSTRUCTOR)
+"""Of the profiles that ask whether instructions help on data of their own."""
+
+
+def rows_of(profile: str, model: str, backbone: str) -> tuple[RowSpec, RowSpec]:
+    """The rows of a profile that stands beside published numbers: the backbone and INSTRUCTOR.
+
+    Args:
+        profile: ``released``, where nothing is trained, or ``paper``.
+        model: hub id of the published INSTRUCTOR.
+        backbone: hub id or folder of what it was finetuned from.
+    """
+    below = replace(BACKBONE, label=f"backbone ({Path(backbone).name})", encoder=backbone)
+    if profile == "released":
+        label = f"INSTRUCTOR ({Path(model).name})"
+        return below, replace(INSTRUCTOR, label=label, trained_with_instructions=None)
+    return below, replace(INSTRUCTOR, label=f"INSTRUCTOR ({Path(backbone).name}, finetuned here)")
+
+
 RELATIVE_GAIN = "relative gain over backbone, %"

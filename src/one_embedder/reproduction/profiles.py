@@ -12,6 +12,8 @@ from one_embedder.reproduction.grid import Grid
 NOT_MEASURED = "not measured"
 PAPER_SCALE = ("released", "paper")
 """The profiles whose numbers belong beside the paper's."""
+EVALUATION_ONLY = "released"
+"""The profile that trains nothing, and so needs no training data."""
 
 NOT_COMPARABLE = (
     "This is not the paper's data, benchmark or backbone: its numbers cannot be compared with the paper's. What can be "
@@ -44,7 +46,6 @@ def others_text(about: Mapping[str, About], profile: str) -> str:
         if name != profile:
             lines = [f"  {name}: {section.get('description', '')}", f"    command   {_command(name, section)}"]
             lines += [f"    {key:9} {section.get(key, NOT_MEASURED)}" for key in ("hardware", "time")]
-            lines += [f"    missing   {section['missing']}"] if "missing" in section else []
             blocks.append("\n".join(lines))
     return "\n".join(blocks)
 

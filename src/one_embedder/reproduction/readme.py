@@ -1,24 +1,27 @@
 """The README's generated parts: ``python -m one_embedder.reproduction.readme`` (``make readme``) fills them.
 
 They come from files under version control alone, so the README does not go stale when somebody runs a reproduction:
-the recorded run (``experiments/expected``), the paper's table, and what the profiles say about themselves.
+the recorded run (``experiments/expected``), the paper's table, the recorded comparison with published scores
+(``experiments/harness``), the records of ablations, and what the profiles say about themselves.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from one_embedder.config.location import CONF, PROJECT_ROOT
 from one_embedder.errors import DataError
+from one_embedder.reproduction.ablation_record import AblationRecord, Tested, read_records
 from one_embedder.reproduction.expected import ExpectedTable, read_expected
 from one_embedder.reproduction.grid import Grid
+from one_embedder.reproduction.harness import read_published, read_record, recorded_harness
 from one_embedder.reproduction.layout import AVERAGE, COLUMNS, ROWS
 from one_embedder.reproduction.profiles import others_grid, read_about
 from one_embedder.reproduction.published import load_published
-from one_embedder.reproduction.table import header, paper_grid
+from one_embedder.reproduction.table import format_difference, header, paper_grid
 from one_embedder.tracking.manifest import write_atomically
 
 NOT_RUN = "not run"
@@ -53,6 +56,13 @@ def generated_parts(root: Path = PROJECT_ROOT, conf: Path = CONF) -> dict[str, s
     return {
         "table1": recorded_table(read_expected(expected / "table1_documentation.yaml")),
         "paper": paper_grid(load_published(expected / "paper_table2.yaml")).markdown(),
+        "harness": recorded_harness(
+            read_published(expected / "minilm_published.yaml"),
+            read_record(root / "experiments" / "harness" / "minilm.json"),
+        ),
+        "ablations": recorded_ablations(
+            read_records(root / "experiments" / "ablations", "documentation"), configured_ablations(conf)
+        ),
         "profiles": others_grid(read_about(conf), "").markdown(),
     }
 
@@ -77,6 +87,53 @@ def recorded_table(recorded: ExpectedTable | None) -> str:
         f"{machine['cores']} cores ({machine['cpu']})."
     )
     return f"{grid.markdown()}\n\n{caption}\n\n{claims}"
+
+
+def configured_ablations(conf: Path) -> list[str]:
+    """The names of the ablations that ``make ablation-NAME`` knows."""
+    return sorted(path.stem for path in (conf / "ablation").glob("*.yaml"))
+
+
+def recorded_ablations(records: Sequence[AblationRecord], names: Sequence[str]) -> str:
+    """The claims of every recorded ablation with what decided them, and the ablations without a record.
+
+    Args:
+        records: of one profile.
+        names: of all ablations.
+    """
+    parts = []
+    if records:
+        rows = [
+            [f"`{record.name}`: {claim.text}", claim.source, *_decided(claim)]
+            for record in records
+            for claim in record.claims
+        ]
+        headers = ["ablation: claim", "from", "difference", "p (Holm)", "tasks won", "verdict"]
+        parts += [Grid(headers, rows).markdown(), "\n".join(_told(record) for record in records)]
+    absent = [name for name in names if name not in {record.name for record in records}]
+    if absent:
+        parts.append(f"No record yet (`make ablation-NAME` makes it): {', '.join(f'`{name}`' for name in absent)}.")
+    return "\n\n".join(parts)
+
+
+def _decided(claim: Tested) -> list[str]:
+    if claim.difference is None:
+        return [NOT_RUN, "", "", claim.verdict]
+    p_value = "" if claim.p_adjusted is None else f"{claim.p_adjusted:.3f}"
+    won = "" if claim.tasks_won is None else f"{claim.tasks_won} of {claim.tasks_total}"
+    return [format_difference(claim.difference), p_value, won, claim.verdict]
+
+
+def _told(record: AblationRecord) -> str:
+    """One line about an ablation: its question, what it took, what is missing of it."""
+    runs = {run for cell in record.cells if not cell.reference for run in cell.runs}
+    seeds, cost = ", ".join(map(str, record.seeds)), record.provenance["cost"]
+    minutes = (cost["train_s"] + cost["evaluate_s"]) / 60
+    missing = f" {len(record.missing)} runs are missing." if record.missing else ""
+    return (
+        f"- `{record.name}`: {record.question} {len(runs)} trainings, seeds {seeds}, {minutes:.0f} minutes.{missing} "
+        f"[Every cell](experiments/ablations/{record.name}/{record.profile}.md)"
+    )
 
 
 def main(path: Path = PROJECT_ROOT / "README.md") -> None:

@@ -10,10 +10,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from one_embedder.reproduction.beside import beside_grid, notes, sources_text, tasks_beside_grid
 from one_embedder.reproduction.compare import Comparison, Verdict
+from one_embedder.reproduction.grid import Grid
 from one_embedder.reproduction.layout import AVERAGE, COLUMNS, INSTRUCTOR
 from one_embedder.reproduction.profiles import About, others_grid, others_text
 from one_embedder.reproduction.published import PublishedTable
+from one_embedder.reproduction.published_models import Beside
 from one_embedder.reproduction.table import (
     Results,
     difference_grid,
@@ -42,6 +45,7 @@ class Report:
         statement: what this profile's numbers are and are not.
         about: profile -> what it is, needs and costs.
         provenance: data, settings, environment, runs, hardware and cost.
+        beside: the published models that the rows stand beside; None where there are none.
     """
 
     results: Results
@@ -49,12 +53,23 @@ class Report:
     statement: str
     about: Mapping[str, About]
     provenance: Mapping[str, Any]
+    beside: Beside | None = None
 
     @property
     def title(self) -> str:
         """Names the table, the profile and the seeds."""
         seeds = ", ".join(map(str, self.results.row(INSTRUCTOR).seeds))
-        return f"Table 1, profile {self.results.profile} (points; finetuned rows: mean over seeds {seeds})"
+        trained = f"; finetuned rows: mean over seeds {seeds}" if seeds else ""
+        return f"Table 1, profile {self.results.profile} (points{trained})"
+
+    @property
+    def table(self) -> Grid:
+        """The table itself; where numbers were published of its rows, they stand beside the obtained ones."""
+        return main_grid(self.results) if self.beside is None else beside_grid(self.results, self.beside)
+
+    def notes(self) -> list[str]:
+        """What has to be told with the table."""
+        return [] if self.beside is None else notes(self.results, self.beside)
 
     def claims(self) -> list[str]:
         """One sentence a claim, with the difference that decides it."""
@@ -76,12 +91,20 @@ class Report:
             f"The other profiles\n{others_text(self.about, self.results.profile)}",
             f"The paper's rows ({self.published.source})\n{paper_grid(self.published).text()}",
             textwrap.fill(self.statement, WIDTH),
-            f"{self.title}\n{main_grid(self.results).text()}",
-            "\n".join(["Claims (paired bootstrap over test items):", *(f"  {line}" for line in self.claims())]),
+            "\n".join([self.title, self.table.text(), *self.notes()]),
+            *self._claims(),
             textwrap.fill(self.verdict(), WIDTH),
             *self._not_ok(),
         ]
         return "\n\n".join(parts)
+
+    def _claims(self) -> list[str]:
+        lines = self.claims()
+        return (
+            ["\n".join(["Claims (paired bootstrap over test items):", *(f"  {line}" for line in lines)])]
+            if lines
+            else []
+        )
 
     def _not_ok(self) -> list[str]:
         """The cells to look at, unless one sentence has said it for all of them."""
@@ -94,19 +117,26 @@ class Report:
         sections = [
             f"# {self.title}",
             self.statement,
-            main_grid(self.results).markdown(),
+            self.table.markdown(),
+            *(["\n".join(f"- {line}" for line in self.notes())] if self.beside else []),
             "Intervals: paired bootstrap over test items, seeds redrawn too "
             f"({self.provenance['bootstrap']['resamples']} resamples).",
-            "## Claims\n\n" + "\n".join(f"- {line}" for line in self.claims()),
+            *(["## Claims\n\n" + "\n".join(f"- {line}" for line in self.claims())] if self.results.claims else []),
             "## INSTRUCTOR minus every other row, points\n\n" + difference_grid(self.results).markdown(),
             "## Every cell with its interval, points\n\n" + interval_grid(self.results).markdown(),
             f"## Expected against obtained\n\n{self.verdict()}",
             verdict_grid(self.results.comparison, self.labels()).markdown(),
-            "## Per task, points\n\n" + task_grid(self.results).markdown(),
+            "## Per task, points\n\n" + self._appendix(),
             f"## The paper's rows\n\n{self.published.source}\n\n{paper_grid(self.published).markdown()}",
             "## The other profiles\n\n" + others_grid(self.about, self.results.profile).markdown(),
         ]
         return "\n\n".join(sections) + "\n"
+
+    def _appendix(self) -> str:
+        if self.beside is None:
+            return task_grid(self.results).markdown()
+        sources = "\n".join(f"- {line}" for line in sources_text(self.beside))
+        return f"{tasks_beside_grid(self.results, self.beside).markdown()}\n\nPublished scores:\n\n{sources}"
 
     def labels(self) -> dict[str, str]:
         """Row id -> label."""
@@ -120,7 +150,7 @@ def write_report(report: Report, folder: Path) -> list[Path]:
         f"{profile}.csv": to_csv(report.results),
         f"{profile}_tasks.csv": tasks_csv(report.results),
         f"{profile}.md": report.markdown(),
-        f"{profile}.tex": main_grid(report.results).latex(f"{report.title}. {report.statement}"),
+        f"{profile}.tex": report.table.latex(f"{report.title}. {report.statement}"),
         f"{profile}.json": json.dumps(_record(report), indent=1) + "\n",
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -147,6 +177,7 @@ def _record(report: Report) -> dict[str, Any]:
                 "scores": row.columns(),
                 "deviations": row.deviations(),
                 "intervals": _intervals(results, row.spec.id),
+                **({"not_run": [asdict(task) for task in row.not_run]} if row.not_run else {}),
             }
             for row in results.rows
         ],
@@ -157,6 +188,7 @@ def _record(report: Report) -> dict[str, Any]:
             "note": results.comparison.note,
             "cells": [asdict(cell) for cell in results.comparison.cells],
         },
+        **({"notes": report.notes()} if report.beside else {}),
         **report.provenance,
     }
 
@@ -164,9 +196,13 @@ def _record(report: Report) -> dict[str, Any]:
 def _differences(results: Results) -> dict[str, dict[str, Any]]:
     """INSTRUCTOR minus every other row: row id -> column -> estimate, low, high."""
     columns = list(results.bootstrap.samples[INSTRUCTOR.id])
-    others = [row.spec.id for row in results.rows if row.spec != INSTRUCTOR]
+    others = [row.spec.id for row in results.rows if row.spec.id != INSTRUCTOR.id]
     return {
-        other: {column: asdict(results.bootstrap.difference(INSTRUCTOR.id, other, column)) for column in columns}
+        other: {
+            column: asdict(results.bootstrap.difference(INSTRUCTOR.id, other, column))
+            for column in columns
+            if column in results.bootstrap.samples[other]
+        }
         for other in others
     }
 

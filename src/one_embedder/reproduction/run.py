@@ -5,29 +5,37 @@ from __future__ import annotations
 import logging
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from one_embedder.config.location import CONF, PROJECT_ROOT, inside_project
 from one_embedder.config.schema import Config, InstructionsConfig
+from one_embedder.errors import ConfigError
+from one_embedder.evaluation.results import IncompleteEvaluation, NotRun
 from one_embedder.reproduction.ablation import ablate
 from one_embedder.reproduction.children import benchmark_instructions, evaluation_config, training_config
 from one_embedder.reproduction.circumstances import circumstances
 from one_embedder.reproduction.claims import decide_claims
-from one_embedder.reproduction.compare import Circumstances, compare
+from one_embedder.reproduction.compare import Circumstances, ExpectedCell, compare
 from one_embedder.reproduction.expected import ExpectedTable, read_expected, write_expected
 from one_embedder.reproduction.layout import AVERAGE, COLUMNS, ROWS, RowSpec
 from one_embedder.reproduction.preamble import preamble
-from one_embedder.reproduction.profiles import read_about, statement
-from one_embedder.reproduction.published import load_published
+from one_embedder.reproduction.profiles import PAPER_SCALE, read_about, statement
+from one_embedder.reproduction.published import PublishedTable, load_published
+from one_embedder.reproduction.published_models import Beside, load_published_models
 from one_embedder.reproduction.report import Report, write_report
 from one_embedder.reproduction.scores import RowRuns
 from one_embedder.reproduction.stages import StageClock, Stages, project_stages
 from one_embedder.reproduction.statistics import paired_bootstrap
 from one_embedder.reproduction.table import Results, points
+from one_embedder.reproduction.wandb_tables import averages, wandb_tables
 from one_embedder.tracking.surroundings import code_state, hardware, peak_memory_gib
+from one_embedder.tracking.wandb_run import log_results
+
+if TYPE_CHECKING:
+    from one_embedder.evaluation.results import NotRun, TaskScore
 
 log = logging.getLogger(__name__)
 
@@ -46,19 +54,27 @@ def reproduce(cfg: Config, stages: Stages | None = None) -> int:
     if cfg.ablation.name:
         return ablate(cfg, stages)
     # Read before anything is computed: a damaged file should not cost the user a training.
-    expected = None if cfg.table.write_expected else read_expected(PROJECT_ROOT / cfg.table.expected)
     published = load_published(PROJECT_ROOT / cfg.table.published)
-    clock = StageClock(total=_stage_count(cfg))
-    _say(preamble(cfg, expected, hardware()))
+    beside = _beside(cfg, published) if cfg.profile in PAPER_SCALE else None
+    rows = beside.rows if beside else ROWS
+    stages = stages or project_stages()
+    if cfg.benchmark.shares > 1:
+        return _evaluate_share(cfg, rows, stages)
+    expected = None if cfg.table.write_expected or beside else read_expected(PROJECT_ROOT / cfg.table.expected)
+    clock = StageClock(total=_stage_count(cfg, rows))
+    _say(preamble(cfg, rows, expected, hardware()))
 
-    rows, now = _obtain(cfg, stages or project_stages(), clock)
+    runs, now = _obtain(cfg, rows, stages, clock)
     with clock.stage("intervals and verdicts"):
-        results = _results(cfg, rows, expected, now)
+        results = _results(cfg, runs, now, expected, beside)
     provenance = _provenance(cfg, now, clock)
-    report = Report(results, published, statement(cfg.profile, cfg.about.description), read_about(CONF), provenance)
+    about = statement(cfg.profile, cfg.about.description)
+    report = Report(results, published, about, read_about(CONF), provenance, beside)
     written = write_report(report, table_folder(cfg))
     if cfg.table.write_expected:
         written.append(_record_expected(cfg, report, now))
+    name = f"{cfg.table.name} {cfg.profile}"
+    log_results(cfg, table_folder(cfg), "reproduce", name, wandb_tables(results), averages(results))
     _say(
         "\n".join(
             [report.terminal(), "", _cost_text(provenance["cost"]), "", "Written:", *(f"  {path}" for path in written)]
@@ -72,22 +88,64 @@ def table_folder(cfg: Config) -> Path:
     return Path(cfg.output) if cfg.output else Path(cfg.paths.experiments) / cfg.table.name
 
 
-def _stage_count(cfg: Config) -> int:
-    return 2 + sum(2 * len(cfg.table.seeds) if spec.is_trained else 1 for spec in ROWS)
+def _beside(cfg: Config, table: PublishedTable) -> Beside:
+    if cfg.table.write_expected:
+        raise ConfigError(f"profile={cfg.profile} is judged by published numbers: drop table.write_expected")
+    models = load_published_models(PROJECT_ROOT / cfg.table.published_models, table)
+    bare = "" if cfg.evaluation.document_instructions else ", none on the documents of retrieval tasks"
+    learner = cfg.prompt_retrieval.learner
+    with_model = learner == "model"
+    return models.beside(
+        cfg.profile,
+        cfg.encoder.name_or_path,
+        backbone=cfg.table.backbone,
+        with_language_model=with_model,
+        told=[
+            f"instructions of INSTRUCTOR: table {cfg.instructions.name}{bare}; of the backbone: none",
+            f"prompt retrieval by {cfg.prompt_retrieval.model.name_or_path if with_model else learner}",
+        ],
+    )
 
 
-def _obtain(cfg: Config, stages: Stages, clock: StageClock) -> tuple[list[RowRuns], Circumstances]:
+def _evaluate_share(cfg: Config, rows: Sequence[RowSpec], stages: Stages) -> int:
+    """Score this run's share of the tasks for every row; the run without shares makes the table of all."""
+    if any(spec.is_trained for spec in rows):
+        raise ConfigError(
+            f"benchmark.shares divides evaluations, and profile={cfg.profile} trains: divide "
+            "python -m one_embedder.evaluate of its checkpoint instead"
+        )
+    instructions, code = benchmark_instructions(cfg), 0
+    for spec in rows:
+        try:
+            stages.evaluate(evaluation_config(cfg, spec, None, instructions))
+        except IncompleteEvaluation as error:  # the other rows are still to be scored
+            log.error("%s: %s", spec.label, error)
+            code = 2
+    _say(f"share {cfg.benchmark.share} of {cfg.benchmark.shares} is scored; the same without shares makes the table")
+    return code
+
+
+def _stage_count(cfg: Config, rows: Sequence[RowSpec]) -> int:
+    return 2 + sum(2 * len(cfg.table.seeds) if spec.is_trained else 1 for spec in rows)
+
+
+def _obtain(
+    cfg: Config, rows: Sequence[RowSpec], stages: Stages, clock: StageClock
+) -> tuple[list[RowRuns], Circumstances]:
     instructions = benchmark_instructions(cfg)
     with clock.stage("data and benchmark"):
-        stages.build(replace(cfg, output=None))  # `output` is the table's place, not the data's
+        if any(spec.is_trained for spec in rows):
+            stages.build(replace(cfg, output=None))  # `output` is the table's place, not the data's
         now = circumstances(cfg, stages.data_identity(cfg))
-    return [_obtain_row(cfg, spec, instructions, stages, clock) for spec in ROWS], now
+    return [_obtain_row(cfg, spec, instructions, stages, clock) for spec in rows], now
 
 
 def _obtain_row(
     cfg: Config, spec: RowSpec, instructions: InstructionsConfig, stages: Stages, clock: StageClock
 ) -> RowRuns:
-    runs, folders = [], []
+    runs: list[list[TaskScore]] = []
+    folders: list[str] = []
+    not_run: dict[str, NotRun] = {}
     for seed in cfg.table.seeds if spec.is_trained else [None]:
         run = None
         name = spec.label if seed is None else f"{spec.label}, seed {seed}"
@@ -98,21 +156,38 @@ def _obtain_row(
                 )
         child = evaluation_config(cfg, spec, run, instructions)
         with clock.stage(f"evaluate: {name}"):
-            runs.append(tuple(stages.evaluate(child)))
+            try:
+                runs.append(list(stages.evaluate(child)))
+            except IncompleteEvaluation as error:
+                if cfg.profile not in PAPER_SCALE:
+                    raise
+                runs.append(list(error.scores))
+                not_run |= {task.task: task for task in error.not_run}
         folders.append(inside_project(str(child.output)))
-    return RowRuns(spec, tuple(cfg.table.seeds) if spec.is_trained else (), tuple(runs), tuple(folders))
+    # A task that lacks a score in one run is not run in the row: its mean over seeds would be another's.
+    whole = tuple(tuple(score for score in run if score.task not in not_run) for run in runs)
+    return RowRuns(
+        spec, tuple(cfg.table.seeds) if spec.is_trained else (), whole, tuple(folders), tuple(not_run.values())
+    )
 
 
-def _results(cfg: Config, rows: list[RowRuns], expected: ExpectedTable | None, now: Circumstances) -> Results:
+def _results(
+    cfg: Config, rows: list[RowRuns], now: Circumstances, expected: ExpectedTable | None, beside: Beside | None
+) -> Results:
     bootstrap = paired_bootstrap(
         rows, resamples=cfg.table.bootstrap_resamples, confidence=cfg.table.confidence, seed=cfg.seed
     )
+    cells: Mapping[str, Mapping[str, ExpectedCell]] | None = expected.cells if expected else None
+    recorded = expected.circumstances if expected else None
+    if beside is not None:  # published numbers have no settings to be stale by
+        cells, recorded = beside.expected(rows[0].tasks()), now
     comparison = compare(
-        expected.cells if expected else None,
-        expected.circumstances if expected else None,
+        cells,
+        recorded,
         {row.spec.id: points(row.columns()) for row in rows},
         now,
-        required=[(spec.id, column) for spec in ROWS for column in (*COLUMNS, AVERAGE)],
+        required=[(row.spec.id, column) for row in rows for column in (*COLUMNS, AVERAGE)],
+        not_run={(row.spec.id, column) for row in rows if row.not_run for column in (*row.incomplete, AVERAGE)},
     )
     return Results(cfg.profile, rows, bootstrap, comparison, decide_claims(bootstrap))
 

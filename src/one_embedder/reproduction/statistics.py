@@ -60,15 +60,16 @@ def paired_bootstrap(rows: Sequence[RowRuns], *, resamples: int, confidence: flo
     Raises:
         EvaluationError: if two runs do not hold the same tasks or the same number of items.
     """
-    _check_paired(rows)
-    scores = {row.spec.id: np.empty((len(row.runs), len(row.runs[0]), resamples)) for row in rows}
-    for task, reference in enumerate(rows[0].runs[0]):
-        for chunk, counts in resamples_of(len(reference.items), resamples, np.random.default_rng([seed, task])):
-            for row in rows:
+    tasks = _paired_tasks(rows)
+    samples = {row.spec.id: np.empty((len(row.runs), len(row.runs[0]), resamples)) for row in rows}
+    for number, (name, items) in enumerate(tasks.items()):
+        places = [(row, place) for row in rows if (place := _place(row, name)) is not None]
+        for chunk, counts in resamples_of(items, resamples, np.random.default_rng([seed, number])):
+            for row, place in places:
                 for index, run in enumerate(row.runs):
-                    scores[row.spec.id][index, task, chunk] = weighted_score(run[task].items, counts)
-    samples = {row.spec.id: _to_columns(row, _average_seeds(scores[row.spec.id], seed)) for row in rows}
-    return Bootstrap({row.spec.id: row.columns() for row in rows}, samples, confidence)
+                    samples[row.spec.id][index, place, chunk] = weighted_score(run[place].items, counts)
+    columns = {row.spec.id: _to_columns(row, _average_seeds(samples[row.spec.id], seed)) for row in rows}
+    return Bootstrap({row.spec.id: row.columns() for row in rows}, columns, confidence)
 
 
 def _average_seeds(scores: Array, seed: int) -> Array:
@@ -86,24 +87,33 @@ def _to_columns(row: RowRuns, samples: Array) -> dict[str, Array]:
     columns = {}
     for column in COLUMNS:
         tasks = [index for index, category in enumerate(categories) if category == column]
-        if tasks:
+        if tasks and column not in row.incomplete:
             columns[column] = samples[tasks].mean(axis=0)
     if len(columns) == len(COLUMNS):
         columns[AVERAGE] = np.mean([columns[column] for column in COLUMNS], axis=0)
     return columns
 
 
-def _check_paired(rows: Sequence[RowRuns]) -> None:
-    first = rows[0].runs[0]
+def _place(row: RowRuns, task: str) -> int | None:
+    return next((place for place, score in enumerate(row.runs[0]) if score.task == task), None)
+
+
+def _paired_tasks(rows: Sequence[RowRuns]) -> dict[str, int]:
+    """Task -> number of items, over all rows; a row may lack those that it tells as not run, and no others."""
+    tasks: dict[str, int] = {}
     for row in rows:
         for run in row.runs:
-            if [score.task for score in run] != [score.task for score in first]:
+            for score in run:
+                if len(score.items) != tasks.setdefault(score.task, len(score.items)):
+                    raise EvaluationError(
+                        f"row {row.spec.id}, task {score.task}: {len(score.items)} items, but {tasks[score.task]} "
+                        f"in row {rows[0].spec.id}; the rows were scored on different data, evaluate both again"
+                    )
+    for row in rows:
+        told = {task.task for task in row.not_run}
+        for run in row.runs:
+            if {score.task for score in run} | told != set(tasks) | told:
                 raise EvaluationError(
                     f"row {row.spec.id} was scored on other tasks than {rows[0].spec.id}; evaluate both again"
                 )
-            for score, reference in zip(run, first, strict=True):
-                if len(score.items) != len(reference.items):
-                    raise EvaluationError(
-                        f"row {row.spec.id}, task {score.task}: {len(score.items)} items, but {len(reference.items)} "
-                        f"in row {rows[0].spec.id}; the rows were scored on different data, evaluate both again"
-                    )
+    return tasks

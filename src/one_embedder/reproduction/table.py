@@ -25,6 +25,8 @@ from one_embedder.reproduction.scores import RowRuns, relative_gain, task_counts
 from one_embedder.reproduction.statistics import Bootstrap
 
 ABSENT = "-"
+NOT_RUN = "not run"
+"""A cell of which a task has no score."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,17 @@ class Results:
 
     def row(self, spec: RowSpec) -> RowRuns:
         """The runs of one row."""
-        return next(row for row in self.rows if row.spec == spec)
+        return next(row for row in self.rows if row.spec.id == spec.id)
+
+    @property
+    def tasks(self) -> dict[str, str]:
+        """Task -> category, those without a score included."""
+        return self.rows[0].tasks()
 
     @property
     def counts(self) -> dict[str, int]:
-        """Category -> number of tasks."""
-        return task_counts(self.rows[0].runs[0])
+        """Category -> number of tasks, those without a score included."""
+        return task_counts([*self.rows[0].runs[0], *self.rows[0].not_run])
 
 
 def points(scores: Mapping[str, float]) -> dict[str, float]:
@@ -85,9 +92,9 @@ def verdict_grid(comparison: Comparison, labels: Mapping[str, str]) -> Grid:
     rows = [
         [
             f"{labels[cell.row]}: {cell.column}",
-            _number(cell.expected),
-            _number(cell.obtained),
-            _number(cell.delta, signed=True),
+            format_number(cell.expected),
+            format_number(cell.obtained),
+            format_number(cell.delta, signed=True),
             str(cell.verdict),
         ]
         for cell in comparison.cells
@@ -98,24 +105,15 @@ def verdict_grid(comparison: Comparison, labels: Mapping[str, str]) -> Grid:
 def difference_grid(results: Results) -> Grid:
     """INSTRUCTOR minus every other row, with intervals, per column; points."""
     present = [column for column in (*COLUMNS, AVERAGE) if column in results.bootstrap.samples[INSTRUCTOR.id]]
-    others = [row.spec for row in results.rows if row.spec != INSTRUCTOR]
-    rows = [
-        [
-            column,
-            *(format_difference(results.bootstrap.difference(INSTRUCTOR.id, other.id, column)) for other in others),
-        ]
-        for column in present
-    ]
+    others = [row.spec for row in results.rows if row.spec.id != INSTRUCTOR.id]
+    rows = [[column, *(_difference(results.bootstrap, other, column) for other in others)] for column in present]
     return Grid(["INSTRUCTOR minus", *(other.label for other in others)], rows)
 
 
 def interval_grid(results: Results) -> Grid:
     """Every cell of Table 1 with its interval; points."""
     present = [column for column in (*COLUMNS, AVERAGE) if column in results.bootstrap.samples[INSTRUCTOR.id]]
-    rows = [
-        [column, *(format_interval(results.bootstrap.interval(row.spec.id, column)) for row in results.rows)]
-        for column in present
-    ]
+    rows = [[column, *(_cell(results.bootstrap, row.spec, column) for row in results.rows)] for column in present]
     return Grid(["column", *(row.spec.label for row in results.rows)], rows)
 
 
@@ -166,6 +164,16 @@ def format_difference(interval: Interval) -> str:
     return f"{100 * interval.estimate:+.1f} [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"
 
 
+def _difference(bootstrap: Bootstrap, other: RowSpec, column: str) -> str:
+    if column not in bootstrap.samples[other.id]:
+        return ABSENT
+    return format_difference(bootstrap.difference(INSTRUCTOR.id, other.id, column))
+
+
+def _cell(bootstrap: Bootstrap, spec: RowSpec, column: str) -> str:
+    return format_interval(bootstrap.interval(spec.id, column)) if column in bootstrap.samples[spec.id] else ABSENT
+
+
 def _interval(bootstrap: Bootstrap, spec: RowSpec) -> str:
     if AVERAGE not in bootstrap.samples[spec.id]:
         return ABSENT
@@ -174,10 +182,11 @@ def _interval(bootstrap: Bootstrap, spec: RowSpec) -> str:
 
 
 def _numbers(values: Mapping[str, float], *, signed: bool = False) -> list[str]:
-    return [_number(values.get(column), signed=signed) for column in (*COLUMNS, AVERAGE)]
+    return [format_number(values.get(column), signed=signed) for column in (*COLUMNS, AVERAGE)]
 
 
-def _number(value: float | None, *, signed: bool = False) -> str:
+def format_number(value: float | None, *, signed: bool = False) -> str:
+    """One decimal; ``-`` for None."""
     if value is None:
         return ABSENT
     return f"{value:+.1f}" if signed else f"{value:.1f}"

@@ -40,6 +40,7 @@ NEUTRAL: Mapping[str, Any] = MappingProxyType(
         "loss.learn_temperature": False,
         "loss.gather_negatives": False,
         "loss.mask_margin": None,
+        "loss.mask_same_label": False,
         "trainer.mini_batch_size": None,
         "trainer.accumulate_grad_batches": 1,
         "sampler.strategy": "proportional",

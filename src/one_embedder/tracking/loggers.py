@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
-import logging
-import netrc
-import os
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
+from lightning_fabric.loggers.logger import rank_zero_experiment
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
+from torch import Tensor
 
 from one_embedder.config.schema import Config
+from one_embedder.tracking.wandb_run import init_arguments, kept_id, open_run, wandb_mode
 
-log = logging.getLogger(__name__)
+_STEP = "trainer/global_step"
 
 
 class AppendingCSVLogger(CSVLogger):
@@ -48,6 +47,34 @@ class AppendingCSVLogger(CSVLogger):
 class FinishingWandbLogger(WandbLogger):
     """Ends its W&B run with its training, so that the next training in the same process gets a run of its own."""
 
+    def __init__(self, mode: str, **arguments: Any) -> None:
+        """Set what the run will be; it is opened by the first metric.
+
+        Args:
+            mode: "offline" or "online".
+            arguments: of ``wandb.init``.
+        """
+        super().__init__(save_dir=arguments["dir"], **arguments)
+        self.mode, self.arguments = mode, arguments
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """The run; opened by us, because Lightning would end the training where W&B cannot be reached."""
+        if self._experiment is None:
+            self._experiment = open_run(self.arguments, self.mode)
+            self._experiment.define_metric(_STEP)
+            self._experiment.define_metric("*", step_metric=_STEP, step_sync=True)
+        return self._experiment
+
+    @rank_zero_only
+    def log_histograms(self, values: Mapping[str, Tensor], step: int) -> None:
+        """How the numbers of each tensor are spread, beside the metrics of a step."""
+        import wandb
+
+        spread: dict[str, Any] = {name: wandb.Histogram(numbers.tolist()) for name, numbers in values.items()}
+        self.log_metrics(spread, step)
+
     def finalize(self, status: str) -> None:
         """Called by Lightning when a fit ends, however it ends."""
         super().finalize(status)
@@ -66,44 +93,8 @@ def loggers(cfg: Config, folder: Path) -> list[Logger]:
     chosen: list[Logger] = [AppendingCSVLogger(folder)]
     mode = wandb_mode(cfg)
     if mode != "disabled":
-        chosen.append(_wandb_logger(cfg, folder, mode))
+        is_main = getattr(rank_zero_only, "rank", 0) == 0  # the others' loggers do nothing, and must not draw an id
+        identity = kept_id(folder) if is_main else None
+        arguments = init_arguments(cfg, folder, "train", name=folder.name, id=identity)
+        chosen.append(FinishingWandbLogger(mode, **arguments))
     return chosen
-
-
-def wandb_mode(cfg: Config) -> str:
-    """``disabled``, ``offline`` or ``online``: what was asked for, lowered to what is possible here."""
-    asked = cfg.tracking.wandb
-    if asked == "disabled" or os.environ.get("WANDB_MODE") == "disabled":
-        return "disabled"
-    if importlib.util.find_spec("wandb") is None:
-        log.info("wandb is not installed: metrics go to metrics.csv only")
-        return "disabled"
-    if asked == "online" and not _has_wandb_key():
-        log.warning("tracking.wandb=online needs `wandb login` first: writing offline, `wandb sync` can send it later")
-        return "offline"
-    return asked
-
-
-def _has_wandb_key() -> bool:
-    """Looked up here because wandb itself would ask for one at the terminal."""
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
-    try:
-        return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
-    except (OSError, netrc.NetrcParseError):
-        return False
-
-
-def _wandb_logger(cfg: Config, folder: Path, mode: str) -> WandbLogger:
-    import wandb
-
-    folder.mkdir(parents=True, exist_ok=True)
-    return FinishingWandbLogger(
-        name=folder.name,
-        save_dir=folder,
-        project=cfg.tracking.project,
-        group=cfg.tracking.group,
-        offline=mode == "offline",
-        settings=wandb.Settings(silent=True, init_timeout=30, console="off", x_disable_stats=True, disable_git=True),
-    )

@@ -16,6 +16,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from one_embedder.medi.collate import ContrastiveBatch
+from one_embedder.tracking.surroundings import peak_memory_gib
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class RandomState(Callback):
 
 
 class Speed(Callback):
-    """Logs tokens per second (of this process, padding not counted) and, after the first steps, the time left.
+    """Logs tokens per second (of this process, padding not counted), memory and, after the first steps, the time left.
 
     Attributes:
         tokens: counted since the run was started or resumed.
@@ -101,11 +102,19 @@ class Speed(Callback):
             self._estimate((now - self._first_done) / (self.steps - 1), trainer.max_steps - trainer.global_step)
         if is_logged(trainer, trainer.global_step):
             rate = (self.tokens - self._tokens_logged) / (now - self._logged_at)
-            pl_module.log("tokens_per_s", rate, on_step=True, on_epoch=False, batch_size=1)
+            pl_module.log_dict({"tokens_per_s": rate, **_peak_memory()}, on_step=True, on_epoch=False, batch_size=1)
             self._tokens_logged, self._logged_at = self.tokens, now
 
     def _estimate(self, seconds: float, steps_left: int) -> None:
         log.info("%.2f s a step: %.1f min for the remaining %d steps", seconds, seconds * steps_left / 60, steps_left)
+
+
+def _peak_memory() -> dict[str, float]:
+    """The most memory that this process has had so far, GiB, and the most on its GPU where it has one."""
+    peak = {"peak_memory_gib": peak_memory_gib()}
+    if torch.cuda.is_available():
+        peak["peak_gpu_gib"] = torch.cuda.max_memory_allocated() / 1024**3
+    return peak
 
 
 class StopOnInterrupt(Callback):

@@ -198,6 +198,7 @@ def _loss(loss: Mapping[str, Any]) -> str:
         "query to documents only": not loss.get("bidirectional", True),
         "negatives from all devices": loss.get("gather_negatives"),
         "in-batch negatives of the same text left out": loss["mask_same_text"],
+        "in-batch negatives of the same class left out": loss["mask_same_label"],
         f"negatives more similar than the positive by {margin} left out": margin is not None,
     }
     facts = [f"temperature {loss['temperature']}", *(note for note, holds in notes.items() if holds)]

@@ -7,15 +7,17 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
-from one_embedder.medi.collate import TextNumbers
+from one_embedder.medi.collate import LabelNumbers, TextNumbers
 from one_embedder.training.loss import Sides
 
 
 def gather_sides(own: Sides) -> tuple[Sides, int]:
     """The whole batch over all processes, in order of rank, and which of its rows is the first of this process."""
     query, first = gather(own.query)
+    positive, negative = gather(own.positive)[0], gather(own.negative)[0]
     texts = None if own.texts is None else TextNumbers(*(gather(numbers)[0] for numbers in own.texts))
-    return Sides(query=query, positive=gather(own.positive)[0], negative=gather(own.negative)[0], texts=texts), first
+    labels = None if own.labels is None else LabelNumbers(*(gather(numbers)[0] for numbers in own.labels))
+    return Sides(query, positive, negative, texts, labels), first
 
 
 def gather(rows: Tensor) -> tuple[Tensor, int]:

@@ -4,8 +4,9 @@ Two spellings exist. ``released`` is what the published training script computes
 the latter the other rows' positives are candidates too. Both add the same loss with the two sides swapped, in which a
 positive looks for its own query among the batch's queries; ``bidirectional=False`` leaves that out.
 
-A batch of one task often holds candidates that are right too: the same label's name, a document that two queries share,
-a paraphrase. Two guards leave such candidates out: equal texts, and a similarity above that of the own positive.
+A batch of one task often holds candidates that are right too: a text of the same class, the same label's name, a
+document that two queries share, a paraphrase. Three guards leave such candidates out: equal classes, equal texts, and a
+similarity above that of the own positive.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from torch.nn import functional
 
 from one_embedder.config.schema import LossConfig
 from one_embedder.errors import ConfigError
-from one_embedder.medi.collate import TextNumbers
+from one_embedder.medi.collate import NO_CLASS, LabelNumbers, TextNumbers
 
 SPELLINGS: Mapping[str, bool] = MappingProxyType({"released": False, "paper": True})  # name -> in_batch_positives
 
@@ -35,37 +36,53 @@ class Sides:
         negative: (N, D), the hard negatives of all rows. A row may have any number of them: each is a candidate of
             every query, so that whose it is makes no difference.
         texts: the texts as numbers; needed to leave out equal ones.
+        labels: the classes as numbers; needed to leave out candidates of the own class.
     """
 
     query: Tensor
     positive: Tensor
     negative: Tensor
     texts: TextNumbers | None = None
+    labels: LabelNumbers | None = None
 
 
 @dataclass(frozen=True)
-class SameText:
-    """Candidates of a batch that are no negatives, because they are the same text as one that is right.
+class AlsoRight:
+    """Candidates of a batch that are no negatives, because they are right answers like the own one.
 
     Bool; row i is who asks, column j the candidate. A row's own query and positive are never marked.
 
     Attributes:
-        queries: (B, Q); for positive i, query j is query i's text, or has positive i's text as its own positive.
-        positives: (B, Q); for query i, positive j is positive i's text, or belongs to a query of the same text.
-        negatives: (B, N); for query i, negative j is positive i's text, or query i's own.
+        rows: (B, Q); query i and positive j, and positive i and query j, belong together like the sides of one row.
+        negatives: (B, N); negative j is no negative of query i.
     """
 
-    queries: Tensor
-    positives: Tensor
+    rows: Tensor
     negatives: Tensor
 
     @classmethod
-    def of(cls, own: TextNumbers, candidates: TextNumbers, first: int = 0) -> SameText:
-        """Compare texts by their numbers; row i of ``own`` is row ``first + i`` of ``candidates``."""
+    def by_text(cls, own: TextNumbers, candidates: TextNumbers, first: int = 0) -> AlsoRight:
+        """Rows with the same query or the same positive, and negatives that are the own query or positive.
+
+        Row i of ``own`` is row ``first + i`` of ``candidates``.
+        """
         query, positive = own.query[:, None], own.positive[:, None]
         alike = (query == candidates.query) | (positive == candidates.positive)
         alike &= ~_own_columns(alike, first)
-        return cls(alike, alike, (positive == candidates.negative) | (query == candidates.negative))
+        return cls(alike, (positive == candidates.negative) | (query == candidates.negative))
+
+    @classmethod
+    def by_label(cls, own: LabelNumbers, candidates: LabelNumbers, first: int = 0) -> AlsoRight:
+        """Rows and negatives of the own class; rows without one are as any other. Arguments as in ``by_text``."""
+        label = own.row[:, None]
+        has_class = label != NO_CLASS
+        alike = has_class & (label == candidates.row)
+        alike &= ~_own_columns(alike, first)
+        return cls(alike, has_class & (label == candidates.negative))
+
+    def __or__(self, other: AlsoRight) -> AlsoRight:
+        """What either marks."""
+        return AlsoRight(self.rows | other.rows, self.negatives | other.negatives)
 
 
 @dataclass(frozen=True)
@@ -109,6 +126,15 @@ class Comparison:
         return losses
 
     @torch.no_grad()
+    def similarities(self) -> dict[str, Tensor]:
+        """How similar queries are to their own positives, (B,), and to their other candidates; what is left out is not.
+
+        Cosines, one-dimensional.
+        """
+        others = self.to_documents[:, 1:]
+        return {"positives": self.to_documents[:, 0].detach(), "negatives": others[others > float("-inf")].detach()}
+
+    @torch.no_grad()
     def metrics(self, temperature: float | Tensor) -> dict[str, Tensor]:
         """What is worth watching: the loss, each direction, and how often the own positive comes first (0-1)."""
         directions = self.directions(temperature)
@@ -142,6 +168,7 @@ class ContrastiveLoss:
     hard_negatives: bool = True
     bidirectional: bool = True
     mask_same_text: bool = False
+    mask_same_label: bool = False
     mask_margin: float | None = None
 
     @classmethod
@@ -158,6 +185,7 @@ class ContrastiveLoss:
             hard_negatives=settings.hard_negatives,
             bidirectional=settings.bidirectional,
             mask_same_text=settings.mask_same_text,
+            mask_same_label=settings.mask_same_label,
             mask_margin=settings.mask_margin,
         )
 
@@ -170,24 +198,24 @@ class ContrastiveLoss:
             first: row 0 of ``own`` is this row of ``candidates``.
 
         Raises:
-            ValueError: equal texts are to be left out, but the texts are not given.
+            ValueError: equal texts or classes are to be left out, but they are not given.
         """
         candidates = candidates or own
-        same = self._same_text(own, candidates, first)
+        right_too = self._also_right(own, candidates, first)
         right = (own.query * own.positive).sum(dim=-1, keepdim=True)  # (B, 1)
         documents = [right]
         if self.in_batch_positives:
             positives = own.query @ candidates.positive.T  # (B, Q)
-            others = self._wrong(positives, right, same.positives if same else None)
+            others = self._wrong(positives, right, right_too.rows if right_too else None)
             others = others.masked_fill(_own_columns(positives, first), float("-inf"))  # stands in column 0
             documents.append(others)
         if self.hard_negatives:
             negatives = own.query @ candidates.negative.T  # (B, N)
-            documents.append(self._wrong(negatives, right, same.negatives if same else None))
+            documents.append(self._wrong(negatives, right, right_too.negatives if right_too else None))
         to_queries = None
         if self.bidirectional:
             queries = own.positive @ candidates.query.T  # (B, Q)
-            others = self._wrong(queries, right, same.queries if same else None)
+            others = self._wrong(queries, right, right_too.rows if right_too else None)
             to_queries = torch.where(_own_columns(queries, first), queries, others)
         return Comparison(torch.cat(documents, dim=1), to_queries, first)
 
@@ -199,19 +227,25 @@ class ContrastiveLoss:
         hard = rows * negatives_per_row if self.hard_negatives else 0
         return (rows if self.in_batch_positives else 1) + hard
 
-    def _same_text(self, own: Sides, candidates: Sides, first: int) -> SameText | None:
-        if not self.mask_same_text:
-            return None
-        if own.texts is None or candidates.texts is None:
-            raise ValueError("mask_same_text needs the batch's texts")
-        return SameText.of(own.texts, candidates.texts, first)
+    def _also_right(self, own: Sides, candidates: Sides, first: int) -> AlsoRight | None:
+        marked: AlsoRight | None = None
+        if self.mask_same_text:
+            if own.texts is None or candidates.texts is None:
+                raise ValueError("mask_same_text needs the batch's texts")
+            marked = AlsoRight.by_text(own.texts, candidates.texts, first)
+        if self.mask_same_label:
+            if own.labels is None or candidates.labels is None:
+                raise ValueError("mask_same_label needs the batch's labels")
+            by_label = AlsoRight.by_label(own.labels, candidates.labels, first)
+            marked = by_label if marked is None else marked | by_label
+        return marked
 
-    def _wrong(self, similarity: Tensor, right: Tensor, same: Tensor | None) -> Tensor:
-        """-inf for candidates of the same text and, with a margin, for those too similar to be wrong."""
+    def _wrong(self, similarity: Tensor, right: Tensor, right_too: Tensor | None) -> Tensor:
+        """-inf for candidates that are right too and, with a margin, for those too similar to be wrong."""
         if self.mask_margin is not None:
             too_similar = similarity.detach() > right.detach() + self.mask_margin
-            same = too_similar if same is None else same | too_similar
-        return similarity if same is None else similarity.masked_fill(same, float("-inf"))
+            right_too = too_similar if right_too is None else right_too | too_similar
+        return similarity if right_too is None else similarity.masked_fill(right_too, float("-inf"))
 
 
 def _divided(similarity: Tensor, temperature: float | Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from one_embedder.config.schema import LossConfig, OptimizerConfig, ScheduleConfig
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.errors import ConfigError, OneEmbedderError
-from one_embedder.medi.collate import ContrastiveBatch, TextNumbers
+from one_embedder.medi.collate import ContrastiveBatch
 from one_embedder.training.callbacks import is_logged
 from one_embedder.training.gather import gather_sides
 from one_embedder.training.grad_cache import cached_backward
@@ -38,6 +38,8 @@ class InstructorModule(LightningModule):
     Attributes:
         batches_per_step: batches that Lightning sees for each of its steps to log: with cached gradients it cannot know
             that ``accumulate_grad_batches`` of them make one.
+        batch_loss: of the last batch, detached; None before the first.
+        similarities: of the last batch that was logged, as ``Comparison.similarities`` gives them; empty before.
     """
 
     def __init__(
@@ -84,6 +86,8 @@ class InstructorModule(LightningModule):
         self.mini_batch_size = mini_batch_size
         self.automatic_optimization = mini_batch_size is None
         self.batches_per_step = 1 if mini_batch_size is None else accumulate_grad_batches
+        self.batch_loss: Tensor | None = None
+        self.similarities: dict[str, Tensor] = {}
         self._batches_waiting = 0  # whose gradient no step has used yet; none when a checkpoint is saved
         encoder.train(optimizer.dropout)  # Lightning leaves the mode as it finds it
         freeze_layers(encoder, optimizer.frozen_layers)
@@ -100,16 +104,20 @@ class InstructorModule(LightningModule):
         """
         return self.encoder(batch.query), self.encoder(batch.positive), self.encoder(batch.negative)
 
-    def compare(self, embeddings: Sequence[Tensor], texts: TextNumbers) -> Comparison:
+    def compare(self, embeddings: Sequence[Tensor], batch: ContrastiveBatch) -> Comparison:
         """Similarities of this process's rows to their candidates, those of the other processes included if asked for.
 
         Args:
             embeddings: as ``embed`` gives them.
-            texts: the same rows' texts.
+            batch: the same rows.
         """
         query, positive, negative = embeddings
-        own = Sides(query, positive, negative, texts if self.loss.mask_same_text else None)
-        return self.loss.compare(own, *gather_sides(own)) if self.gather_negatives else self.loss.compare(own)
+        texts = batch.texts if self.loss.mask_same_text else None
+        labels = batch.labels if self.loss.mask_same_label else None
+        own = Sides(query, positive, negative, texts, labels)
+        # In full precision: bfloat16 has three digits, and a temperature of 0.01 makes two of them matter.
+        with torch.autocast(query.device.type, enabled=False):
+            return self.loss.compare(own, *gather_sides(own)) if self.gather_negatives else self.loss.compare(own)
 
     def training_step(self, batch: ContrastiveBatch, batch_idx: int) -> Tensor:
         """The loss of one batch."""
@@ -120,13 +128,13 @@ class InstructorModule(LightningModule):
         return self._loss(self.embed(batch), batch, is_logged=self._is_logged_step())
 
     def _loss(self, embeddings: Sequence[Tensor], batch: ContrastiveBatch, *, is_logged: bool) -> Tensor:
-        # In full precision: bfloat16 has three digits, and a temperature of 0.01 makes two of them matter.
-        with torch.autocast(embeddings[0].device.type, enabled=False):
-            compared = self.compare(embeddings, batch.texts)
-            temperature = self.temperature
-            loss = compared.loss(temperature)
+        compared = self.compare(embeddings, batch)
+        temperature = self.temperature
+        loss = compared.loss(temperature)
+        self.batch_loss = loss.detach()
         if is_logged:
-            self._require_finite(loss.detach())
+            self._require_finite(self.batch_loss)
+            self.similarities = compared.similarities()
             metrics: dict[str, Any] = {**compared.metrics(temperature), "learning_rate": self._learning_rate()}
             if isinstance(temperature, Tensor):
                 metrics["temperature"] = temperature.detach()

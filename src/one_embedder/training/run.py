@@ -20,10 +20,12 @@ from one_embedder.medi.datamodule import MediDataModule
 from one_embedder.medi.store import Medi, load_medi
 from one_embedder.tracking.identity import resolved
 from one_embedder.tracking.manifest import MANIFEST, RunRecord, is_complete, read_manifest, run_id, write_atomically
+from one_embedder.tracking.wandb_run import upload_checkpoint
 from one_embedder.training.callbacks import RandomState, Speed, StopOnInterrupt
 from one_embedder.training.card import write_card
 from one_embedder.training.checkpoint_io import LAST, resumable
 from one_embedder.training.checkpointed_layers import checkpoint_layers
+from one_embedder.training.curves import TASK_LOSSES, Curves
 from one_embedder.training.early_stopping import DevScore, EarlyStopping
 from one_embedder.training.loss import ContrastiveLoss
 from one_embedder.training.memory import keep_freed_memory
@@ -105,6 +107,7 @@ def train(cfg: Config, dev: DevScore | None = None) -> Path:
             for folder, steps in trained.checkpoints():
                 write_card(run.encoder, run.folder / folder, record.manifest, resolved(cfg), steps)
             record.complete(trained.metrics(), trained.cost())
+            upload_checkpoint(cfg, run.folder, CHECKPOINT, record.manifest["outcome"]["metrics"])
             (run.folder / LAST).unlink(missing_ok=True)  # three times the size of the model, and of no more use
     return run.folder
 
@@ -276,8 +279,9 @@ def _fit(run: Run, data: MediDataModule, precision: Precision, checkpoint: Path 
         checkpoint_layers(run.encoder)
     speed, stop = Speed(), StopOnInterrupt(run.folder / LAST)
     watch, whole = _watch(run, speed), WholeWeights()
+    curves = Curves(run.medi.task_names, run.folder / TASK_LOSSES)
     # In this order: what stop saves is what watch knows by then.
-    callbacks = [RandomState(), speed, *([watch] if watch is not None else []), stop, whole]
+    callbacks = [RandomState(), speed, curves, *([watch] if watch is not None else []), stop, whole]
     with quiet_lightning():
         trainer = build_trainer(cfg, run.folder, precision=precision.name, callbacks=callbacks)
         if trainer.strategy.root_device.type == "cpu":

@@ -12,7 +12,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.metadata import packages_distributions, version
+from importlib.metadata import metadata, packages_distributions, version
 from pathlib import Path
 
 from one_embedder.config.schema import Config
@@ -24,7 +24,7 @@ from one_embedder.medi.record import MediRow
 from one_embedder.medi.sources.documentation.benchmark import documentation_benchmark, write_benchmark
 from one_embedder.medi.sources.documentation.extract import extract
 from one_embedder.medi.sources.documentation.packages import PACKAGES, STANDARD_LIBRARY
-from one_embedder.medi.sources.documentation.report import render_report
+from one_embedder.medi.sources.documentation.report import report_of
 from one_embedder.medi.sources.documentation.training_tasks import training_tasks
 from one_embedder.medi.store import write_medi
 
@@ -57,7 +57,7 @@ def build_documentation(cfg: Config, folder: Path) -> Path:
     rows = _mined_rows(tasks, cfg, Miner(cfg.encoder, work))
     about = {"source": "documentation", "key": key, "python": platform.python_version(), "versions": package_versions()}
     sha256 = write_medi(rows, work / "medi", about)
-    (work / "report.md").write_text(render_report(objects, rows, lost, benchmark_sizes(work / "benchmark"), sha256))
+    report_of(objects, lost, benchmark_sizes(work / "benchmark"), package_licences()).write(work, sha256)
     publish(work, folder, {"key": key, "sha256": sha256, "rows": len(rows), "seconds": round(_since(started), 1)})
     logger.info("%d rows, sha256 %s, %.0f s; report: %s", len(rows), sha256[:12], _since(started), folder / "report.md")
     return folder
@@ -95,6 +95,26 @@ def package_versions() -> dict[str, str]:
         for package in PACKAGES
         if package.name == STANDARD_LIBRARY or package.name in distributions
     }
+
+
+def package_licences() -> dict[str, str]:
+    """Import name -> licence of every installed package that is read, as its metadata state it."""
+    distributions = packages_distributions()
+    licences = {STANDARD_LIBRARY: "PSF-2.0"}
+    for package in PACKAGES:
+        if package.name in distributions:
+            licences[package.name] = _stated_licence(distributions[package.name][0])
+    return licences
+
+
+def _stated_licence(distribution: str) -> str:
+    """The expression, else the classifiers, else the first line of the free text."""
+    said = metadata(distribution).json
+    if expression := said.get("license_expression"):
+        return str(expression)
+    classifiers = [line.rpartition(" :: ")[2] for line in said.get("classifier", []) if line.startswith("License")]
+    free = str(said.get("license") or "not stated").strip().partition("\n")[0]
+    return ", ".join(classifiers) or free
 
 
 def _mined_rows(tasks: Sequence[CandidateTask], cfg: Config, encoder: Miner) -> list[MediRow]:

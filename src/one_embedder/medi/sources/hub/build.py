@@ -6,78 +6,87 @@ import hashlib
 import inspect
 import json
 import logging
-import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 
 from one_embedder.config.schema import Config, HubDatasetConfig
-from one_embedder.errors import DataError
+from one_embedder.errors import ConfigError, DataError
 from one_embedder.medi import miner, mining
-from one_embedder.medi.assembly import is_built, publish, work_folder
+from one_embedder.medi.assembly import GB, is_built, publish, require_space, work_folder
 from one_embedder.medi.parts import Part, TaskBuilder, build_parts, finished
 from one_embedder.medi.record import MediRow
 from one_embedder.medi.sources.hub.files import Listings
-from one_embedder.medi.sources.hub.report import render_report
+from one_embedder.medi.sources.hub.report import report_of
 from one_embedder.medi.sources.hub.selection import chosen
 from one_embedder.medi.sources.hub.task import HubTask
 from one_embedder.medi.store import write_medi
 
 logger = logging.getLogger(__name__)
 
-GB = 1e9
+OtherTasks = Callable[[miner.Miner], Sequence[TaskBuilder]]
+"""Makes the tasks of another source, mined with the encoder that it is given."""
 
 
-def build_full(cfg: Config, folder: Path, others: Sequence[TaskBuilder] = ()) -> Path:
+def build_full(cfg: Config, folder: Path, others: OtherTasks = lambda encoder: ()) -> Path:
     """Build the training data; what an interrupted or failed try has finished is used.
 
     Args:
         cfg: ``medi.hub`` and ``medi.datasets`` say which data sets; ``encoder`` mines.
         folder: the result.
-        others: further tasks, built before those of the hub.
+        others: makes further tasks, built before those of the hub.
 
     Returns:
         ``folder``, with ``medi/`` and ``report.md``.
 
     Raises:
-        ConfigError: a data set's entry makes no sense.
+        ConfigError: a data set's entry makes no sense, or two tasks have one name.
         DataError: the disk is too small, or tasks cannot be built; finished ones are kept.
     """
     datasets = chosen(cfg.medi)
     # One folder of parts whatever is chosen, so that a changed choice finds them; each part has a key of its own.
     work_key = hashlib.sha256(b"full").hexdigest()
     work = folder.parent / f".{folder.name}.{work_key[:12]}"
-    hub = hub_tasks(cfg, datasets, work)
-    tasks: list[TaskBuilder] = [*others, *hub]
+    encoder = miner.Miner(cfg.encoder, work)
+    hub = hub_tasks(cfg, datasets, encoder)
+    tasks: list[TaskBuilder] = [*others(encoder), *hub]
+    _require_different([task.name for task in tasks])
     key = hashlib.sha256(json.dumps([cfg.medi.min_rows_per_task, *(task.key for task in tasks)]).encode()).hexdigest()
     if is_built(folder, key):
         logger.info("MEDI is built already: %s", folder)
         return folder
     work_folder(folder, work_key)
     started = time.monotonic()
-    _estimate([task for task in hub if finished(task, work) is None])
+    _estimate([task for task in hub if finished(task, work) is None], len(tasks) - len(hub))
     parts = _large_enough(build_parts(tasks, work), cfg.medi.min_rows_per_task)
     about = {"source": "full", "key": key, "seed": cfg.seed, "tasks": {part.name: dict(part.about) for part in parts}}
     sha256 = write_medi(_rows(parts), work / "medi", about)
-    (work / "report.md").write_text(render_report(parts, datasets, sha256), encoding="utf-8")
+    report_of(parts, datasets).write(work, sha256)
     seconds = round(time.monotonic() - started, 1)
     publish(work, folder, {"key": key, "sha256": sha256, "rows": sum(p.rows for p in parts), "seconds": seconds})
     logger.info("%d tasks, sha256 %s, %.0f s; report: %s", len(parts), sha256[:12], seconds, folder / "report.md")
     return folder
 
 
-def hub_tasks(cfg: Config, datasets: dict[str, HubDatasetConfig], work: Path) -> list[HubTask]:
+def hub_tasks(cfg: Config, datasets: dict[str, HubDatasetConfig], encoder: miner.Miner) -> list[HubTask]:
     """The data sets as tasks; nothing is read yet."""
-    code, encoder = _code(), json.dumps(asdict(cfg.encoder), sort_keys=True)
-    listings, encoder_of_all = Listings(), miner.Miner(cfg.encoder, work)
+    code, settings, listings = _code(), json.dumps(asdict(cfg.encoder), sort_keys=True), Listings()
     return [
-        HubTask(
-            name, dataset, min(dataset.cap, cfg.medi.rows_per_task), cfg.seed, code, encoder, listings, encoder_of_all
-        )
+        HubTask(name, dataset, min(dataset.cap, cfg.medi.rows_per_task), cfg.seed, code, settings, listings, encoder)
         for name, dataset in datasets.items()
     ]
+
+
+def _require_different(names: Sequence[str]) -> None:
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
+    if twice:
+        raise ConfigError(
+            f"two tasks are called {', '.join(twice)}: rename the data set in medi.hub or leave it out with "
+            "medi.datasets=[...], or rename its file in medi.pairs"
+        )
 
 
 def _code() -> str:
@@ -88,7 +97,7 @@ def _code() -> str:
     return digest.hexdigest()
 
 
-def _estimate(tasks: Sequence[HubTask]) -> None:
+def _estimate(tasks: Sequence[HubTask], others: int) -> None:
     """Tell what will be fetched and mined, and refuse what the disk cannot hold.
 
     Raises:
@@ -107,7 +116,9 @@ def _estimate(tasks: Sequence[HubTask]) -> None:
             logger.info("%s: the first %d rows of %s are streamed, not kept", task.name, files.first_rows, name)
     mined = sum(task.cap for task in tasks if task.dataset.negatives == "mined")
     logger.info(
-        "%d data sets to build: %.2f GB to download%s, at most %d rows, for %d of them hard negatives to mine",
+        "to build: %d tasks of another source and %d data sets of the hub, of these %.2f GB to download%s, "
+        "at most %d rows, for %d of them hard negatives to mine",
+        others,
         len(tasks),
         sum(sizes.values()) / GB,
         f" and {unknown} of unknown size" if unknown else "",
@@ -115,19 +126,10 @@ def _estimate(tasks: Sequence[HubTask]) -> None:
         mined,
     )
     if sizes:
-        _require_space(sum(sizes.values()))
+        from huggingface_hub import constants
 
-
-def _require_space(needed: int) -> None:
-    from huggingface_hub import constants
-
-    cache = Path(constants.HF_HUB_CACHE)
-    free = shutil.disk_usage(next(place for place in (cache, *cache.parents) if place.exists())).free
-    if needed > free:
-        raise DataError(
-            f"the downloads need {needed / GB:.2f} GB in {cache}, which has {free / GB:.2f} GB free; "
-            "free some, set HF_HUB_CACHE to a folder on a larger disk, or choose fewer with medi.datasets=[...]"
-        )
+        remedy = "set HF_HUB_CACHE to a folder on a larger disk, or choose fewer with medi.datasets=[...]"
+        require_space(Path(constants.HF_HUB_CACHE), sum(sizes.values()), "the downloads need", remedy)
 
 
 def _large_enough(parts: Sequence[Part], smallest: int) -> list[Part]:

@@ -1,4 +1,4 @@
-"""The report of a build from the hub: what each task is made of, under which licence, and what was left out."""
+"""What the report tells of a build from the hub: where each task is from, and what was left out."""
 
 from __future__ import annotations
 
@@ -6,43 +6,39 @@ from collections.abc import Mapping, Sequence
 
 from one_embedder.config.schema import HubDatasetConfig
 from one_embedder.medi.parts import Part
-from one_embedder.medi.report import task_lines
+from one_embedder.medi.report import Report, leakage_lines, table
+
+HEADS = ("task", "data set", "commit", "read", "drawn", "negatives", "in the paper's evaluation", "left out")
 
 
-def render_report(parts: Sequence[Part], datasets: Mapping[str, HubDatasetConfig], sha256: str) -> str:
-    """Markdown."""
-    rows = sum(part.rows for part in parts)
+def report_of(parts: Sequence[Part], datasets: Mapping[str, HubDatasetConfig]) -> Report:
+    """The report of these tasks, some of which may be of another source."""
+    hub = [part for part in parts if part.name in datasets]
+    doubts = [f"- {part.name}: {told}" for part in hub if (told := datasets[part.name].unverified)]
+    lost = {part.name: lost for part in parts if (lost := part.about.get("overlapping"))}
     lines = [
-        "# MEDI from the hub: build report",
+        f"{len(hub)} tasks are from the hub, {len(parts) - len(hub)} from another source.",
         "",
-        f"{rows} rows in {len(parts)} tasks, content sha256 `{sha256}`.",
+        *(leakage_lines(lost) if lost else []),
+        "## Data sets of the hub",
         "",
-        *task_lines([next(part.read(number)) for number, part in enumerate(parts)], {p.name: p.rows for p in parts}),
-        "## Sources",
+        "They were not compared with a benchmark.",
         "",
-        "| task | data set | commit | read | drawn | negatives | licence | in the paper's evaluation | left out |",
-        "|---|---|---|---|---|---|---|---|---|",
+        *table(HEADS, [_line(part, datasets[part.name]) for part in hub]),
+        *(["## Not verified on the hub", "", *doubts, ""] if doubts else []),
     ]
-    lines += [_line(part, datasets[part.name]) for part in parts if part.name in datasets]
-    doubts = [f"- {part.name}: {told}" for part in parts if (told := _doubt(part.name, datasets))]
-    return "\n".join([*lines, "", *(["## Not verified on the hub", "", *doubts, ""] if doubts else [])])
+    return Report("MEDI", {part.name: part.about.get("licence", "not stated") for part in parts}, lines)
 
 
-def _line(part: Part, dataset: HubDatasetConfig) -> str:
+def _line(part: Part, dataset: HubDatasetConfig) -> Sequence[object]:
     lost = ", ".join(f"{count} {why}" for why, count in part.about["lost"].items() if count)
-    cells = [
+    return (
         part.name,
         f"{dataset.repo}: {', '.join(part.about['files'])}",
         part.about["commit"][:12],
         part.about["read"],
         part.about["drawn"],
         dataset.negatives,
-        dataset.licence,
         "yes" if dataset.seen_in_evaluation else "no",
         lost or "-",
-    ]
-    return f"| {' | '.join(map(str, cells))} |"
-
-
-def _doubt(name: str, datasets: Mapping[str, HubDatasetConfig]) -> str | None:
-    return datasets[name].unverified if name in datasets else None
+    )

@@ -78,7 +78,7 @@ class HubTask:
         lost["without a hard negative"] += len(kept) - len(rows)
         logger.info("%s: %d rows of %d drawn from %d; left out: %s", self.name, len(rows), len(drawn), read, dict(lost))
         about = {"commit": files.commit, "files": dict(files.sizes), "read": read, "drawn": len(drawn), "lost": lost}
-        return rows, about
+        return rows, {**about, "licence": self.dataset.licence}
 
     def _usable(self, examples: Sequence[Example]) -> tuple[list[Example], Counter[str]]:
         lost: Counter[str] = Counter()

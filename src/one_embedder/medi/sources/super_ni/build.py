@@ -8,26 +8,99 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from one_embedder.config.schema import Config
 from one_embedder.errors import ConfigError, DataError
 from one_embedder.medi import candidates, leakage, miner, mining
 from one_embedder.medi.assembly import is_built, publish, work_folder
 from one_embedder.medi.candidates import CandidateTask, LabelTask
-from one_embedder.medi.miner import Miner
 from one_embedder.medi.record import MediRow
-from one_embedder.medi.report import leakage_lines, task_lines
+from one_embedder.medi.report import Report, leakage_lines
 from one_embedder.medi.sources import pairs
 from one_embedder.medi.sources.pairs import read_pairs
 from one_embedder.medi.sources.super_ni.candidates import candidate_task
 from one_embedder.medi.sources.super_ni.instructions import instruction_of
-from one_embedder.medi.sources.super_ni.tasks import read_tasks
+from one_embedder.medi.sources.super_ni.tasks import NOT_STATED, read_tasks
 from one_embedder.medi.store import write_medi
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What is mined.
+
+    Attributes:
+        tasks: without the texts that stand in the benchmark.
+        licences: task -> licence of its instances.
+        lost: task -> what it lost to the benchmark, if anything; None if there is none to look at.
+    """
+
+    tasks: Sequence[CandidateTask]
+    licences: Mapping[str, str]
+    lost: Mapping[str, int] | None
+
+
+@dataclass(frozen=True)
+class MinedTask:
+    """One task by itself, among those of other sources; see ``one_embedder.medi.parts.TaskBuilder``.
+
+    Attributes:
+        task: its texts.
+        about: JSON values for the report.
+        limit: rows at most.
+        settings: a text that differs wherever code, encoder or limit do.
+        encoder: finds hard negatives.
+    """
+
+    task: CandidateTask
+    about: Mapping[str, Any]
+    limit: int
+    settings: str
+    encoder: miner.Miner
+
+    @property
+    def name(self) -> str:
+        """Of the task."""
+        return self.task.name
+
+    @property
+    def key(self) -> str:
+        """Everything that the rows depend on."""
+        return f"{self.settings} {self.task!r}"
+
+    def build(self) -> tuple[Sequence[MediRow], Mapping[str, Any]]:
+        """Mine it."""
+        rows = mining.mine(self.task, 0, _embedded([self.task], self.encoder), self.limit)
+        self.encoder.forget()
+        return rows, self.about
+
+
+def super_ni_tasks(cfg: Config, encoder: miner.Miner) -> list[MinedTask]:
+    """Every task of ``medi.root`` by itself, to be built with those of other sources; none without ``medi.root``.
+
+    Raises:
+        DataError: if a file cannot be used.
+    """
+    if cfg.medi.root is None:
+        return []
+    found = _candidates(cfg)
+    logger.info("%d tasks of Super-NaturalInstructions in %s", len(found.tasks), cfg.medi.root)
+    settings = _settings(cfg)
+    return [
+        MinedTask(
+            task,
+            {"licence": found.licences.get(task.name, NOT_STATED), "overlapping": (found.lost or {}).get(task.name, 0)},
+            cfg.medi.rows_per_task,
+            settings,
+            encoder,
+        )
+        for task in found.tasks
+    ]
 
 
 def build_super_ni(cfg: Config, folder: Path) -> Path:
@@ -43,7 +116,8 @@ def build_super_ni(cfg: Config, folder: Path) -> Path:
     if cfg.medi.root is None:
         raise ConfigError("medi.root is not given: the folder of Super-NaturalInstructions, such as medi.root=DIR")
     started = time.monotonic()
-    tasks, lost = _candidates(cfg)
+    found = _candidates(cfg)
+    tasks = found.tasks
     key = _key(cfg, tasks)
     if is_built(folder, key):
         logger.info("Super-NaturalInstructions is built already: %s", folder)
@@ -51,45 +125,52 @@ def build_super_ni(cfg: Config, folder: Path) -> Path:
     texts = sum(len(task.texts()) for task in tasks)
     logger.info("%d tasks with at most %d texts to embed; build in %s", len(tasks), texts, folder)
     work = work_folder(folder, key)
-    mined = _mined(tasks, cfg, Miner(cfg.encoder, work))
+    mined = _mined(tasks, cfg, miner.Miner(cfg.encoder, work))
     sha256 = write_medi(chain.from_iterable(mined), work / "medi", {"source": "super_ni", "key": key})
-    rows = [row for task in mined for row in task]
-    (work / "report.md").write_text(_report(tasks, rows, lost, sha256), encoding="utf-8")
+    _report(found).write(work, sha256)
+    rows = sum(map(len, mined))
     seconds = round(time.monotonic() - started, 1)
-    publish(work, folder, {"key": key, "sha256": sha256, "rows": len(rows), "seconds": seconds})
-    logger.info("%d rows of %d tasks, sha256 %s, %.0f s", len(rows), len(mined), sha256[:12], seconds)
+    publish(work, folder, {"key": key, "sha256": sha256, "rows": rows, "seconds": seconds})
+    logger.info("%d rows of %d tasks, sha256 %s, %.0f s", rows, len(mined), sha256[:12], seconds)
     return folder
 
 
-def _candidates(cfg: Config) -> tuple[list[CandidateTask], Mapping[str, int] | None]:
-    """The tasks to mine, and what each lost to the benchmark; None if there is none to look at."""
+def _candidates(cfg: Config) -> Candidates:
     settings = cfg.medi
-    tasks: list[CandidateTask] = [
-        candidate_task(task, instruction_of(task, settings.instructions), settings.text_output)
-        for task in read_tasks(Path(str(settings.root)), settings.instances_per_task)
-    ]
+    tasks: list[CandidateTask] = []
+    licences: dict[str, str] = {}
+    for task in read_tasks(Path(str(settings.root)), settings.instances_per_task):
+        tasks.append(candidate_task(task, instruction_of(task, settings.instructions), settings.text_output))
+        licences[task.name] = task.licence
     if settings.pairs is not None:
         tasks += read_pairs(Path(settings.pairs), settings.instances_of_pairs)
     if settings.leakage is None:
-        return tasks, None
-    return leakage.drop_overlapping(tasks, leakage.BenchmarkTexts.read(Path(settings.leakage)))
+        return Candidates(tasks, licences, None)
+    kept, lost = leakage.drop_overlapping(tasks, leakage.BenchmarkTexts.read(Path(settings.leakage)))
+    return Candidates(kept, licences, lost)
 
 
 def _key(cfg: Config, tasks: Sequence[CandidateTask]) -> str:
     """A hash of everything that the rows depend on: candidates, code, encoder and settings."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(inspect.getfile(module)) for module in (candidates, mining, miner, pairs)):
-        digest.update(path.read_bytes())
-    settings = [cfg.medi.rows_per_task, cfg.medi.min_rows_per_task, asdict(cfg.encoder)]
-    digest.update(json.dumps(settings, sort_keys=True).encode())
+    digest = hashlib.sha256(_settings(cfg).encode())
     for task in tasks:
         digest.update(repr(task).encode())
     return digest.hexdigest()
 
 
-def _mined(tasks: Sequence[CandidateTask], cfg: Config, encoder: Miner) -> list[list[MediRow]]:
+def _settings(cfg: Config) -> str:
+    """A hash of code, encoder and settings, whatever the candidates."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(inspect.getfile(module)) for module in (candidates, mining, miner, pairs)):
+        digest.update(path.read_bytes())
+    settings = [cfg.medi.rows_per_task, cfg.medi.min_rows_per_task, asdict(cfg.encoder)]
+    digest.update(json.dumps(settings, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _mined(tasks: Sequence[CandidateTask], cfg: Config, encoder: miner.Miner) -> list[list[MediRow]]:
     """The rows of every task that has enough, numbered in order."""
-    embeddings = mining.embed_texts(tasks, encoder.encode) if any(task.texts() for task in tasks) else {}
+    embeddings = _embedded(tasks, encoder)
     kept: list[list[MediRow]] = []
     for task in tasks:
         rows = mining.mine(task, len(kept), embeddings, cfg.medi.rows_per_task)
@@ -102,17 +183,12 @@ def _mined(tasks: Sequence[CandidateTask], cfg: Config, encoder: Miner) -> list[
     return kept
 
 
-def _report(
-    tasks: Sequence[CandidateTask], rows: Sequence[MediRow], lost: Mapping[str, int] | None, sha256: str
-) -> str:
-    kinds = {"classification": sum(isinstance(task, LabelTask) for task in tasks)}
-    kinds["text output and pairs"] = len(tasks) - kinds["classification"]
-    return "\n".join([
-        "# Super-NaturalInstructions as training data: build report",
-        "",
-        f"{len(rows)} rows in {len({row.task_id for row in rows})} tasks, content sha256 `{sha256}`; "
-        f"read were {', '.join(f'{count} tasks of {kind}' for kind, count in kinds.items())}.",
-        "",
-        *(leakage_lines(lost) if lost is not None else ["No benchmark was given to look for leakage.", ""]),
-        *task_lines(rows),
-    ])  # fmt: skip
+def _embedded(tasks: Sequence[CandidateTask], encoder: miner.Miner) -> mining.Embeddings:
+    return mining.embed_texts(tasks, encoder.encode) if any(task.texts() for task in tasks) else {}
+
+
+def _report(found: Candidates) -> Report:
+    classes = sum(isinstance(task, LabelTask) for task in found.tasks)
+    read = f"Read were {classes} tasks of classification and {len(found.tasks) - classes} of text output and pairs."
+    licences = {task.name: NOT_STATED for task in found.tasks} | dict(found.licences)
+    return Report("Super-NaturalInstructions as training data", licences, [read, "", *leakage_lines(found.lost)])

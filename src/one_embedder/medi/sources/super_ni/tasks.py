@@ -20,6 +20,7 @@ from one_embedder.json_lines import JsonLines
 TRAIN_LIST = "splits/default/train_tasks.txt"
 COMPACT_TABLE = "tasks"
 HELD_OUT = "heldout"
+NOT_STATED = "not stated"
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class SuperNiTask:
         name: as the file is called, without its suffix.
         category: the first of its ``Categories``.
         domain: the first of its ``Domains``, such as "Reviews -> Movies"; "" if there is none.
+        licence: its ``Instance License``, as the source spells it.
         instances: (input, first of the accepted outputs), neither blank.
     """
 
@@ -37,6 +39,7 @@ class SuperNiTask:
     category: str
     domain: str
     instances: tuple[tuple[str, str], ...]
+    licence: str = NOT_STATED
 
 
 def read_tasks(root: Path, limit: int) -> Iterator[SuperNiTask]:
@@ -93,7 +96,9 @@ def _task(
     pairs = dict.fromkeys(_pair(instance, f"{path}, instance {i}") for i, instance in enumerate(instances, start=1))
     usable = [pair for pair in pairs if pair[0] and pair[1]]
     domains = content.get("Domains") or [""]
-    return SuperNiTask(name, str(_field(content, "Categories", path)[0]), str(domains[0]), _drawn(name, usable, limit))
+    licence = ", ".join(map(str, content.get("Instance License") or [NOT_STATED]))
+    category = str(_field(content, "Categories", path)[0])
+    return SuperNiTask(name, category, str(domains[0]), _drawn(name, usable, limit), licence)
 
 
 def _pair(instance: Mapping[str, Any], where: str) -> tuple[str, str]:

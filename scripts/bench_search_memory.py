@@ -1,0 +1,130 @@
+"""Measure the memory that scoring a retrieval task takes: ``python scripts/bench_search_memory.py``.
+
+Passages are generated, the encoder adds up a fixed random vector a word, everything between them is what ``evaluate``
+uses. Each size runs in a process of its own, side by side; memory is that process's peak, before the search and after.
+Writes ``experiments/bench/search_memory.{json,md}``.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+SIZES = ((100_000, 200), (1_000_000, 200), (100_000, 1_000))
+"""Passages and queries."""
+DIMENSION = 768
+WORDS = 4_096
+FOLDER = Path(__file__).parent.parent / "experiments" / "bench"
+
+
+def main() -> None:
+    """Measure every size and write the record."""
+    if len(sys.argv) > 1:
+        passages, queries = map(int, sys.argv[1:])
+        sys.stdout.write(json.dumps(measure(passages, queries)))
+        return
+    from one_embedder.reproduction.grid import Grid
+    from one_embedder.tracking.surroundings import code_state, environment, hardware
+
+    children = [
+        subprocess.Popen([sys.executable, __file__, str(passages), str(queries)], stdout=subprocess.PIPE)
+        for passages, queries in SIZES
+    ]
+    rows = [json.loads(child.communicate()[0]) for child in children]
+    record = {"sizes": rows, "code": code_state(), "environment": environment(), "hardware": hardware()}
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    (FOLDER / "search_memory.json").write_text(json.dumps(record, indent=1) + "\n")
+    grid = Grid(list(rows[0]), [[f"{value:,}" for value in row.values()] for row in rows])
+    note = f"{DIMENSION} dimensions, an encoder that adds up word vectors. Written by scripts/bench_search_memory.py."
+    (FOLDER / "search_memory.md").write_text(f"# Memory of a search\n\n{note}\n\n{grid.markdown()}\n")
+
+
+def measure(passages: int, queries: int) -> dict[str, float]:
+    """Score generated queries against generated passages; memory in MB, time in seconds."""
+    import datasets
+    import numpy as np
+    import pyarrow as pa
+    from mteb.abstasks.retrieval_dataset_loaders import RetrievalSplitData
+    from mteb.abstasks.task_metadata import TaskMetadata
+    from pyarrow import parquet
+
+    from one_embedder.evaluation.instructions import TaskInstructions
+    from one_embedder.evaluation.itemized import ItemizedRetrieval
+    from one_embedder.evaluation.mteb_encoder import CachingEncoder, MtebEncoder
+
+    datasets.disable_progress_bars()
+    table = np.random.default_rng(0).standard_normal((WORDS, DIMENSION), dtype=np.float32)
+
+    class WordEncoder:
+        revision = "words"
+
+        def encode(self, sentences: list[str], *_: object, **__: object) -> np.ndarray:
+            words = np.array([[int(word) for word in text.split()] for text in sentences])
+            rows = table[words].sum(axis=1)
+            return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+    def write(path: Path) -> None:
+        """Passages of six words, written in pieces."""
+        rng = np.random.default_rng(1)
+        schema = pa.schema({"id": pa.string(), "text": pa.string()})
+        with parquet.ParquetWriter(path, schema) as writer:
+            for start in range(0, passages, 50_000):
+                words = rng.integers(0, WORDS, (min(50_000, passages - start), 6)).tolist()
+                ids = [f"d{start + number}" for number in range(len(words))]
+                writer.write_table(pa.table({"id": ids, "text": [" ".join(map(str, row)) for row in words]}))
+
+    class Generated(ItemizedRetrieval):
+        metadata = TaskMetadata(
+            name="Generated",
+            type="Retrieval",
+            description="generated",
+            dataset={"path": "generated/passages", "revision": "1"},
+            main_score="ndcg_at_10",
+            eval_splits=["test"],
+            eval_langs=["eng-Latn"],
+        )
+
+        def load_data(self, num_proc: int | None = None, **kwargs: object) -> None:
+            corpus = datasets.Dataset.from_parquet(str(folder / "corpus.parquet"), cache_dir=str(folder))
+            asked = [{"id": f"q{number}", "text": text} for number, text in enumerate(corpus[:queries]["text"])]
+            data = RetrievalSplitData(
+                corpus=corpus,
+                queries=datasets.Dataset.from_list(asked),
+                relevant_docs={f"q{number}": {f"d{number}": 1} for number in range(queries)},
+                top_ranked=None,
+            )
+            self.dataset = {"default": {"test": data}}
+            self.data_loaded = True
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write(folder / "corpus.parquet")
+        task = Generated()
+        task.load_data()
+        before, began = _peak_mb(), time.monotonic()
+        encoder = CachingEncoder(WordEncoder(), batch_size=64)  # type: ignore[arg-type]
+        model = MtebEncoder(encoder, TaskInstructions(), name="local/words")
+        _, items = task.run(model, {"batch_size": 64, "show_progress_bar": False})
+    return {
+        "passages": passages,
+        "queries": queries,
+        "ndcg_at_10": round(items.score(), 4),
+        "seconds": round(time.monotonic() - began),
+        "cpu_seconds": round(time.process_time()),
+        "before_mb": round(before),
+        "peak_mb": round(_peak_mb()),
+    }
+
+
+def _peak_mb() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e6 if sys.platform == "darwin" else 1e3)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""What an evaluation is to do: its tasks, what their texts are joined with, and what each result depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from one_embedder.config.schema import Config
+from one_embedder.evaluation.estimate import sizes
+from one_embedder.evaluation.in_context.protocol import PromptProtocol
+from one_embedder.evaluation.instructions import InstructionTable, TaskInstructions
+from one_embedder.evaluation.results import NotRun, identity_sha256
+from one_embedder.evaluation.selection import Selection, Task, select_tasks, share_of
+from one_embedder.tracking.identity import config_hash
+
+PROTOCOL = 1
+"""Raised when this package computes a score differently, so that older results are not taken for current ones."""
+
+LIBRARIES = ("mteb", "torch", "transformers", "tokenizers", "scikit-learn", "scipy", "numpy", "rouge-score")
+"""Libraries whose version can move a score."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One task to score.
+
+    Attributes:
+        task: where its data come from.
+        instructions: what its texts are joined with.
+        identity: everything its result depends on.
+    """
+
+    task: Task
+    instructions: TaskInstructions
+    identity: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Checked before anything is loaded.
+
+    Attributes:
+        selection: the tasks.
+        instructions: of each task.
+        prompts: how prompt retrieval is done; None where no task needs it, and so no learner.
+    """
+
+    selection: Selection
+    instructions: Mapping[str, TaskInstructions]
+    prompts: PromptProtocol | None
+
+    @classmethod
+    def of(cls, cfg: Config) -> Plan:
+        """The plan of a configuration.
+
+        Raises:
+            ConfigError: if the instruction table does not fit the tasks, or a task name is unknown.
+            CheckpointError: if the language model of prompt retrieval cannot be found.
+            DataError: if there is no benchmark.
+        """
+        selection = select_tasks(cfg.benchmark)
+        table = InstructionTable(
+            cfg.instructions.name,
+            cfg.instructions.table,
+            document_instructions=cfg.evaluation.document_instructions,
+            given=cfg.evaluation.instructions,
+            detail=cfg.instruction_detail,
+        )
+        instructions = {task.name: table.for_task(task.name, task.category) for task in selection.tasks}
+        prompting = any(task.category == "PromptRetrieval" for task in selection.tasks)
+        return cls(selection, instructions, PromptProtocol.of(cfg) if prompting else None)
+
+    def jobs(self, cfg: Config, revision: str) -> list[Job]:
+        """One job a task, for the encoder of that revision."""
+        return [
+            Job(task, self.instructions[task.name], self._identity(cfg, task, revision))
+            for task in self.selection.tasks
+        ]
+
+    def _identity(self, cfg: Config, task: Task, revision: str) -> Mapping[str, Any]:
+        identity: dict[str, Any] = {
+            "protocol": PROTOCOL,
+            "encoder_revision": revision,
+            **task.identity,
+            "instructions": asdict(self.instructions[task.name]),
+            "versions": versions(),
+        }
+        if cfg.evaluation.dtype != "float32":
+            identity["dtype"] = cfg.evaluation.dtype
+        if self.prompts is not None and task.category == "PromptRetrieval":
+            identity["prompt_retrieval"] = self.prompts.identity(task.name)
+        return identity
+
+
+@dataclass(frozen=True)
+class Share:
+    """The part of an evaluation that one run does: all of it, unless ``benchmark.shares`` divides it.
+
+    Attributes:
+        jobs: this run's.
+        absent: tasks of the benchmark that cannot be scored by anyone; told by the undivided run alone.
+        output: where results go, those of all shares together.
+        record: folder of this run's record; no two runs side by side have the same.
+        run_id: the same for all shares.
+    """
+
+    jobs: Sequence[Job]
+    absent: Sequence[NotRun]
+    output: Path
+    record: Path
+    run_id: str
+
+    @classmethod
+    def of(cls, cfg: Config, plan: Plan, revision: str) -> Share:
+        """What ``cfg.benchmark.share`` is to do with the encoder of that revision."""
+        jobs = plan.jobs(cfg, revision)
+        run_id = f"evaluate-s{cfg.seed}-{config_hash(cfg, [], *(identity_sha256(job.identity) for job in jobs))[:8]}"
+        output = Path(cfg.output) if cfg.output else Path(cfg.paths.experiments) / "evaluations" / run_id
+        share, shares = cfg.benchmark.share, cfg.benchmark.shares
+        if shares == 1:
+            return cls(jobs, plan.selection.absent, output, output, run_id)
+        tasks = plan.selection.tasks
+        own = {task.name for task in share_of(tasks, sizes(tasks), share, shares)}
+        record = output / "shares" / f"{share}-of-{shares}"
+        return cls([job for job in jobs if job.task.name in own], [], output, record, run_id)
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions of the libraries that can move a score."""
+    return {library: version(library) for library in LIBRARIES}

@@ -1,0 +1,185 @@
+"""MEDI as others hand it out -> MEDI on disk, row by row, in bounded memory."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from one_embedder.config.schema import Config
+from one_embedder.encoder.pace import Pace
+from one_embedder.errors import DataError
+from one_embedder.medi import record
+from one_embedder.medi.assembly import GB, is_built, publish, require_space, work_folder
+from one_embedder.medi.record import from_released
+from one_embedder.medi.report import Report, table
+from one_embedder.medi.sources.file.files import Unreadable, read_rows, source_files, unit_of, unpacked_size
+from one_embedder.medi.sources.file.place import located
+from one_embedder.medi.sources.file.quarantine import QUARANTINE_FILE, Quarantine
+from one_embedder.medi.sources.file.tasks import TaskNumbers
+from one_embedder.medi.store import SCHEMA_VERSION, MediWriter
+
+logger = logging.getLogger(__name__)
+
+STATE = ".state.json"
+ROWS_BETWEEN_STATES = 50_000
+BYTES_A_SECOND = 15e6  # read, checked and written on one core; see experiments/bench/read_medi.md
+
+
+@dataclass
+class State:
+    """How far reading has come, as of the last time that everything was put on disk.
+
+    Attributes:
+        file: number of the file at hand, from 0.
+        place: where to go on in it, see ``read_rows``.
+        row: rows of it that are behind that place.
+        rejected: rows of all files.
+        data_bytes, quarantine_bytes: of what was written.
+    """
+
+    file: int = 0
+    place: int = 0
+    row: int = 0
+    rejected: int = 0
+    data_bytes: int = 0
+    quarantine_bytes: int = 0
+
+
+def build_file(cfg: Config, folder: Path) -> Path:
+    """Build the training data; an interrupted try is gone on with.
+
+    Returns:
+        ``folder``, with ``medi/``, ``report.md`` and ``quarantine.jsonl``, the rows that could not be used.
+
+    Raises:
+        DataError: a file is cut short or damaged, too many rows are unusable, or the disk is too small.
+    """
+    files = source_files(located(str(cfg.medi.path)))
+    key = _key(files)
+    if is_built(folder, key):
+        logger.info("%s is built already: %s", cfg.medi.path, folder)
+        return folder
+    started = time.monotonic()
+    work = work_folder(folder, key)
+    state = _state(work)
+    _estimate(files, state, folder)
+    with (
+        MediWriter(work / "medi", state.data_bytes) as writer,
+        Quarantine(work / QUARANTINE_FILE, cfg.medi.max_rejected, state.rejected, state.quarantine_bytes) as rejected,
+    ):
+        _Reading(files, writer, rejected, state, work).run()
+        about = {"source": "file", "key": key, "files": {file.name: file.stat().st_size for file in files}}
+        sha256 = writer.finish({**about, "rejected": rejected.rows})
+    _report(files, rejected.rows).write(work, sha256)
+    (work / STATE).unlink(missing_ok=True)
+    seconds = round(time.monotonic() - started, 1)
+    rows = writer.tally.rows
+    publish(work, folder, {"key": key, "sha256": sha256, "rows": rows, "seconds": seconds})
+    logger.info("%d rows, %d rejected, sha256 %s, %.0f s: %s", rows, rejected.rows, sha256[:12], seconds, folder)
+    return folder
+
+
+class _Reading:
+    """The way from the files to the writer and, for rows that cannot be used, to the quarantine."""
+
+    def __init__(
+        self, files: Sequence[Path], writer: MediWriter, rejected: Quarantine, state: State, work: Path
+    ) -> None:
+        self._files, self._writer, self._rejected, self._state, self._work = files, writer, rejected, state, work
+        self._tasks = TaskNumbers(writer.tally.names)
+        self._saved = self._rows
+
+    @property
+    def _rows(self) -> int:
+        """Rows read so far, in all files."""
+        return self._writer.tally.rows + self._rejected.rows
+
+    def run(self) -> None:
+        """Read what is not read yet; ``state`` is then that of the end."""
+        state = self._state
+        for number in range(state.file, len(self._files)):
+            path = self._files[number]
+            unit = unit_of(path)
+            pace = Pace(state.place // unit.size, unit.in_all, logger.info, (unit.name, f"{unit.name}/s"))
+            for contents, place in read_rows(path, state.place):
+                for content in contents:
+                    state.row += 1
+                    self._take(content, path, state.row)
+                state.place = place
+                if self._rows - self._saved >= ROWS_BETWEEN_STATES:
+                    self._save()
+                    pace.tell(place // unit.size)
+            state.file, state.place, state.row = number + 1, 0, 0
+        self._rejected.judge(self._rows, at_end=True)
+
+    def _take(self, content: Any, path: Path, row: int) -> None:
+        if isinstance(content, Unreadable):
+            self._reject(path, row, content.reason, content.content)
+            return
+        where = f"{path.name} row {row}"
+        try:
+            self._writer.append(from_released(self._tasks.with_id(content, path), where), where)
+        except DataError as error:
+            self._reject(path, row, str(error).removeprefix(where).lstrip(",: "), content)
+
+    def _reject(self, path: Path, row: int, reason: str, content: Any) -> None:
+        self._rejected.add(path, row, reason, content)
+        self._rejected.judge(self._rows)
+
+    def _save(self) -> None:
+        state = self._state
+        state.rejected = self._rejected.rows
+        state.data_bytes, state.quarantine_bytes = self._writer.flush(), self._rejected.flush()
+        partial = self._work / f"{STATE}.partial"
+        partial.write_text(json.dumps(asdict(state)))
+        partial.replace(self._work / STATE)
+        self._saved = self._rows
+
+
+def _report(files: Sequence[Path], rejected: int) -> Report:
+    read = table(["file", "bytes"], [(file.name, file.stat().st_size) for file in files])
+    told = f"{rejected} rows could not be used; `{QUARANTINE_FILE}` has each one's number and why."
+    return Report("MEDI from a file", {}, [told, "", "## Files", "", *read])
+
+
+def _state(work: Path) -> State:
+    path = work / STATE
+    if not path.is_file():
+        return State()
+    state = State(**json.loads(path.read_text()))
+    logger.info("going on after what an earlier try has read: %.2f GB of rows", state.data_bytes / GB)
+    return state
+
+
+def _key(files: Sequence[Path]) -> str:
+    """A hash of the files' names, sizes and times of change, and of what makes rows of them."""
+    digest = hashlib.sha256(str(SCHEMA_VERSION).encode())
+    for code in sorted([*Path(__file__).parent.glob("*.py"), Path(inspect.getfile(record))]):
+        digest.update(code.read_bytes())
+    for file in files:
+        stat = file.stat()
+        digest.update(f"{file.name}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
+    return digest.hexdigest()
+
+
+def _estimate(files: Sequence[Path], state: State, folder: Path) -> None:
+    """Tell what is to be read, and refuse what the disk cannot hold.
+
+    Raises:
+        DataError: the disk is too small.
+    """
+    needed = sum(map(unpacked_size, files)) - state.data_bytes
+    logger.info(
+        "%d files, at most %.2f GB of rows to read: about %.0f s on one core, under 0.5 GB of memory",
+        len(files),
+        needed / GB,
+        needed / BYTES_A_SECOND,
+    )
+    require_space(folder, needed, "the training data need about", "or choose another output=FOLDER")

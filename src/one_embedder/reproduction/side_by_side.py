@@ -1,0 +1,185 @@
+"""``python -m one_embedder.reproduction.side_by_side``: several evaluations of one benchmark -> one table.
+
+A row is a model, by a label and the folder of its evaluation (of several trainings, by all their folders); the columns
+are category means and their mean, with bootstrap intervals over the same redrawn test items for every row.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from argparse import ArgumentParser, Namespace
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import NoReturn
+
+from one_embedder.config.entry import told
+from one_embedder.errors import ConfigError
+from one_embedder.evaluation.benchmarks import load_scores
+from one_embedder.evaluation.resampling import CONFIDENCE, RESAMPLES, item_interval
+from one_embedder.evaluation.results import OURS
+from one_embedder.reproduction.grid import Grid
+from one_embedder.reproduction.layout import AVERAGE, COLUMNS, RowSpec
+from one_embedder.reproduction.scores import RowRuns
+from one_embedder.reproduction.statistics import Bootstrap, paired_bootstrap
+from one_embedder.reproduction.table import ABSENT, format_difference, format_interval, header, points
+from one_embedder.tracking.manifest import write_atomically
+
+
+@dataclass(frozen=True)
+class Evaluations:
+    """What is compared.
+
+    Attributes:
+        rows: one a model, in the order named; all scored on the same tasks.
+        bootstrap: of these rows.
+        learners: the in-context learners of their prompt retrieval tasks.
+    """
+
+    rows: Sequence[RowRuns]
+    bootstrap: Bootstrap
+    learners: Sequence[str]
+
+    @classmethod
+    def read(cls, named: Sequence[str], *, resamples: int = RESAMPLES, confidence: float = CONFIDENCE) -> Evaluations:
+        """Read ``LABEL=FOLDER`` or ``LABEL=FOLDER,FOLDER,...``.
+
+        Raises:
+            ConfigError: if one of ``named`` is not of this form, or two have the same label.
+            DataError: if a folder holds no results or broken ones.
+            EvaluationError: if two evaluations are not of the same tasks and items.
+        """
+        rows = [_row(text) for text in named]
+        labels = [row.spec.id for row in rows]
+        if len(set(labels)) < len(labels):
+            raise ConfigError(f"two rows have the same label: {labels}; name several trainings as LABEL=FOLDER,FOLDER")
+        learners = sorted({learner for row in rows for folder in row.folders for learner in _learners(Path(folder))})
+        return cls(rows, paired_bootstrap(rows, resamples=resamples, confidence=confidence, seed=0), learners)
+
+    def markdown(self) -> str:
+        """The table, every category's interval, and every task's."""
+        sections = [self.main_grid().markdown(), self._caption(), "## Every column with its interval, points"]
+        sections += [self.interval_grid().markdown(), "## Per task, points", self.task_grid().markdown()]
+        return "\n\n".join(sections) + "\n"
+
+    def main_grid(self) -> Grid:
+        """Category means and their mean; beside the mean its interval and its difference from the first row."""
+        first, *others = self.rows
+        headers = [*header(Counter(first.tasks().values())), f"{100 * self.bootstrap.confidence:g} % interval"]
+        rows = []
+        for row in self.rows:
+            scores = points(row.columns())
+            cells = [f"{scores[column]:.1f}" if column in scores else ABSENT for column in (*COLUMNS, AVERAGE)]
+            rows.append([row.spec.label, *cells, self._interval(row)])
+            if others:
+                rows[-1].append(self._difference(row))
+        return Grid([*headers, f"minus {first.spec.label}"] if others else headers, rows)
+
+    def interval_grid(self) -> Grid:
+        """One line a column, one interval a row of the table."""
+        columns = list(self.bootstrap.estimates[self.rows[0].spec.id])
+        cells = [
+            [column, *(format_interval(self.bootstrap.interval(row.spec.id, column)) for row in self.rows)]
+            for column in columns
+        ]
+        return Grid(["column", *(row.spec.label for row in self.rows)], cells)
+
+    def task_grid(self) -> Grid:
+        """One line a task; intervals where a row is one evaluation, means where it is several."""
+        cells = []
+        for index, score in enumerate(self.rows[0].runs[0]):
+            values = [_task_cell(row, index, self.bootstrap.confidence) for row in self.rows]
+            cells.append([score.task, score.category, score.metric, str(len(score.items)), *values])
+        return Grid(["task", "category", "metric", "items", *(row.spec.label for row in self.rows)], cells)
+
+    def csv(self) -> str:
+        """One line a row of the table and task; points with four decimals, means over trainings."""
+        stream = io.StringIO()
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["model", "category", "task", "metric", "items", "points"])
+        for row in self.rows:
+            for index, score in enumerate(row.runs[0]):
+                fields = [row.spec.label, score.category, score.task, score.metric, len(score.items)]
+                writer.writerow([*fields, f"{100 * _mean(row, index):.4f}"])
+        return stream.getvalue()
+
+    def _caption(self) -> str:
+        learner = f" Prompt retrieval: learner {', '.join(self.learners)}." if self.learners else ""
+        return f"Points; in brackets the number of tasks. Intervals: bootstrap over test items.{learner}"
+
+    def _interval(self, row: RowRuns) -> str:
+        if AVERAGE not in self.bootstrap.samples[row.spec.id]:
+            return ABSENT
+        interval = self.bootstrap.interval(row.spec.id)
+        return f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
+
+    def _difference(self, row: RowRuns) -> str:
+        first = self.rows[0].spec.id
+        if row.spec.id == first or AVERAGE not in self.bootstrap.samples[first]:
+            return ABSENT
+        return format_difference(self.bootstrap.difference(row.spec.id, first))
+
+
+def _row(named: str) -> RowRuns:
+    label, equals, folders = named.partition("=")
+    if not equals or not label.strip() or not folders:
+        raise ConfigError(f"{named!r} must be LABEL=FOLDER, or LABEL=FOLDER,FOLDER for several trainings")
+    paths = folders.split(",")
+    runs = tuple(tuple(load_scores(Path(path).expanduser())) for path in paths)
+    seeds = tuple(range(len(paths))) if len(paths) > 1 else ()
+    return RowRuns(RowSpec(label, label, None, False), seeds, runs, tuple(paths))
+
+
+def _learners(folder: Path) -> set[str]:
+    """The in-context learner of each prompt retrieval result: a copying one is never taken for a language model."""
+    paths = (folder.expanduser() / "results").glob("*.json")
+    results = (json.loads(path.read_text(encoding="utf-8"))[OURS] for path in paths)
+    return {result["learner"]["name"] for result in results if "learner" in result}
+
+
+def _task_cell(row: RowRuns, index: int, confidence: float) -> str:
+    if len(row.runs) > 1:
+        return f"{100 * _mean(row, index):.1f}"
+    return format_interval(item_interval(row.runs[0][index].items, confidence=confidence))
+
+
+def _mean(row: RowRuns, index: int) -> float:
+    return fmean(run[index].main_score for run in row.runs)
+
+
+def parser() -> ArgumentParser:
+    """The command line."""
+    made = ArgumentParser(
+        prog="python -m one_embedder.reproduction.side_by_side",
+        description="Put evaluations of one benchmark side by side, with intervals over their test items.",
+        allow_abbrev=False,
+    )
+    made.add_argument("rows", nargs="+", metavar="LABEL=FOLDER[,FOLDER]", help="a model and its evaluation's output")
+    made.add_argument("--output", type=Path, metavar="NAME", help="write NAME.md and NAME.csv")
+    made.add_argument("--resamples", type=int, default=RESAMPLES, help="of the bootstrap [%(default)s]")
+    return made
+
+
+def work(options: Namespace) -> None:
+    """Read, print, write."""
+    evaluations = Evaluations.read(options.rows, resamples=options.resamples)
+    sys.stdout.write(f"{evaluations.main_grid().text()}\n")
+    if options.output is not None:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        for suffix, content in ((".md", evaluations.markdown()), (".csv", evaluations.csv())):
+            write_atomically(options.output.with_name(options.output.name + suffix), content)
+
+
+def main() -> NoReturn:
+    """Console script."""
+    options = parser().parse_args()
+    sys.exit(told(lambda: work(options)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,330 @@
+"""MEDI as others hand it out becomes training data: every form, every kind of bad input, interruption."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from one_embedder.config.schema import Config
+from one_embedder.errors import DataError
+from one_embedder.medi.build import build
+from one_embedder.medi.record import to_released
+from one_embedder.medi.sampler import SameTaskBatchSampler
+from one_embedder.medi.sources.file import build as build_module
+from one_embedder.medi.sources.file import files as files_module
+from one_embedder.medi.sources.file.quarantine import QUARANTINE_FILE
+from one_embedder.medi.store import Medi, load_medi, row_of, write_medi
+from scripts.make_medi_file import TASK_IDS, task_sizes, write_medi_file
+from tests.hub import StandInHub
+from tests.medi.toy import toy_rows
+
+ROWS = toy_rows({1: 40, 7: 50, 3: 30})
+
+
+def released(rows: Sequence[Any] = ROWS) -> list[dict[str, Any]]:
+    """As medi-data.json has them: no names."""
+    return [{key: value for key, value in to_released(row).items() if key != "task_name"} for row in rows]
+
+
+@pytest.fixture
+def cfg(tmp_path: Path) -> Config:
+    cfg = Config()
+    cfg.medi.source = "file"
+    cfg.output = str(tmp_path / "data" / "medi")
+    return cfg
+
+
+def built(cfg: Config, path: Path) -> Medi:
+    cfg.medi.path = str(path)
+    return load_medi(build(cfg) / "medi")
+
+
+def rejected(cfg: Config) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path(str(cfg.output), QUARANTINE_FILE).read_text().splitlines()]
+
+
+def as_list(path: Path, rows: Sequence[Any], **options: Any) -> Path:
+    path.write_text(json.dumps(rows, **options), encoding="utf-8")
+    return path
+
+
+def as_lines(path: Path, rows: Sequence[Any]) -> Path:
+    content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    return path
+
+
+def forms(folder: Path) -> Iterator[Path]:
+    """The same rows in every form."""
+    rows = released()
+    yield as_list(folder / "medi-data.json", rows)
+    yield as_list(folder / "indented.json", rows, indent=2, ensure_ascii=False)
+    yield as_lines(folder / "medi.jsonl", rows)
+    yield as_lines(folder / "medi.jsonl.gz", rows)
+    yield as_lines(folder / "lines.json", rows)
+    pd.DataFrame(rows).to_parquet(folder / "medi.parquet", row_group_size=50)
+    yield folder / "medi.parquet"
+    copy = folder / "copy-of-the-hub" / "data"
+    copy.mkdir(parents=True)
+    for part in range(3):
+        pd.DataFrame(rows[part * 40 : part * 40 + 40]).to_parquet(copy / f"train-0000{part}-of-00003.parquet")
+    as_list(copy.parent / "dataset_infos.json", [{"default": 1}])
+    yield copy.parent
+
+
+def test_every_form_gives_the_same_rows(cfg: Config, tmp_path: Path) -> None:
+    expected = write_medi([row_of(item) for item in built(cfg, as_list(tmp_path / "first.json", released())).dataset],
+                          tmp_path / "expected", about={})  # fmt: skip
+    paths = list(forms(tmp_path))
+    assert len(paths) == 7
+    for path in paths:
+        medi = built(cfg, path)
+        assert (medi.sha256, medi.manifest["rows"]) == (expected, len(ROWS)), path
+        assert medi.task_names == {1: "task_1", 3: "task_3", 7: "task_7"}
+        assert [row["query_text"] for row in medi.dataset] == [row.query[1] for row in ROWS]
+        assert rejected(cfg) == []
+
+
+def test_a_file_of_the_released_shape_is_read_whole(cfg: Config, tmp_path: Path) -> None:
+    write_medi_file(tmp_path / "made.json", rows=1000)
+    write_medi_file(tmp_path / "again.json", rows=1000)
+    assert (tmp_path / "made.json").read_bytes() == (tmp_path / "again.json").read_bytes()
+    medi = built(cfg, tmp_path / "made.json")
+    assert {task["task_id"]: task["rows"] for task in medi.manifest["tasks"]} == task_sizes(1000)
+    assert len(TASK_IDS) == 329 and 302 not in medi.task_names
+    assert sum(task_sizes(1_435_000).values()) == 1_435_000
+    assert "" in medi.dataset["query_instruction"]
+
+
+def test_a_copy_on_the_hub_is_read_by_its_id(cfg: Config, tmp_path: Path, hub: StandInHub) -> None:
+    (copy,) = (path for path in forms(tmp_path) if path.is_dir())
+    (copy / "README.md").write_text("# MEDI")
+    hub.commit("someone/medi", copy, kind="datasets")
+    cfg.medi.path = "someone/medi"
+    assert load_medi(build(cfg) / "medi").manifest["rows"] == len(ROWS)
+    assert not [request for request in hub.requests if "README" in request.path]
+    cfg.medi.path = "someone/else"
+    with pytest.raises(DataError, match=r"medi\.path=someone/else is neither on disk nor .* shows no such data set"):
+        build(cfg)
+
+
+def test_rows_are_read_across_the_edges_of_chunks_and_row_groups(
+    cfg: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = released()
+    rows[5]["query"][1] = 'braces } { and "quotes" \u00fc \u2028 \U0001f642'
+    whole = built(cfg, as_list(tmp_path / "a.json", rows, ensure_ascii=False)).sha256
+    for size in (1, 7, 64):
+        monkeypatch.setattr(files_module, "_CHUNK", size)
+        cfg.output = str(tmp_path / f"chunks of {size}")
+        assert built(cfg, tmp_path / "a.json").sha256 == whole
+
+
+def test_old_keys_and_gritlms_form_are_read(cfg: Config, tmp_path: Path) -> None:
+    named = [{"task_name": f"set {row.pop('task_id')}", **row} for row in released()]
+    medi = built(cfg, as_list(tmp_path / "old.json", named))
+    assert medi.task_names == {0: "set 1", 1: "set 7", 2: "set 3"}
+    folder = tmp_path / "gritlm"
+    folder.mkdir()
+    for task in (1, 3, 7):
+        rows = [row for row in released() if row["task_id"] == task]
+        nested = [{"query": row["query"], "pos": [row["pos"]], "neg": [row["neg"]]} for row in rows]
+        as_lines(folder / f"medi-data-hardnegatives-instruct-{task}.jsonl", nested)
+    medi = built(cfg, folder)
+    assert medi.task_names == {1: "task_1", 3: "task_3", 7: "task_7"}
+    assert {task["task_id"]: task["rows"] for task in medi.manifest["tasks"]} == {1: 40, 3: 30, 7: 50}
+    without = [{key: row[key] for key in ("query", "pos", "neg")} for row in released()]
+    assert built(cfg, as_lines(tmp_path / "trivia.jsonl", without)).task_names == {0: "trivia"}
+    with pytest.raises(DataError, match="the key 'task_id' is missing"):
+        built(cfg, as_list(tmp_path / "part-00001.json", without))
+
+
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "no neg": ({"neg": None}, "field neg: expected [instruction, text], got None"),
+    "text is a number": ({"pos": ["i", 3]}, "field positive: the text is 3, not a string"),
+    "instruction is null": ({"query": [None, "t"]}, "field query: the instruction is None"),
+    "empty text": ({"query": ["i", " \n"]}, "field query: the text is empty"),
+    "three parts": ({"neg": ["i", "t", "u"]}, "field neg: expected [instruction, text]"),
+    "half a surrogate": ({"pos": ["i", "\ud800"]}, "no valid Unicode"),
+    "id is text": ({"task_id": "1"}, "field task_id: expected an integer"),
+    "another name": ({"task_name": "other"}, "task 1 is called 'other' here and 'task_1' before"),
+}
+
+
+@pytest.mark.parametrize(("changes", "said"), BAD.values(), ids=BAD)
+@pytest.mark.parametrize("suffix", ["json", "jsonl"])
+def test_rows_that_cannot_be_used_are_set_aside_with_number_and_reason(
+    cfg: Config, tmp_path: Path, changes: dict[str, Any], said: str, suffix: str
+) -> None:
+    if suffix == "json" and said == "no valid Unicode":
+        changes = {"pos": ["i", "\udc80"]}  # of the other half a list's parser makes a question mark
+    rows = released()
+    rows[17] = {**rows[17], **changes}
+    path = tmp_path / f"medi.{suffix}"
+    path = as_list(path, rows) if suffix == "json" else tmp_path / "medi.jsonl"
+    if suffix == "jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    medi = built(cfg, path)
+    (row,) = rejected(cfg)
+    assert (row["file"], row["row"]) == (path.name, 18)
+    assert said in row["reason"] or (said == "no valid Unicode" and "not valid UTF-8" in row["reason"])
+    assert len(row["content"]) <= 500
+    assert medi.manifest["about"]["rejected"] == 1
+    assert [item["query_text"] for item in medi.dataset] == [r["query"][1] for i, r in enumerate(released()) if i != 17]
+
+
+def test_a_row_without_a_key_and_a_row_that_is_no_object_are_set_aside(cfg: Config, tmp_path: Path) -> None:
+    rows: list[Any] = released()
+    del rows[3]["neg"]
+    rows[9:9] = ["no row", 5]
+    cfg.medi.max_rejected = 0.1
+    medi = built(cfg, as_list(tmp_path / "medi.json", rows))
+    assert [(row["row"], row["reason"].split(";")[0]) for row in rejected(cfg)] == [
+        (4, "the key 'neg' is missing"),
+        (10, "expected an object with query, pos, neg and task_id, got str"),
+        (11, "expected an object with query, pos, neg and task_id, got int"),
+    ]
+    assert len(medi.dataset) == len(ROWS) - 1
+
+
+@pytest.mark.parametrize("chunk", [1, 50, 1 << 20])
+@pytest.mark.parametrize("damaged", [0, 17, len(ROWS) - 1])
+def test_invalid_utf8_costs_its_row_alone(
+    cfg: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: int, chunk: int
+) -> None:
+    monkeypatch.setattr(files_module, "_CHUNK", chunk)
+    rows = released()
+    rows[damaged]["pos"][1] = "caf\u00e9 HERE and } HERE \u00e9"
+    for path in (
+        as_list(tmp_path / "medi.json", rows, ensure_ascii=False),
+        as_lines(tmp_path / "medi.jsonl", rows),
+    ):
+        path.write_bytes(path.read_bytes().replace(b"HERE", b"\xff\xc3"))
+        cfg.output = str(tmp_path / f"from {path.suffix}")
+        medi = built(cfg, path)
+        ((row, reason),) = [(row["row"], row["reason"]) for row in rejected(cfg)]
+        assert row == damaged + 1 and ("UTF-8" in reason or "utf-8" in reason)
+        assert len(medi.dataset) == len(ROWS) - 1
+
+
+def cut(path: Path) -> Path:
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) * 2 // 3])
+    return path
+
+
+@pytest.mark.parametrize("form", [0, 2, 3, 5], ids=["list", "lines", "packed", "parquet"])
+def test_a_truncated_file_is_refused_and_says_so(cfg: Config, tmp_path: Path, form: int) -> None:
+    path = cut(list(forms(tmp_path))[form])
+    with pytest.raises(DataError, match=rf"{path.name}: (cut short|not a complete|cannot be read)"):
+        built(cfg, path)
+    assert not Path(str(cfg.output), "medi").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"  \n", b"PK\x03\x04", b'"text"'])
+def test_a_file_of_another_kind_is_refused(cfg: Config, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "medi.json").write_bytes(content)
+    with pytest.raises(DataError, match=r"medi\.json: neither a JSON list of rows nor JSON lines"):
+        built(cfg, tmp_path / "medi.json")
+    with pytest.raises(DataError, match=r"no such file, or a folder without one that ends in \.parquet"):
+        built(cfg, tmp_path / "nowhere")
+    (tmp_path / "medi.zip").touch()
+    with pytest.raises(DataError, match=r"medi\.zip: a MEDI file ends in"):
+        built(cfg, tmp_path / "medi.zip")
+
+
+def test_too_many_bad_rows_refuse_the_file_and_a_higher_limit_takes_it(cfg: Config, tmp_path: Path) -> None:
+    rows = released()
+    for row in rows[:6]:
+        row["pos"] = ["", ""]
+    path = as_list(tmp_path / "medi.json", rows)
+    with pytest.raises(DataError, match=r"(?s)6 of the first 120 rows .* medi\.max_rejected=0\.01 .*row 6: field pos"):
+        built(cfg, path)
+    cfg.medi.max_rejected = 0.05
+    assert len(built(cfg, path).dataset) == len(ROWS) - 6
+    assert [row["row"] for row in rejected(cfg)] == [1, 2, 3, 4, 5, 6]
+
+
+class Stop(Exception):
+    """Ends a build from within."""
+
+
+@pytest.mark.parametrize("form", range(7))
+def test_an_interrupted_build_goes_on_to_the_same_result(
+    cfg: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: int
+) -> None:
+    monkeypatch.setattr(build_module, "ROWS_BETWEEN_STATES", 10)
+    monkeypatch.setattr(files_module, "PARQUET_ROWS", 10)
+    path = list(forms(tmp_path))[form]
+    straight = built(cfg, path).sha256
+    cfg.output = str(tmp_path / "interrupted")
+    read: list[str] = []
+
+    def broken(record: object, where: str) -> Any:
+        read.append(where)
+        if len(read) in (27, 58, 101):
+            raise Stop
+        return original(record, where)
+
+    original = build_module.from_released
+    monkeypatch.setattr(build_module, "from_released", broken)
+    for _ in range(3):
+        with pytest.raises(Stop):
+            built(cfg, path)
+    assert built(cfg, path).sha256 == straight
+    assert len(read) < len(ROWS) + 3 * 11  # what had been put on disk was not read again
+
+
+def test_a_finished_build_is_not_repeated_and_a_changed_file_is_read_again(cfg: Config, tmp_path: Path) -> None:
+    path = as_list(tmp_path / "medi.json", released())
+    first = built(cfg, path)
+    written = (first.folder / "medi.arrow").stat().st_mtime_ns
+    assert (built(cfg, path).folder / "medi.arrow").stat().st_mtime_ns == written
+    assert len(built(cfg, as_list(path, released()[:50])).dataset) == 50
+
+
+def _build_in_process(cfg: Config, start: Any, results: Any) -> None:
+    start.wait()
+    results.put(load_medi(build(cfg) / "medi").sha256)
+
+
+def test_two_processes_building_the_same_cache_both_end_with_it(cfg: Config, tmp_path: Path) -> None:
+    write_medi_file(tmp_path / "medi.json", rows=3000)
+    cfg.medi.path = str(tmp_path / "medi.json")
+    context = multiprocessing.get_context("spawn")
+    start, results = context.Event(), context.Queue()
+    processes = [context.Process(target=_build_in_process, args=(cfg, start, results)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    start.set()
+    first, second = results.get(timeout=120), results.get(timeout=120)
+    for process in processes:
+        process.join()
+    assert first == second == load_medi(Path(str(cfg.output)) / "medi").sha256
+    assert [path.name for path in Path(str(cfg.output)).parent.iterdir()] == ["medi"]
+
+
+def test_a_task_smaller_than_a_batch_is_kept_and_gives_no_batch(cfg: Config, tmp_path: Path) -> None:
+    medi = built(cfg, as_list(tmp_path / "medi.json", released()))
+    sampler = SameTaskBatchSampler(medi.task_ids, 32, seed=0)
+    shares = {share.task_id: share for share in sampler.summary()}
+    assert shares[3].rows == 30 and shares[3].batches == 0
+    assert {medi.task_ids[row] for batch in sampler for row in batch} == {1, 7}
+
+
+def test_a_disk_that_is_too_small_is_refused_before_reading(
+    cfg: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full:
+        free = 0
+
+    monkeypatch.setattr("shutil.disk_usage", lambda place: Full)
+    with pytest.raises(DataError, match=r"the training data need about 0\.00 GB .* output=FOLDER"):
+        built(cfg, as_list(tmp_path / "medi.json", released()))

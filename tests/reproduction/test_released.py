@@ -1,0 +1,219 @@
+"""Profiles that stand beside published numbers: rows, cells, verdicts, and what is told where a task has no score."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from one_embedder.config.compose import load_config
+from one_embedder.config.location import PROJECT_ROOT
+from one_embedder.config.schema import Config
+from one_embedder.errors import ConfigError
+from one_embedder.evaluation.benchmarks import METRICS, TaskScore
+from one_embedder.evaluation.items import ItemScores
+from one_embedder.evaluation.results import IncompleteEvaluation, NotRun
+from one_embedder.reproduction.layout import AVERAGE, COLUMNS
+from one_embedder.reproduction.published import load_published
+from one_embedder.reproduction.published_models import PublishedModels, load_published_models
+from one_embedder.reproduction.run import reproduce
+from one_embedder.reproduction.stages import Stages
+
+EXPECTED = PROJECT_ROOT / "experiments" / "expected"
+LARGE, GTR = "hkunlp/instructor-large", "sentence-transformers/gtr-t5-large"
+
+
+@pytest.fixture(scope="module")
+def models() -> PublishedModels:
+    """The committed file."""
+    return load_published_models(EXPECTED / "published_models.yaml", load_published(EXPECTED / "paper_table2.yaml"))
+
+
+@cache
+def _composed(*overrides: str) -> Config:
+    return load_config("reproduce", list(overrides))
+
+
+@pytest.fixture
+def cfg(tmp_path: Path) -> Config:
+    """profile=released, with everything below the test's own folder."""
+    from copy import deepcopy
+
+    chosen = deepcopy(_composed("profile=released"))
+    chosen.paths.experiments = str(tmp_path / "experiments")
+    chosen.table.bootstrap_resamples = 20
+    return chosen
+
+
+def categories() -> dict[str, str]:
+    """Every task of the seventy -> category."""
+    import yaml
+
+    published = yaml.safe_load((EXPECTED / "published_models.yaml").read_text())["tasks"]
+    return {**published, **_composed("profile=released").benchmark.folders}
+
+
+def score(task: str, category: str, points: float) -> TaskScore:
+    """A task with that very score."""
+    return TaskScore(
+        task, category, METRICS[category], points / 100, ItemScores("mean", {"value": np.full(4, points / 100)})
+    )
+
+
+def stages(models: PublishedModels, shift: Callable[[str, str], float | None]) -> Stages:
+    """Evaluation gives what was published, moved by ``shift(model, task)`` points; None: the task fails."""
+
+    def fail(cfg: Config) -> Path:
+        raise AssertionError("nothing is built or trained")
+
+    def evaluate(cfg: Config) -> Sequence[TaskScore]:
+        model = next(m for m in models.models.values() if Path(m.name).name == Path(cfg.encoder.name_or_path).name)
+        scores, failed = [], []
+        for task, category in categories().items():
+            published = model.scores.get(task) or model.printed.get(category, (0, 50.0))[1]
+            moved = shift(model.name, task)
+            if moved is None:
+                failed.append(NotRun(task, category, "the hub refuses access"))
+            else:
+                scores.append(score(task, category, published + moved))
+        scores.sort(key=lambda own: (COLUMNS.index(own.category), own.task))
+        if failed:
+            raise IncompleteEvaluation("some failed", scores, failed)
+        return scores
+
+    return Stages(build=fail, train=fail, evaluate=evaluate, data_identity=lambda cfg: {"benchmark": "b" * 64})
+
+
+def record(cfg: Config) -> dict:
+    return json.loads((Path(cfg.paths.experiments) / "table1" / f"{cfg.profile}.json").read_text())
+
+
+def test_the_published_file_is_what_the_collected_facts_say(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(PROJECT_ROOT / "scripts"))
+    from collect_published import collect
+
+    source = shared / "facts" / "published_mteb_scores.csv"
+    assert collect(source) == (EXPECTED / "published_models.yaml").read_text(encoding="utf-8")
+    del sys.modules["collect_published"]
+
+
+def test_columns_of_published_tasks_are_the_paper_s_within_its_rounding(models: PublishedModels) -> None:
+    table = load_published(EXPECTED / "paper_table2.yaml")
+    for name, row in ((LARGE, "INSTRUCTOR"), (GTR, "GTR-Large"), ("sentence-transformers/gtr-t5-xl", "GTR-XL")):
+        columns = models.models[name].columns(categories())
+        for column in COLUMNS:
+            assert columns[column] == pytest.approx(table.row(row).scores[column], abs=0.06), (name, column)
+        assert columns[AVERAGE] == pytest.approx(table.row(row).average, abs=0.05)
+    base = models.models["hkunlp/instructor-base"].columns(categories())
+    assert set(COLUMNS) - set(base) == {"PromptRetrieval", "TextEvaluation"} and AVERAGE not in base
+
+
+def test_the_released_model_on_its_published_numbers_is_ok_in_every_cell(
+    cfg: Config, models: PublishedModels, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert reproduce(cfg, stages(models, lambda model, task: 0.04)) == 0
+    printed = capsys.readouterr().out
+    assert "20 ok" in printed
+    for part in ("INSTRUCTOR (instructor-large), published", "backbone (gtr-t5-large), published", "table paper_large"):
+        assert part in printed
+    made = record(cfg)
+    assert [row["id"] for row in made["rows"]] == ["backbone", "instructor"]
+    assert {cell["verdict"] for cell in made["verdicts"]["cells"]} == {"ok"}
+    report = (Path(cfg.paths.experiments) / "table1" / "released.md").read_text()
+    gain = next(line for line in report.splitlines() if line.startswith("| relative gain, %, published"))
+    assert "+18.3" in gain and "+10.0" in gain
+    line = next(line for line in report.splitlines() if "(instructor-large): ArguAna |" in line)
+    assert line.split("|")[3:7] == [" 57.0 ", " 57.1 ", " +0.0 ", " ok "]
+    assert "self-reported HF model card" in report
+
+
+def test_a_number_too_far_off_on_either_side_fails_and_says_where(
+    cfg: Config, models: PublishedModels, capsys: pytest.CaptureFixture[str]
+) -> None:
+    better = stages(models, lambda model, task: 5.0 if (model, task) == (LARGE, "SummEval") else 0.0)
+    assert reproduce(cfg, better) == 1
+    off = [cell for cell in record(cfg)["verdicts"]["cells"] if cell["verdict"] == "off"]
+    assert [(cell["row"], cell["column"]) for cell in off] == [("instructor", "Summarization"), ("instructor", AVERAGE)]
+
+
+def test_a_task_without_a_score_leaves_its_cell_not_run_with_the_reason_and_the_others_judged(
+    cfg: Config, models: PublishedModels, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = stages(models, lambda model, task: None if (model, task) == (LARGE, "FEVER") else 0.0)
+    assert reproduce(cfg, broken) == 2
+    printed = capsys.readouterr().out
+    assert "not run, INSTRUCTOR (instructor-large): Retrieval FEVER: the hub refuses access" in printed
+    verdicts = {(cell["row"], cell["column"]): cell for cell in record(cfg)["verdicts"]["cells"]}
+    for column in ("Retrieval", AVERAGE):
+        assert verdicts["instructor", column]["verdict"] == "not run"
+        assert verdicts["instructor", column]["obtained"] is None, "a mean of fourteen is not the mean of fifteen"
+        assert verdicts["backbone", column]["verdict"] == "ok"
+    assert verdicts["instructor", "STS"]["verdict"] == "ok"
+    report = (Path(cfg.paths.experiments) / "table1" / "released.md").read_text()
+    line = next(line for line in report.splitlines() if "(instructor-large): FEVER |" in line)
+    assert "not run: the hub refuses access" in line and "| not run |" in line
+
+
+def test_what_copies_demonstrations_does_not_stand_beside_a_language_models_score(
+    cfg: Config, models: PublishedModels, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cfg.prompt_retrieval.learner = "nearest"
+    reproduce(cfg, stages(models, lambda model, task: 0.0))
+    assert "prompt retrieval by nearest" in capsys.readouterr().out
+    cells = {(cell["row"], cell["column"]): cell for cell in record(cfg)["verdicts"]["cells"]}
+    assert cells["instructor", "PromptRetrieval"]["expected"] is None
+    assert cells["instructor", AVERAGE]["expected"] is None
+
+
+@pytest.mark.parametrize(("profile", "prefix"), [("released", "instructor"), ("paper", "gtr_t5")])
+def test_the_instruction_table_follows_the_encoder_unless_another_is_named(profile: str, prefix: str) -> None:
+    assert _composed(f"profile={profile}").instructions.name == "paper_large"
+    assert _composed(f"profile={profile}", f"encoder={prefix}_base").instructions.name == "paper_base"
+    named = _composed(f"profile={profile}", f"encoder={prefix}_xl", "instructions=unified")
+    assert named.instructions.name == "unified"
+
+
+def test_the_table_s_backbone_and_instructor_are_scored_with_and_without_instructions(
+    cfg: Config, models: PublishedModels
+) -> None:
+    seen = []
+    plain = stages(models, lambda model, task: 0.0)
+
+    def evaluate(child: Config) -> Sequence[TaskScore]:
+        seen.append((child.encoder.name_or_path, child.instructions.name, Path(str(child.output)).parent.name))
+        return plain.evaluate(child)
+
+    reproduce(cfg, Stages(plain.build, plain.train, evaluate, plain.data_identity))
+    assert seen == [(GTR, "none", "gtr-t5-large-plain"), (LARGE, "paper_large", "instructor-large-with_instructions")]
+
+
+def test_an_encoder_of_which_nothing_was_published_is_refused(cfg: Config, models: PublishedModels) -> None:
+    cfg.encoder.name_or_path = "minilm"
+    with pytest.raises(
+        ConfigError, match=r"none of encoder\.name_or_path='minilm': take one of hkunlp/instructor-base"
+    ):
+        reproduce(cfg, stages(models, lambda model, task: 0.0))
+
+
+def test_a_folder_of_the_model_s_name_stands_for_it(models: PublishedModels) -> None:
+    beside = models.beside("paper", "/models/gtr-t5-xl", backbone=None, with_language_model=True, told=["as told"])
+    assert beside.models["instructor"].name == "hkunlp/instructor-xl"
+    assert beside.rows[0].encoder == "/models/gtr-t5-xl"
+    assert beside.tolerances == {"backbone": (0.1, 0.3), "instructor": (0.5, 1.0)}
+
+
+def test_a_share_is_scored_without_a_table_and_only_where_nothing_is_trained(
+    cfg: Config, models: PublishedModels, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cfg.benchmark.shares, cfg.benchmark.share = 4, 1
+    assert reproduce(cfg, stages(models, lambda model, task: 0.0)) == 0
+    assert "share 1 of 4 is scored" in capsys.readouterr().out
+    assert not (Path(cfg.paths.experiments) / "table1").exists()
+    cfg.profile, cfg.encoder.name_or_path = "paper", GTR
+    with pytest.raises(ConfigError, match="profile=paper trains"):
+        reproduce(cfg, stages(models, lambda model, task: 0.0))

@@ -1,0 +1,85 @@
+"""Evaluations side by side: the rows that were asked for, with their means, intervals and learners."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from pathlib import Path
+
+import pytest
+
+from one_embedder.errors import ConfigError, DataError, EvaluationError
+from one_embedder.evaluation.benchmarks import category_means, load_scores, overall_mean
+from one_embedder.evaluation.run import evaluate
+from one_embedder.reproduction.side_by_side import Evaluations, parser, work
+from tests.evaluation.conftest import HashEncoder, configured, write_benchmark
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Two encoders scored on the nine tiny tasks; not to be changed."""
+    folder = tmp_path_factory.mktemp("side_by_side")
+    root = write_benchmark(folder / "benchmark")
+    for name, dimension in (("wide", 48), ("narrow", 4)):
+        evaluate(configured(root, folder / name), HashEncoder(dimension))
+    return {name: folder / name for name in ("wide", "narrow")}
+
+
+def test_a_row_holds_category_means_their_mean_and_its_interval(outputs: dict[str, Path]) -> None:
+    evaluations = Evaluations.read([f"{name}={path}" for name, path in outputs.items()], resamples=50)
+    for line, path in zip(evaluations.main_grid().rows, outputs.values(), strict=True):
+        scores = load_scores(path)
+        means = [*category_means(scores).values(), overall_mean(scores)]
+        assert list(line[1:11]) == [f"{100 * mean:.1f}" for mean in means]
+        low, high = map(float, line[11].strip("[]").split(", "))
+        assert low < 100 * overall_mean(scores) < high
+    first, second = evaluations.main_grid().rows
+    assert first[12] == "-"
+    difference = 100 * (overall_mean(load_scores(outputs["narrow"])) - overall_mean(load_scores(outputs["wide"])))
+    assert second[12].startswith(f"{difference:+.1f} [")
+
+
+def test_the_learner_of_prompt_retrieval_is_always_told(outputs: dict[str, Path]) -> None:
+    assert "Prompt retrieval: learner nearest." in Evaluations.read([f"a={outputs['wide']}"], resamples=5).markdown()
+
+
+def test_several_trainings_of_a_model_are_one_row(outputs: dict[str, Path]) -> None:
+    both = Evaluations.read([f"both={outputs['wide']},{outputs['narrow']}"], resamples=20)
+    means = [overall_mean(load_scores(path)) for path in outputs.values()]
+    assert both.main_grid().rows[0][10] == f"{50 * sum(means):.1f}"
+
+
+def test_the_command_writes_a_table_and_every_task(outputs: dict[str, Path], tmp_path: Path, capsys) -> None:
+    work(parser().parse_args([f"wide={outputs['wide']}", "--output", str(tmp_path / "x/table"), "--resamples", "5"]))
+    assert "wide" in capsys.readouterr().out
+    assert (tmp_path / "x/table.md").read_text().count("\n| Tiny") == 9
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "x/table.csv").read_text())))
+    assert {row["task"]: float(row["points"]) for row in rows} == {
+        score.task: pytest.approx(100 * score.main_score, abs=1e-4) for score in load_scores(outputs["wide"])
+    }
+
+
+def test_evaluations_of_other_tasks_are_not_put_side_by_side(outputs: dict[str, Path], tmp_path: Path) -> None:
+    shutil.copytree(outputs["wide"], tmp_path / "fewer")
+    (tmp_path / "fewer/results/TinySTS.json").unlink()
+    with pytest.raises(EvaluationError, match="scored on other tasks"):
+        Evaluations.read([f"a={outputs['wide']}", f"b={tmp_path}/fewer"], resamples=5)
+
+
+@pytest.mark.parametrize(
+    ("named", "error", "message"),
+    [
+        (["folder"], ConfigError, "'folder' must be LABEL=FOLDER"),
+        (["a="], ConfigError, "'a=' must be LABEL=FOLDER"),
+        (["a=/nowhere"], DataError, "/nowhere: no result files"),
+    ],
+)
+def test_a_row_that_cannot_be_read_is_named(named: list[str], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        Evaluations.read(named)
+
+
+def test_two_rows_of_one_label_are_refused(outputs: dict[str, Path]) -> None:
+    with pytest.raises(ConfigError, match="two rows have the same label"):
+        Evaluations.read([f"a={path}" for path in outputs.values()])
