@@ -85,6 +85,10 @@ lint: $(READY) ## Style, as pre-commit checks it
 type: $(READY) ## Types, strictly
 	$(BIN)/mypy
 
+.PHONY: bench
+bench: $(READY) ## Speed of encode against sentence-transformers, to experiments/bench/
+	$(BIN)/python scripts/bench_encode.py $(ARGS)
+
 .PHONY: format
 format: $(READY) ## Rewrite the code in the project's style
 	$(BIN)/ruff check --fix .

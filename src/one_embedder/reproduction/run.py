@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from one_embedder.config.location import CONF, PROJECT_ROOT, inside_project
 from one_embedder.config.schema import Config, InstructionsConfig
 from one_embedder.errors import ConfigError
-from one_embedder.evaluation.results import IncompleteEvaluation
+from one_embedder.evaluation.results import IncompleteEvaluation, NotRun
 from one_embedder.reproduction.ablation import ABLATION, ablation_folder, run_grid, summary
 from one_embedder.reproduction.children import benchmark_instructions, evaluation_config, training_config
 from one_embedder.reproduction.circumstances import circumstances
