@@ -54,7 +54,7 @@ class TaskFolder:
     name: str
     category: str
     path: Path
-    settings: TaskFolderConfig = field(default_factory=TaskFolderConfig)
+    settings: TaskFolderConfig = field(default_factory=TaskFolderConfig, hash=False)
 
     @cached_property
     def sha256(self) -> str:
