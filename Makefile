@@ -36,9 +36,11 @@ export MALLOC_MMAP_THRESHOLD_ ?= 33554432
 reproduce-table1: $(READY) ## Fill and check Table 1; PROFILE=documentation (CPU, minutes) | local | released | paper
 	$(BIN)/python -m one_embedder.reproduce profile=$(PROFILE) $(ARGS)
 
-ablation-%: $(READY) ## Train a grid and tabulate it: ablation-with_without_instructions
+# The sweep may fail in some of its runs: the table is made of the others and the last command says what is missing.
+ablation-%: $(READY) ## Run one of conf/ablation and tabulate it: ablation-temperature; ARGS="launcher=joblib"
 	$(BIN)/python -m one_embedder.build_medi profile=$(PROFILE) ablation=$* $(ARGS)
-	$(BIN)/python -m one_embedder.reproduce --multirun profile=$(PROFILE) ablation=$* $(ARGS)
+	-$(BIN)/python -m one_embedder.reproduce --multirun profile=$(PROFILE) ablation=$* $(ARGS)
+	$(BIN)/python -m one_embedder.reproduce profile=$(PROFILE) ablation=$* $(ARGS)
 
 .PHONY: verify-harness
 verify-harness: $(READY) ## Compare all-MiniLM-L6-v2 with its published scores; BENCHMARK=FOLDER holds MTEB's rows
@@ -84,6 +86,10 @@ lint: $(READY) ## Style, as pre-commit checks it
 .PHONY: type
 type: $(READY) ## Types, strictly
 	$(BIN)/mypy
+
+.PHONY: bench
+bench: $(READY) ## Speed of encode against sentence-transformers, to experiments/bench/
+	$(BIN)/python scripts/bench_encode.py $(ARGS)
 
 .PHONY: format
 format: $(READY) ## Rewrite the code in the project's style

@@ -45,7 +45,7 @@ def _add_encoder(group: _ArgumentGroup) -> None:
     add("--revision", help="of the hub id")
     add("--joining", default="pypi", choices=CHOICES["encoder.joining"], help="of instruction and text [%(default)s]")
     add("--max-length", type=int, metavar="TOKENS", help="of a text with its instruction [what the encoder says]")
-    add("--dtype", default="float32", help="float32, bfloat16 or float16 [%(default)s]")
+    add("--dtype", default="float32", help="float32, bfloat16, float16 or float64 [%(default)s]")
 
 
 def _add_output(group: _ArgumentGroup) -> None:

@@ -38,6 +38,21 @@ if __name__ == "__main__":
 """
 
 
+# The same for the children of an ablation.
+CHILD = """
+from one_embedder.config.entry import run_verb
+from one_embedder.errors import DataError
+
+def work(cfg):
+    if cfg.ablation.child == "released-s0":
+        raise DataError("released-s0 went wrong")
+    print("ran", cfg.ablation.child)
+
+if __name__ == "__main__":
+    run_verb("reproduce", work)
+"""
+
+
 def run(*arguments: str, cwd: Path = PROJECT_ROOT) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name != "HYDRA_FULL_ERROR"}
     command = [sys.executable, *arguments]
@@ -105,10 +120,19 @@ def test_a_bug_keeps_its_traceback(job: Path) -> None:
     assert "Traceback" in done.stderr and "RuntimeError: a bug" in done.stderr
 
 
-def test_the_ablation_sweeps_seeds_with_and_without_instructions(job: Path) -> None:
-    done = run_job(job, "--multirun", "ablation=with_without_instructions", "seed=0")
-    ran = [line for line in done.stdout.splitlines() if line.startswith("stdout")]
-    assert sorted(ran) == [f"stdout {seed} {yes}" for seed in (0,) for yes in (False, True)], done.stderr
+def test_a_sweep_over_an_ablation_shows_its_plan_and_runs_every_child_though_one_fails(job: Path) -> None:
+    job.write_text(CHILD)
+    done = run_job(job, "--multirun", "ablation=loss_spelling", "ablation.seeds=[0]")
+    plan, *ran = [line for line in done.stdout.splitlines() if not line.startswith("  ")]
+    assert plan.startswith("Ablation loss_spelling, profile documentation:"), done.stderr
+    assert ran == ["ran backbone", "ran paper-s0"], done.stderr
+    assert done.returncode == 2 and "error: released-s0 went wrong\n" in done.stderr
+
+
+def test_a_sweep_without_an_ablation_is_an_ordinary_one(job: Path) -> None:
+    job.write_text(CHILD)
+    done = run_job(job, "--multirun", "seed=0,1")
+    assert (done.returncode, done.stdout) == (0, "ran None\nran None\n"), done.stderr
 
 
 @pytest.mark.slow

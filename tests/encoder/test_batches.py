@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from one_embedder.encoder.batches import token_batches, windows
 from one_embedder.encoder.embedder import InstructionEmbedder
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.encoder.tokenize import TokenizedBatch
-from one_embedder.errors import ConfigError
+from one_embedder.errors import ConfigError, DataError
 
 TEXTS = ["cats and dogs? " * repeats for repeats in (0, 1, 1, 9, 2, 3, 1, 0, 5, 1, 1, 2)]
 
@@ -67,6 +67,17 @@ def test_short_texts_fill_larger_batches_than_long_ones(
     embedder.encode(TEXTS, max_tokens_per_batch=64)
     assert shapes[0][0] == 2
     assert shapes[-1][0] > 2
+
+
+@pytest.mark.parametrize("wrap", [list, iter])
+def test_a_wrong_text_is_named_before_any_other_is_encoded(
+    embedder: InstructionEmbedder, shapes: list[tuple[int, int]], wrap: Callable[[list[object]], Iterable[str]]
+) -> None:
+    with pytest.raises(DataError, match=r"sentences\[12\] is 7 \(int\)"):
+        embedder.encode(wrap([*TEXTS, 7]))
+    assert shapes == []
+    embedder.encode(TEXTS)
+    assert shapes
 
 
 @pytest.mark.parametrize("budget", [0, -1])

@@ -190,6 +190,13 @@ def test_what_a_folder_asks_for_and_cannot_have_is_named(
         load_encoder(saved)
 
 
+def test_the_tokenizer_of_another_model_is_told_with_the_folder(saved: Path) -> None:
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(locate.locate("minilm") / name, saved)
+    with pytest.raises(CheckpointError, match=rf"{saved}: the tokenizer has \d+ tokens, the model only 64"):
+        load_encoder(saved)
+
+
 def test_modules_that_are_unknown_or_lack_a_transformer_are_named(saved: Path) -> None:
     path = saved / "modules.json"
     modules = json.loads(path.read_text())

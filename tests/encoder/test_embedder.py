@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -110,6 +113,12 @@ def test_a_device_that_is_not_there_is_refused(tiny: InstructionEncoder, device:
         InstructionEmbedder(tiny, device=device)
 
 
+@pytest.mark.parametrize("wrong", [{"device": "gpu"}, {"dtype": "float8"}])
+def test_a_device_or_dtype_that_there_is_not_is_told_before_anything_is_loaded(wrong: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        InstructionEmbedder("no/such/folder", **wrong)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("arguments", [{"dtype": "int8"}, {"joining": "head"}, {"max_length": 8}, {"revision": "main"}])
 def test_arguments_that_a_loaded_encoder_cannot_obey_are_refused(
     tiny: InstructionEncoder, arguments: dict[str, object]
@@ -125,14 +134,56 @@ def test_an_embedding_that_is_not_finite_is_an_error_with_a_remedy(make_encoder:
         InstructionEmbedder(encoder, device="cpu").encode(["dog", "the cats"])
 
 
-def test_bfloat16_is_near_float32_and_still_returned_as_float32(make_encoder: object) -> None:
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_is_near_float32_and_still_returned_as_float32(make_encoder: object, dtype: str) -> None:
     layer = Dense(16, 24, bias=False, activation="torch.nn.modules.linear.Identity")
     encoder = make_encoder(layer)  # type: ignore[operator]
     exact = InstructionEmbedder(encoder, device="cpu").encode(TEXTS)
-    rough = InstructionEmbedder(encoder, device="cpu", dtype="bfloat16").encode(TEXTS)
+    rough = InstructionEmbedder(encoder, device="cpu", dtype=dtype).encode(TEXTS)
     assert rough.dtype == np.float32
     assert 0 < np.abs(rough - exact).max()
     assert (rough * exact).sum(axis=1).min() > 0.99
+
+
+@pytest.fixture(scope="module", params=["tiny", "minilm"])
+def exact(request: pytest.FixtureRequest) -> InstructionEmbedder:
+    """A float64 copy of a T5 with a dense layer and of a BERT without one."""
+    return InstructionEmbedder(deepcopy(request.getfixturevalue(request.param)), device="cpu", dtype="float64")
+
+
+def test_float64_embeddings_are_those_of_float32_without_its_rounding(
+    exact: InstructionEmbedder, tiny: InstructionEncoder, minilm: InstructionEncoder
+) -> None:
+    single = InstructionEmbedder(tiny if exact.dimension == tiny.dimension else minilm, device="cpu")
+    rounded = exact.encode(TEXTS, INSTRUCTION)
+    assert rounded.dtype == np.float32
+    assert 0 < np.abs(rounded - single.encode(TEXTS, INSTRUCTION)).max() < 1e-6
+    with torch.inference_mode():
+        double = exact.encoder(exact.encoder.tokenizer([INSTRUCTION] * len(TEXTS), TEXTS))
+    assert double.dtype == torch.float64
+    np.testing.assert_array_equal(rounded, double.numpy().astype(np.float32))
+
+
+def test_float64_embeddings_are_the_same_to_the_bit_in_any_batch_and_with_any_threads(
+    exact: InstructionEmbedder,
+) -> None:
+    expected, threads = exact.encode(TEXTS, INSTRUCTION), torch.get_num_threads()
+    order = np.random.default_rng(0).permutation(len(TEXTS))
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            for batch_size in (1, 3, 32):
+                again = exact.encode([TEXTS[row] for row in order], INSTRUCTION, batch_size=batch_size)
+                np.testing.assert_array_equal(again, expected[order])
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_an_encoder_that_was_cast_to_float64_comes_back_to_float32(make_encoder: object) -> None:
+    encoder = make_encoder(Dense(16, 24, bias=False, activation="torch.nn.modules.linear.Identity"))  # type: ignore[operator]
+    before = InstructionEmbedder(encoder, device="cpu").encode(TEXTS)
+    InstructionEmbedder(encoder, device="cpu", dtype="float64")
+    np.testing.assert_array_equal(InstructionEmbedder(encoder, device="cpu").encode(TEXTS), before)
 
 
 def test_the_progress_bar_shows_when_asked_and_not_otherwise(

@@ -83,13 +83,21 @@ def bert_tokenizer(pad: int) -> PreTrainedTokenizerFast:
     )
 
 
-# Family -> model, tokenizer, tokens a text of a bare folder whose tokenizer states no maximum.
+def boundless_tokenizer() -> PreTrainedTokenizerFast:
+    """The tiny tokenizer, stating no maximum length."""
+    tokenizer = tiny_tokenizer()
+    tokenizer.model_max_length = 10**30
+    return tokenizer
+
+
+# Family -> model, tokenizer, most tokens a text: the positions there are, else what the tokenizer states, else 512.
 FAMILIES: dict[str, tuple[Callable[[], PreTrainedModel], Callable[[], PreTrainedTokenizerFast], int]] = {
     "bert": (bert, lambda: bert_tokenizer(0), 40),
     "mpnet": (mpnet, lambda: bert_tokenizer(1), 40),
     "modernbert": (modernbert, lambda: bert_tokenizer(0), 40),
     "t5 encoder": (t5, tiny_tokenizer, 32),
     "t5 with its decoder": (whole_t5, tiny_tokenizer, 32),
+    "t5 encoder, no length stated": (t5, boundless_tokenizer, 512),
 }
 
 
@@ -136,8 +144,8 @@ def test_every_familys_instruction_counts_and_is_not_pooled(embedder: Instructio
 def test_every_family_has_the_length_that_its_model_can_take(embedder: InstructionEmbedder, family: str) -> None:
     expected = FAMILIES[family][2]
     assert embedder.encoder.tokenizer.max_length == expected
-    assert embedder.encoder.tokenizer([""], ["dog " * 99]).input_ids.shape == (1, expected)
-    assert np.isfinite(embedder.encode("dog " * 99)).all()
+    assert embedder.encoder.tokenizer([""], ["dog " * 600]).input_ids.shape == (1, expected)
+    assert np.isfinite(embedder.encode("dog " * 600)).all()
 
 
 @pytest.mark.parametrize("family", ["bert", "mpnet", "modernbert"])
@@ -150,14 +158,20 @@ def test_more_tokens_than_there_are_positions_are_refused_and_relative_ones_have
     assert load_encoder(t5_folder, max_length=600).tokenizer.max_length == 600
 
 
-def test_every_family_survives_saving_without_what_is_not_its_encoder(
+def test_every_family_survives_saving_and_is_the_same_in_sentence_transformers(
     embedder: InstructionEmbedder, tmp_path: Path
 ) -> None:
+    from sentence_transformers import SentenceTransformer
+
     assert not [name for name, _ in embedder.encoder.named_parameters() if "pooler" in name or "decoder" in name]
     save_encoder(embedder.encoder, tmp_path / "model")
     again = InstructionEmbedder(tmp_path / "model", device="cpu")
     assert again.revision == embedder.revision
     np.testing.assert_allclose(again.encode(TEXTS, INSTRUCTION), embedder.encode(TEXTS, INSTRUCTION), atol=1e-6)
+    texts, prompt = ["the cats", "a document", "dog"], INSTRUCTION.strip()
+    theirs = SentenceTransformer(str(tmp_path / "model"), device="cpu")
+    assert not [name for name, _ in theirs.named_parameters() if "pooler" in name]
+    np.testing.assert_allclose(embedder.encode(texts, prompt), theirs.encode(texts, prompt=prompt), atol=1e-6)
 
 
 # Layout of a folder on the hub -> the transformer's place, the types in modules.json, the maximum length.

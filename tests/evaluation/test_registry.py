@@ -13,11 +13,21 @@ from scipy.stats import spearmanr
 from one_embedder.config.compose import load_config
 from one_embedder.config.schema import BenchmarkConfig, Config
 from one_embedder.errors import ConfigError, DataError
-from one_embedder.evaluation.benchmarks import CATEGORIES, METRICS, load_scores
+from one_embedder.evaluation.benchmarks import (
+    AGGREGATES,
+    CATEGORIES,
+    METRICS,
+    TaskScore,
+    category_means,
+    combine_not_run,
+    combine_parts,
+    load_scores,
+)
 from one_embedder.evaluation.estimate import estimate, size_of, sizes
 from one_embedder.evaluation.itemized import ItemizedReranking
+from one_embedder.evaluation.items import ItemScores
 from one_embedder.evaluation.registry import hub_tasks
-from one_embedder.evaluation.results import IncompleteEvaluation
+from one_embedder.evaluation.results import IncompleteEvaluation, NotRun
 from one_embedder.evaluation.run import evaluate
 from one_embedder.evaluation.selection import select_tasks, share_of
 from tests.evaluation.hub_benchmark import BENCHMARK, TASKS, serve_benchmark, tiny_tasks
@@ -68,7 +78,7 @@ def test_every_category_is_scored_from_the_hub_by_the_papers_metric(hub_cfg: Con
     found = {score.task: score for score in scores}
     assert found["TwentyNewsgroupsClustering"].items.statistic == "mean"  # of the v-measures of two sets
     assert len(found["TwentyNewsgroupsClustering"].items) == 2
-    rows = tiny_tasks()["STS17"]["en-en", "test"]
+    rows = [row for row in tiny_tasks()["STS17"]["default", "test"] if row["lang"] == "en-en"]
     left, right = (
         encoder.encode([row[side] for row in rows], "", batch_size=8, show_progress_bar=False)
         for side in ("sentence1", "sentence2")
@@ -105,6 +115,28 @@ def test_an_aggregate_is_named_by_its_own_name_and_scored_by_its_parts() -> None
     assert len(chosen.tasks) == 12 + 1
 
 
+def forum(name: str, values: list[float]) -> TaskScore:
+    items = ItemScores("mean", {"value": np.array(values)})
+    return TaskScore(name, "Retrieval", "ndcg_at_10", items.score(), items)
+
+
+def test_an_aggregate_is_the_mean_of_its_parts_however_many_queries_each_has() -> None:
+    (name, parts), other = next(iter(AGGREGATES.items())), forum("ArguAna", [0.5])
+    scores = [forum(part, [0.1 * number] * (number + 1)) for number, part in enumerate(parts)]
+    first, second = combine_parts([other, *scores])
+    assert first is other and second.task == name and len(second.items) == sum(range(1, 13))
+    assert second.main_score == second.items.score() == pytest.approx(0.1 * 5.5)
+    assert category_means([first, second])["Retrieval"] == pytest.approx((0.5 + 0.55) / 2), "one task, not twelve"
+
+
+def test_an_aggregate_without_one_of_its_parts_has_no_score_and_says_which() -> None:
+    name, parts = next(iter(AGGREGATES.items()))
+    scores, lost = [forum(part, [0.5]) for part in parts[1:]], NotRun(parts[0], "Retrieval", "HTTP 500")
+    kept, told = combine_not_run([*scores, forum("ArguAna", [0.5])], [lost])
+    assert [score.task for score in kept] == ["ArguAna"]
+    assert told == [NotRun(name, "Retrieval", f"{parts[0]}: HTTP 500")]
+
+
 def test_results_of_another_version_are_not_read_as_one_evaluation(hub_cfg: Config, encoder, monkeypatch) -> None:
     hub_cfg.benchmark.tasks = ["STS17"]
     evaluate(hub_cfg, encoder)
@@ -134,6 +166,8 @@ def test_two_shares_write_into_one_place_and_the_whole_finds_their_results(hub_c
     assert sorted(parts[0] + parts[1]) == sorted(TASKS) and all(parts)
     records = sorted(path.parent.name for path in Path(hub_cfg.output).glob("shares/*/manifest.yaml"))
     assert records == ["0-of-2", "1-of-2"]
+    hub_cfg.benchmark.shares, hub_cfg.benchmark.share = 50, 49
+    assert evaluate(hub_cfg, encoder) == [], "more shares than tasks"
     hub_cfg.benchmark.shares, hub_cfg.benchmark.share = 1, 0
     encoder.calls.clear()
     assert len(evaluate(hub_cfg, encoder)) == len(TASKS)
@@ -145,7 +179,7 @@ def test_an_estimate_names_every_task_with_time_disk_and_memory(encoder) -> None
     head, *lines = estimate(tasks, encoder, batch_size=8)
     assert [line.split()[0] for line in lines] == ["MSMARCO", "MindSmallReranking", "STS17"], "the longest first"
     assert "3 tasks" in head and "a second as just measured" in head
-    assert "8,848,621 texts" in lines[0]
+    assert "8,848,641 texts" in lines[0]
     assert list(estimate([], encoder, batch_size=8)) == []
     assert all(size_of(task) is not None for task in hub_tasks(BENCHMARK))
 

@@ -21,7 +21,12 @@ def test_jobs_of_a_sweep_score_their_shares_into_one_place(benchmark_root: Path,
     output = tmp_path / "results"
     command = [
         *(sys.executable, "-m", "one_embedder.evaluate", "--multirun", "launcher=submitit_local"),
-        *(f"encoder.name_or_path={tmp_path}/tiny", "benchmark=folder", f"benchmark.root={benchmark_root}"),
+        *(
+            f"encoder.name_or_path={tmp_path}/tiny",
+            "benchmark=folder",
+            "instructions=none",
+            f"benchmark.root={benchmark_root}",
+        ),
         *("benchmark.shares=2", "benchmark.share=range(2)", f"output={output}", "tracking=disabled"),
         *(f"paths.experiments={tmp_path}/experiments", f"hydra.sweep.dir={tmp_path}/sweep"),
     ]

@@ -7,9 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from one_embedder.encoder.checkpoint import load_encoder
 from one_embedder.encoder.embedder import InstructionEmbedder
+from tests.reference.published_encoder import published_embedding
 
 TOLERANCE = 1e-6
 
@@ -79,9 +83,24 @@ def test_token_ids_and_masked_lengths_equal_the_published_packages(
     assert [row.instruction_length for row in ours] == [row["context_mask"] for row in expected]
 
 
-def test_the_repositorys_head_gives_39_pairs_another_embedding(
-    embedder: InstructionEmbedder, reference: Path, pairs: list[list[str]]
+@pytest.mark.parametrize("joining", ["pypi", "head"])
+def test_every_pair_is_embedded_by_the_published_rules_written_out(
+    reference: Path, pairs: list[list[str]], joining: str
 ) -> None:
-    head = InstructionEmbedder(load_encoder(reference, joining="head"), device="cpu")
-    distance = np.abs(head.encode(pairs) - embedder.encode(pairs)).max(axis=1)
-    assert (distance > 1e-4).sum() == 39
+    embedder = InstructionEmbedder(load_encoder(reference, joining=joining), device="cpu")
+    literal = torch.stack([published_embedding(embedder.encoder, *pair, joining=joining) for pair in pairs]).numpy()
+    np.testing.assert_allclose(embedder.encode(pairs), literal, atol=TOLERANCE, rtol=0)
+    distance = np.abs(literal - published(reference, "embeddings")).max(axis=1)
+    if joining == "pypi":
+        assert distance.max() < TOLERANCE
+    else:
+        assert (distance > 1e-4).sum() == 39
+
+
+@settings(max_examples=15, deadline=None)
+@given(rows=st.lists(st.integers(0, 64), min_size=1, max_size=12), batch_size=st.integers(1, 12))
+def test_embeddings_equal_the_published_packages_in_any_company(
+    embedder: InstructionEmbedder, reference: Path, pairs: list[list[str]], rows: list[int], batch_size: int
+) -> None:
+    ours = embedder.encode([pairs[row] for row in rows], batch_size=batch_size)
+    np.testing.assert_allclose(ours, published(reference, "embeddings")[rows], atol=TOLERANCE, rtol=0)

@@ -1,75 +1,303 @@
-"""The sweep's jobs leave a table that is right after any number of them."""
+"""An ablation's children leave records, and the tables over them are right after any number of children."""
 
 from __future__ import annotations
 
 import csv
+import shutil
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import yaml
 
-from one_embedder.config.schema import Config
-from one_embedder.errors import DataError
-from one_embedder.reproduction.ablation import run_job, tabulate
-from one_embedder.reproduction.run import reproduce
-from tests.reproduction.fakes import FakeWork
+from one_embedder.config.schema import AblationConfig, AxisConfig, ClaimConfig, Config
+from one_embedder.errors import ConfigError, DataError, EvaluationError
+from one_embedder.evaluation.benchmarks import TaskScore
+from one_embedder.evaluation.results import write_result
+from one_embedder.reproduction.ablation import ablate
+from one_embedder.reproduction.ablation_record import AblationRecord, read_record
+from one_embedder.reproduction.child import read_children
+from one_embedder.reproduction.layout import AVERAGE
+from one_embedder.reproduction.plan import plan
+from one_embedder.tracking.manifest import config_hash, read_manifest
+from tests.reproduction.fakes import FakeWork, make_scores
 
 Configure = Callable[..., Config]
 
-
-def job(configure: Configure, with_instructions: bool, seed: int, *more: str) -> Config:
-    side = str(with_instructions).lower()
-    return configure("table.name=with_without_instructions", f"with_instructions={side}", f"seed={seed}", *more)
+CHILDREN = ["backbone", "cold-s0", "cold-s1", "warm-s0", "warm-s1"]
 
 
-def tables(tmp_path: Path) -> tuple[list[dict[str, str]], str]:
-    folder = tmp_path / "experiments" / "ablations"
-    with (folder / "with_without_instructions.csv").open() as stream:
-        return list(csv.DictReader(stream)), (folder / "with_without_instructions.md").read_text()
+def design() -> AblationConfig:
+    """Two temperatures and two wordings; warm is better, and less so in other words."""
+    return AblationConfig(
+        name="toy",
+        question="Is warm better?",
+        seeds=[0, 1],
+        axes={
+            "temperature": AxisConfig(
+                label="temperature of the loss",
+                levels={"cold": {"loss.temperature": 0.01}, "warm": {"loss.temperature": 0.1}},
+            ),
+            "given": AxisConfig(evaluated=True, levels={"right": {}, "wrong": {"evaluation.instructions": "wrong"}}),
+        },
+        references={"backbone": {"with_instructions": False}},
+        claims={
+            "warm_is_better": ClaimConfig(
+                text="Warm is better than cold.",
+                source="ours",
+                plus=[{"temperature": "warm", "given": "right"}],
+                minus=[{"temperature": "cold", "given": "right"}],
+            ),
+            "cold_beats_backbone": ClaimConfig(
+                text="Cold is better than the backbone.",
+                source="ours",
+                plus=[{"temperature": "cold", "given": "right"}],
+                minus=[{"reference": "backbone"}],
+            ),
+            "warm_is_robust": ClaimConfig(
+                text="Warm has the smaller gap.",
+                source="ours",
+                gap_over="given",
+                plus=[{"temperature": "cold"}],
+                minus=[{"temperature": "warm"}],
+            ),
+        },
+    )
 
 
-def test_a_job_returns_the_mean_of_the_categories_and_tabulates_what_is_finished(
-    configure: Configure, work: FakeWork, tmp_path: Path
+@dataclass
+class AblationWork(FakeWork):
+    """Runs named after their settings, and results on disk, as the real stages leave them."""
+
+    broken: set[str] = field(default_factory=set)
+    learned: dict[str, float] = field(default_factory=dict)
+
+    def train(self, cfg: Config) -> Path:
+        self.calls.append(("train", cfg))
+        if f"{cfg.loss.temperature}-s{cfg.seed}" in self.broken:
+            raise EvaluationError("the loss is not finite")
+        run = f"run-s{cfg.seed}-{config_hash(cfg, ['loss', 'with_instructions', 'encoder'])[:6]}"
+        self.learned[run] = (0.65 if cfg.loss.temperature == 0.1 else 0.5) + 0.01 * cfg.seed
+        return Path(cfg.paths.experiments) / "runs" / run
+
+    def evaluate(self, cfg: Config) -> list[TaskScore]:
+        self.calls.append(("evaluate", cfg))
+        model = Path(cfg.encoder.name_or_path).parent.name
+        quality = self.learned.get(model, 0.45) - (0.03 if cfg.evaluation.instructions == "wrong" else 0.0)
+        scores = make_scores(quality, tasks_per_category=1)
+        for score in scores:
+            write_result(Path(str(cfg.output)), {}, score, {"encoder_revision": model})
+        return scores
+
+
+@pytest.fixture
+def work() -> AblationWork:
+    return AblationWork()
+
+
+@pytest.fixture
+def cfg(configure: Configure) -> Config:
+    cfg = configure("table.bootstrap_resamples=199")
+    cfg.ablation = design()
+    cfg.prompt_retrieval.tasks = {}  # of no use here, and slow to hash
+    cfg.instructions.table = {"STS0": {"text": "Represent the toy sentence: "}}
+    return cfg
+
+
+def run(cfg: Config, work: AblationWork, *names: str) -> None:
+    for name in names or CHILDREN:
+        cfg.ablation.child = name
+        assert ablate(cfg, work.stages) == 0
+    cfg.ablation.child = None
+
+
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "experiments" / "ablations" / "toy"
+
+
+def record(tmp_path: Path) -> AblationRecord:
+    return read_record(folder(tmp_path) / "documentation.json")
+
+
+def test_a_complete_ablation_gives_every_cell_every_run_and_decided_claims(
+    cfg: Config, work: AblationWork, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    mean = run_job(job(configure, True, 1), work.stages)
-    lines, _ = tables(tmp_path)
-    assert [float(line["average"]) for line in lines] == [pytest.approx(100 * mean, abs=1e-3)]
+    run(cfg, work)
+    assert ablate(cfg, work.stages) == 0
+    found = record(tmp_path)
+    assert found.is_complete
+    assert [cell.id for cell in found.cells] == ["backbone", "cold+right", "cold+wrong", "warm+right", "warm+wrong"]
+    warm = found.cell("warm+right")
+    assert (list(warm.seeds), warm.levels) == ([0, 1], {"temperature": "warm", "given": "right"})
+    assert len(set(warm.runs)) == 2 and warm.runs == found.cell("warm+wrong").runs, "one training, scored twice"
+    assert 0 < warm.intervals[AVERAGE].low < warm.scores[AVERAGE] < warm.intervals[AVERAGE].high < 1
+    assert found.provenance["data"] == work.data
+    verdicts = {claim.id: claim.verdict for claim in found.claims}
+    assert verdicts["warm_is_better"] == verdicts["cold_beats_backbone"] == "supported"
+    best = found.claims[0]
+    assert best.difference is not None and best.difference.estimate > 0.05
+    assert best.p_adjusted is not None and best.p_value is not None and best.p_adjusted >= best.p_value
+    assert (best.p_seeds, best.tasks_won, best.tasks_total) == (0.5, 9, 9)
+    assert "Warm is better than cold." in capsys.readouterr().out
 
 
-def test_the_verb_fills_the_whole_grid_with_a_row_a_job_and_means_over_seeds(
-    configure: Configure, work: FakeWork, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_gap_has_no_permutation_of_items_and_is_decided_by_the_bootstrap(
+    cfg: Config, work: AblationWork, tmp_path: Path
 ) -> None:
-    run_job(job(configure, True, 1), work.stages)
-    assert reproduce(job(configure, True, 0, "table.seeds=[0,1,2]"), work.stages) == 0
-    lines, markdown = tables(tmp_path)
-    assert [(line["with_instructions"], line["seed"]) for line in lines] == [
-        *(("True", seed) for seed in "012"),
-        *(("False", seed) for seed in "012"),
+    run(cfg, work)
+    ablate(cfg, work.stages)
+    gap = record(tmp_path).claims[2]
+    assert gap.plus == ["cold"] and gap.minus == ["warm"] and gap.p_items is None
+    assert gap.difference is not None and gap.p_value is not None
+
+
+def test_the_csv_has_a_row_for_each_run_and_variant_in_points(cfg: Config, work: AblationWork, tmp_path: Path) -> None:
+    run(cfg, work)
+    ablate(cfg, work.stages)
+    with (folder(tmp_path) / "documentation.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(row["temperature"], row["given"], row["seed"]) for row in rows[:3]] == [
+        ("", "", ""),
+        ("cold", "right", "0"),
+        ("cold", "right", "1"),
     ]
-    assert "| finetuned without instructions | 0, 1, 2 |" in markdown
-    assert "±" in markdown
-    assert "INSTRUCTOR (finetuned with instructions)" in capsys.readouterr().out
-    evaluations = [cfg for name, cfg in work.calls if name == "evaluate"]
-    assert [bool(cfg.instructions.table) for cfg in evaluations] == [True] + [False] * 3 + [True] * 3
+    assert len(rows) == 1 + 2 * 2 * 2
+    assert all(1 < float(row[AVERAGE]) <= 100 for row in rows)
+    markdown = (folder(tmp_path) / "documentation.md").read_text()
+    assert "| cold, right | 0, 1 |" in markdown and "**supported**: Warm is better than cold. (ours)" in markdown
 
 
-def test_a_repeated_job_replaces_its_row(configure: Configure, work: FakeWork, tmp_path: Path) -> None:
-    for _ in range(2):
-        run_job(job(configure, True, 0), work.stages)
-    assert len(tables(tmp_path)[0]) == 1
+def test_each_child_is_trained_once_and_scored_as_its_levels_say(cfg: Config, work: AblationWork) -> None:
+    run(cfg, work, "warm-s1", "backbone")
+    assert [(c.loss.temperature, c.seed, c.output) for name, c in work.calls if name == "train"] == [(0.1, 1, None)]
+    right, wrong, backbone = [c for name, c in work.calls if name == "evaluate"]
+    assert (right.evaluation.instructions, wrong.evaluation.instructions) == ("right", "wrong")
+    assert right.instructions.table and not backbone.instructions.table
+    assert {c.seed for c in (right, wrong, backbone)} == {0}, "evaluation must draw alike for every child"
+    assert Path(str(right.output)).name == "documentation_test", "where Table 1 scores the same model"
+    assert len({right.output, wrong.output, backbone.output}) == 3
 
 
-def test_jobs_on_other_data_or_another_split_are_never_in_one_table(
-    configure: Configure, work: FakeWork, tmp_path: Path
+def test_a_child_leaves_a_run_record_with_its_levels_seed_and_scores(
+    cfg: Config, work: AblationWork, tmp_path: Path
 ) -> None:
-    run_job(job(configure, True, 0), work.stages)
-    run_job(job(configure, True, 0, "benchmark.split=dev"), work.stages)
+    run(cfg, work, "cold-s1")
+    manifest = read_manifest(folder(tmp_path) / "documentation" / "cold-s1")
+    assert (manifest["run_id"], manifest["status"]) == ("toy-cold-s1", "completed")
+    assert {item["name"]: item["sha256"] for item in manifest["data"]} == work.data
+    metrics = manifest["outcome"]["metrics"]
+    assert (metrics["levels"], metrics["seed"]) == ({"temperature": "cold"}, 1)
+    assert [evaluation["levels"]["given"] for evaluation in metrics["evaluations"]] == ["right", "wrong"]
+    scored = {score.task for score in make_scores(0.5, tasks_per_category=1)}
+    assert set(metrics["evaluations"][0]["tasks"]) == scored
+
+
+def test_missing_children_are_named_with_the_reason_and_the_rest_is_tabulated(
+    cfg: Config, work: AblationWork, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work.broken = {"0.01-s0"}
+    with pytest.raises(EvaluationError):
+        run(cfg, work, "cold-s0")
+    run(cfg, work, "backbone", "warm-s0", "warm-s1")
+    assert ablate(cfg, work.stages) == 2
+    printed = capsys.readouterr().out
+    assert "missing: cold-s0 failed (EvaluationError: the loss is not finite)" in printed
+    assert "missing: cold-s1 has not run" in printed and "make ablation-toy" in printed
+    found = record(tmp_path)
+    assert list(found.missing) == ["cold-s0", "cold-s1"]
+    assert [cell.id for cell in found.cells] == ["backbone", "warm+right", "warm+wrong"]
+    assert {claim.verdict for claim in found.claims} == {"missing"}
+    work.broken = set()
+    run(cfg, work, "cold-s0", "cold-s1")
+    assert ablate(cfg, work.stages) == 0 and record(tmp_path).is_complete
+
+
+def test_without_any_child_there_is_a_record_that_says_so(cfg: Config, work: AblationWork, tmp_path: Path) -> None:
+    assert ablate(cfg, work.stages) == 2
+    assert list(record(tmp_path).missing) == CHILDREN and record(tmp_path).cells == []
+    assert not work.calls, "tables do not train"
+
+
+def test_two_runs_with_one_id_are_refused_with_both_places(cfg: Config, work: AblationWork, tmp_path: Path) -> None:
+    run(cfg, work, "cold-s0")
+    place = folder(tmp_path) / "documentation"
+    shutil.copytree(place / "cold-s0", place / "copy-of-it")
+    with pytest.raises(DataError, match=r"copy-of-it and .*cold-s0 are two runs with the id 'cold-s0'"):
+        ablate(cfg, work.stages)
+
+
+def test_runs_on_different_data_are_refused_with_the_data_of_each(cfg: Config, work: AblationWork) -> None:
+    run(cfg, work, "cold-s0", "warm-s0")
     work.data["medi"] = "c" * 64
-    run_job(job(configure, True, 1), work.stages)
-    assert tables(tmp_path)[1].count("| model |") == 3
+    run(cfg, work, "warm-s1")
+    with pytest.raises(DataError, match=r"different data.*medi aaaaaaaa.*cold-s0.*medi cccccccc.*: warm-s1"):
+        ablate(cfg, work.stages)
+    run(cfg, work, "cold-s0", "warm-s0")
+    assert ablate(cfg, work.stages) == 2, "the remedy: now they belong together"
 
 
-def test_a_damaged_record_names_itself(tmp_path: Path) -> None:
-    (tmp_path / "job.json").write_text("{")
-    with pytest.raises(DataError, match=r"job\.json: not the record of a job.*delete it"):
-        tabulate(tmp_path)
+def test_runs_with_different_settings_beside_their_levels_are_refused(cfg: Config, work: AblationWork) -> None:
+    run(cfg, work, "cold-s0")
+    cfg.trainer.max_steps += 1
+    run(cfg, work, "warm-s0")
+    with pytest.raises(DataError, match=r"different settings.*cold-s0.*warm-s0"):
+        ablate(cfg, work.stages)
+
+
+def test_results_that_others_have_replaced_are_refused(cfg: Config, work: AblationWork, tmp_path: Path) -> None:
+    run(cfg, work, "cold-s0", "cold-s1")
+    found = read_children(folder(tmp_path) / "documentation")[0]
+    place = Path(found.metrics["evaluations"][0]["results"])
+    for score in make_scores(0.3, tasks_per_category=1):
+        write_result(place, {}, score, {"encoder_revision": "another"})
+    with pytest.raises(DataError, match=r"does not hold the results that .* tells of: run the child cold-s0 again"):
+        ablate(cfg, work.stages)
+
+
+@pytest.mark.parametrize("content", ["", "schema: 1\nstatus: completed\nrun_id: toy-cold-s0\n"])
+def test_a_damaged_record_of_a_child_names_itself(
+    cfg: Config, work: AblationWork, tmp_path: Path, content: str
+) -> None:
+    run(cfg, work, "cold-s0")
+    (folder(tmp_path) / "documentation" / "cold-s0" / "manifest.yaml").write_text(content)
+    with pytest.raises(DataError, match=r"cold-s0.*manifest\.yaml"):
+        ablate(cfg, work.stages)
+
+
+def test_a_child_that_does_not_exist_is_answered_with_those_that_do(cfg: Config, work: AblationWork) -> None:
+    with pytest.raises(ConfigError, match=r"one of backbone, cold-s0, .*did you mean 'warm-s"):
+        run(cfg, work, "warm-s9")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"loss.temprature": 1}, "loss.temprature"), ({"loss.temperature": 0}, "loss.temperature=0")],
+)
+def test_settings_of_any_level_are_checked_before_the_first_child_runs(
+    cfg: Config, work: AblationWork, settings: dict[str, float], message: str
+) -> None:
+    cfg.ablation.axes["temperature"].levels["warm"] = settings
+    with pytest.raises(ConfigError, match=message):
+        run(cfg, work, "cold-s0")
+    assert not work.calls
+
+
+def test_the_plan_counts_what_is_left_and_goes_by_earlier_runs(
+    cfg: Config, work: AblationWork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("one_embedder.reproduction.plan.COMMITTED_RUNS", tmp_path / "none")
+    told = plan(cfg)
+    assert "4 trainings of 400 steps (seeds 0, 1), 0 of them found; 9 evaluations to do; 0 of 5" in told
+    assert "there is no earlier run" in told
+    earlier = {"schema": 1, "status": "completed", "data": [], "cost": {"wall_s": 60.0, "steps": 200}}
+    for place, more in (
+        ("runs/earlier", {"name": "train", "model": {"base": "minilm"}}),
+        ("results/earlier/documentation_test", {"name": "evaluate", "model": {}}),
+    ):
+        manifest = tmp_path / "experiments" / place / "manifest.yaml"
+        manifest.parent.mkdir(parents=True)
+        manifest.write_text(yaml.safe_dump({**earlier, **more}))
+    assert "8 minutes of training and 9 of evaluation" in plan(cfg)
+    run(cfg, work, "backbone", "cold-s0")
+    assert "6 evaluations to do; 2 of 5" in plan(cfg)

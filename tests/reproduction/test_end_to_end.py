@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from one_embedder.config.schema import Config
+from one_embedder.config.design import children
+from one_embedder.config.schema import AblationConfig, AxisConfig, ClaimConfig, Config
 from one_embedder.encoder.checkpoint import save_encoder
 from one_embedder.medi.store import write_medi
+from one_embedder.reproduction.ablation import ablate
+from one_embedder.reproduction.ablation_record import read_record
 from one_embedder.reproduction.layout import AVERAGE, COLUMNS
 from one_embedder.reproduction.run import reproduce
 from one_embedder.reproduction.stages import Stages, project_stages
@@ -28,16 +31,12 @@ def build(cfg: Config) -> None:
         write_benchmark(Path(cfg.benchmark.root))
 
 
-@pytest.mark.slow
-def test_a_tiny_reproduction_fills_every_cell_and_a_second_one_trains_and_scores_nothing(
-    configure: Callable[..., Config],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    save_encoder(tiny_encoder(), tmp_path / "tiny")
+def tiny_project(configure: Callable[..., Config], folder: Path) -> tuple[Config, Stages]:
+    """Four steps of a tiny encoder on the CPU, and the project's own stages but for the building of data."""
+    save_encoder(tiny_encoder(), folder / "tiny")
     small = ["trainer.max_steps=4", "trainer.accelerator=cpu", "trainer.precision=32-true", "trainer.max_length=16"]
     cfg = configure(
-        f"encoder.name_or_path={tmp_path}/tiny",
+        f"encoder.name_or_path={folder}/tiny",
         "optimizer.learning_rate=1e-2",  # four steps have to make a difference
         "sampler.global_batch_size=4",
         "tracking.wandb=disabled",
@@ -47,7 +46,16 @@ def test_a_tiny_reproduction_fills_every_cell_and_a_second_one_trains_and_scores
     sides = dict.fromkeys(("query", "document", "text"), INSTRUCTION)
     cfg.instructions.table = dict.fromkeys(TASKS, sides)
     own = project_stages()
-    stages = Stages(build, own.train, own.evaluate, own.data_identity)
+    return cfg, Stages(build, own.train, own.evaluate, own.data_identity)
+
+
+@pytest.mark.slow
+def test_a_tiny_reproduction_fills_every_cell_and_a_second_one_trains_and_scores_nothing(
+    configure: Callable[..., Config],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    cfg, stages = tiny_project(configure, tmp_path)
     cfg.table.write_expected = True
     assert reproduce(cfg, stages) == 0
     with (tmp_path / "experiments" / "table1" / "documentation.csv").open() as stream:
@@ -64,3 +72,54 @@ def test_a_tiny_reproduction_fills_every_cell_and_a_second_one_trains_and_scores
     assert reproduce(cfg, stages) == 0
     assert "40 ok" in capsys.readouterr().out
     assert all(path.stat().st_mtime_ns == time for path, time in {**weights, **results}.items())
+
+
+@pytest.mark.slow
+def test_a_tiny_ablation_trains_and_scores_every_child_and_a_second_sweep_does_neither(
+    configure: Callable[..., Config], tmp_path: Path
+) -> None:
+    cfg, stages = tiny_project(configure, tmp_path)
+    cfg.optimizer.frozen_layers = 0
+    cfg.ablation = AblationConfig(
+        name="tiny",
+        seeds=[0, 1],
+        axes={
+            "model": AxisConfig(levels={"shallow": {"encoder.layers": 2}, "tagged": {"instruction_detail": "tag"}}),
+            "given": AxisConfig(
+                evaluated=True, levels={"right": {}, "shuffled": {"evaluation.instructions": "shuffled"}}
+            ),
+        },
+        references={
+            "plain": {"with_instructions": False},
+            "plain_2": {"with_instructions": False, "encoder.layers": 2},
+        },
+        claims={
+            "tags": ClaimConfig(
+                text="Tags on three layers are better than instructions on two.",
+                source="ours",
+                plus=[{"model": "tagged", "given": "right"}],
+                minus=[{"model": "shallow", "given": "right"}],
+            )
+        },
+    )
+
+    def sweep() -> None:
+        for child in children(cfg.ablation):
+            cfg.ablation.child = child.id
+            ablate(cfg, stages)
+        cfg.ablation.child = None
+
+    sweep()
+    assert ablate(cfg, stages) == 0
+    record = read_record(tmp_path / "experiments" / "ablations" / "tiny" / "documentation.json")
+    assert [cell.id for cell in record.cells][:4] == ["plain", "plain_2", "shallow+right", "shallow+shuffled"]
+    averages = [cell.scores[AVERAGE] for cell in record.cells]
+    assert len(set(averages)) == len(averages) == 6, "six models or ways to score one, not one six times"
+    assert record.claims[0].verdict != "missing"
+
+    files = [path for part in ("runs", "results") for path in (tmp_path / "experiments" / part).rglob("*.[sj]*")]
+    times = {path: path.stat().st_mtime_ns for path in files if path.suffix in (".safetensors", ".json")}
+    assert sum(path.suffix == ".safetensors" for path in times) == 4
+    sweep()
+    assert all(path.stat().st_mtime_ns == time for path, time in times.items())
+    assert ablate(cfg, stages) == 0

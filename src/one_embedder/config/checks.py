@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from one_embedder.config import design
 from one_embedder.config.messages import nearest
 from one_embedder.config.schema import Config
 from one_embedder.errors import ConfigError
@@ -128,6 +129,7 @@ def check(cfg: Config) -> None:
     if cfg.trainer.mini_batch_size is not None and "fsdp" in cfg.trainer.strategy:
         troubles.append("trainer.mini_batch_size needs every weight on each device: use trainer.strategy=ddp, not fsdp")
     troubles += _sampler_troubles(cfg)
+    troubles += design.troubles(cfg.ablation)
     if cfg.loss.learn_temperature and "fsdp" in cfg.trainer.strategy:
         troubles.append("loss.learn_temperature: a single number cannot be sharded: use trainer.strategy=ddp, not fsdp")
     if cfg.trainer.early_stopping.every_n_steps is not None and "fsdp" in cfg.trainer.strategy:

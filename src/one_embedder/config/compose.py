@@ -12,6 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
 from one_embedder.config.checks import check
+from one_embedder.config.design import jobs
 from one_embedder.config.instructions import written_out
 from one_embedder.config.location import PROJECT_ROOT, conf_folder
 from one_embedder.config.messages import as_config_errors
@@ -26,9 +27,10 @@ def in_project(path: str) -> str:
 
 
 def register() -> None:
-    """Make the schema and our resolver known to Hydra; may be called again."""
+    """Make the schema and our resolvers known to Hydra; may be called again."""
     ConfigStore.instance().store(name="schema", node=Config)
     OmegaConf.register_new_resolver("in_project", in_project, replace=True)
+    OmegaConf.register_new_resolver("children_of", jobs, replace=True)
 
 
 def typed(cfg: DictConfig) -> Config:

@@ -252,6 +252,52 @@ class TableConfig:
 
 
 @dataclass
+class AxisConfig:
+    """One thing that an ablation varies."""
+
+    label: str = ""  # for readers
+    evaluated: bool = False  # only how a trained model is scored; False: each level is trained
+    levels: dict[str, dict[str, Any]] = field(default_factory=dict)  # name -> settings (dotted key -> value)
+
+
+@dataclass
+class ClaimConfig:
+    """A sentence that an ablation tests: the sum of some cells is above the sum of others."""
+
+    text: str = ""  # in our words
+    source: str = ""  # its place in the paper, or that it is ours
+    plus: list[dict[str, str]] = field(default_factory=list)  # cells: axis -> level, or reference -> name
+    minus: list[dict[str, str]] = field(default_factory=list)
+    gap_over: str | None = None  # an evaluated axis: what is compared is its best minus its worst level
+    column: str = "average"
+
+
+@dataclass
+class PublishedPointConfig:
+    """A number of the paper, in points, shown beside ours."""
+
+    label: str = ""
+    levels: dict[str, str] = field(default_factory=dict)  # axis -> level of ours that it corresponds to
+    points: float = MISSING
+    source: str = ""
+    second_hand: bool = True  # nobody could check it against the paper
+
+
+@dataclass
+class AblationConfig:
+    """What an ablation varies, trains, evaluates and claims; a file in ``conf/ablation`` sets it."""
+
+    name: str = ""  # of the file; empty: there is no ablation
+    question: str = ""
+    seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
+    axes: dict[str, AxisConfig] = field(default_factory=dict)
+    references: dict[str, dict[str, Any]] = field(default_factory=dict)  # untrained models: name -> settings
+    claims: dict[str, ClaimConfig] = field(default_factory=dict)
+    published: list[PublishedPointConfig] = field(default_factory=list)
+    child: str | None = None  # the one that this job runs; None: tabulate those that ran
+
+
+@dataclass
 class TrackingConfig:
     """Weights & Biases; the run record and CSV metrics are always written."""
 
@@ -301,6 +347,7 @@ class Config:
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     prompt_retrieval: PromptRetrievalConfig = field(default_factory=PromptRetrievalConfig)
     table: TableConfig = field(default_factory=TableConfig)
+    ablation: AblationConfig = field(default_factory=AblationConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     paths: PathsConfig = field(default_factory=PathsConfig)
     about: AboutConfig = field(default_factory=AboutConfig)

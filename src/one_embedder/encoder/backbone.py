@@ -73,7 +73,7 @@ def load_backbone(folder: Path, layers: int | None = None) -> PreTrainedModel:
                 dtype=torch.float32,
                 local_files_only=True,
                 output_loading_info=True,
-                **_without_pooler(config),
+                **without_pooler(config),
             )
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError, pickle.UnpicklingError) as error:
         raise CheckpointError(f"the model in {folder} cannot be loaded: {error}") from error
@@ -113,6 +113,12 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     return cast(PreTrainedTokenizerFast, tokenizer)
 
 
+def without_pooler(config: PreTrainedConfig) -> dict[str, bool]:
+    """What keeps BERT's pooler away, which is not used: left in, nothing would train it, and DDP would stop at it."""
+    accepted = inspect.signature(_model_class(config).__init__).parameters
+    return {"add_pooling_layer": False} if "add_pooling_layer" in accepted else {}
+
+
 def position_limit(config: PreTrainedConfig) -> int | None:
     """Tokens that a model with learned positions can take, or None where nothing but memory limits them."""
     positions = getattr(config, "max_position_embeddings", None)
@@ -137,9 +143,3 @@ def _keep_lowest(config: PreTrainedConfig, layers: int | None) -> None:
 
 def _model_class(config: PreTrainedConfig) -> Any:
     return _ENCODER_HALVES.get(config.model_type) or MODEL_MAPPING[type(config)]
-
-
-def _without_pooler(config: PreTrainedConfig) -> dict[str, bool]:
-    """BERT's pooler is not used: left in, it would be trained by nothing and stop distributed training."""
-    accepted = inspect.signature(_model_class(config).__init__).parameters
-    return {"add_pooling_layer": False} if "add_pooling_layer" in accepted else {}

@@ -20,6 +20,7 @@ from one_embedder.encoder.backbone import (
     position_limit,
     quiet_transformers,
     require_finite,
+    without_pooler,
 )
 from one_embedder.encoder.dense import Dense, load_dense, save_dense
 from one_embedder.encoder.folder import read_layout
@@ -145,8 +146,7 @@ def _write(encoder: InstructionEncoder, folder: Path, prompts: dict[str, str]) -
     _dump(folder / "modules.json", [_module(number, *module) for number, module in enumerate(modules)])
     _dump(folder / "1_Pooling" / "config.json", _pooling_config(int(encoder.backbone.config.hidden_size)))
     _dump(folder / "config_sentence_transformers.json", {"prompts": prompts, "default_prompt_name": None})
-    length = {"max_seq_length": encoder.tokenizer.max_length, "do_lower_case": False}
-    _dump(folder / "sentence_bert_config.json", length)
+    _dump(folder / "sentence_bert_config.json", _transformer_config(encoder))
 
 
 def _write_tokenizer(tokenizer: InstructionTokenizer, folder: Path) -> None:
@@ -158,6 +158,13 @@ def _write_tokenizer(tokenizer: InstructionTokenizer, folder: Path) -> None:
     # This class takes tokenizer.json to the letter, in transformers 4 and 5; a model's own class may rebuild it.
     config |= {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": tokenizer.max_length}
     _dump(path, config)
+
+
+def _transformer_config(encoder: InstructionEncoder) -> dict[str, Any]:
+    """The maximum length, and what sentence-transformers passes on: else it makes up a pooler, and says so aloud."""
+    config: dict[str, Any] = {"max_seq_length": encoder.tokenizer.max_length, "do_lower_case": False}
+    arguments = without_pooler(encoder.backbone.config)
+    return config | ({"model_args": arguments} if arguments else {})
 
 
 def _module(number: int, path: str, kind: str) -> dict[str, Any]:

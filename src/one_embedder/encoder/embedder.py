@@ -37,7 +37,8 @@ class InstructionEmbedder:
             to the device, cast and set to evaluation in place.
         device: a torch device; None takes the GPU if there is one.
         dtype: of the transformer's weights: "float32", "bfloat16" or "float16"; pooling and dense layers keep float32.
-            "float64" is for everything, and only embeddings are rounded to float32: the same on every machine.
+            "float64" holds for these too, and only the embeddings are rounded to float32: what batches, threads and
+            machines do to the last digits is rounded away (T5's norms take their variance in float32 all the same).
         joining, revision, max_length: as in ``load_encoder``; not for an encoder that is already loaded.
 
     Raises:
@@ -57,15 +58,17 @@ class InstructionEmbedder:
     ) -> None:
         if dtype not in _DTYPES:
             raise ConfigError(f"dtype={dtype!r} is unknown; choose one of {', '.join(_DTYPES)}")
+        # Nothing is moved first, so that a wrong name is told before weights are read.
+        self.device = _moved(torch.empty(0), device or ("cuda" if torch.cuda.is_available() else "cpu"))
         if isinstance(name_or_path, InstructionEncoder):
             if (joining, revision, max_length) != ("pypi", None, None):
                 raise ConfigError("joining, revision and max_length belong to load_encoder: the encoder is loaded")
             self.encoder = name_or_path
         else:
             self.encoder = load_encoder(name_or_path, revision=revision, joining=joining, max_length=max_length)
-        self.device = _moved(self.encoder, device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        _moved(self.encoder.eval(), self.device)
         self.dtype = dtype
-        torch.nn.Module.to(self.encoder if dtype == "float64" else self.encoder.backbone, dtype=_DTYPES[dtype])
+        _cast(self.encoder, _DTYPES[dtype])
 
     @property
     def dimension(self) -> int:
@@ -233,13 +236,18 @@ class InstructionEmbedder:
             )
 
 
-def _moved(encoder: InstructionEncoder, device: str | torch.device) -> torch.device:
-    """Move the encoder, in evaluation mode, and give its device."""
+def _moved(what: InstructionEncoder | Tensor, device: str | torch.device) -> torch.device:
+    """Move it and give the device."""
     try:
-        encoder.to(torch.device(device)).eval()
-    except (RuntimeError, AssertionError) as error:  # no such name, no such device, a torch built without it
+        what.to(torch.device(device))
+    except (RuntimeError, AssertionError) as error:  # no such name, no such device, no room, a torch built without it
         raise ConfigError(f"device={str(device)!r} cannot be used: {error}") from error
     return torch.device(device)
+
+
+def _cast(encoder: InstructionEncoder, dtype: torch.dtype) -> None:
+    torch.nn.Module.to(encoder.backbone, dtype=dtype)
+    encoder.dense.to(dtype=torch.float64 if dtype == torch.float64 else torch.float32)
 
 
 def _check_budgets(batch_size: int, max_tokens: int | None) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from mteb._evaluators.retrieval_metrics import calculate_retrieval_scores
+from mteb._evaluators.text.summarization_evaluator import DeprecatedSummarizationEvaluator
 from mteb.abstasks import (
     AbsTaskClassification,
     AbsTaskClusteringLegacy,
@@ -96,8 +97,8 @@ class ItemizedRetrieval(Itemized, AbsTaskRetrieval):
         scores: dict[str, dict[str, float]],
         qrels: Mapping[str, Mapping[str, int]],
         results: dict[str, dict[str, float]],
-        *args: Any,
-        **kwargs: Any,
+        hf_split: str,
+        hf_subset: str,
     ) -> dict[str, float]:
         """Keep the score of each query, and give the main score back without mteb's rounding to five digits."""
         if self.asks_in_parts:
@@ -186,12 +187,18 @@ class ItemizedSTS(Itemized, AbsTaskSTS):
 
 
 class ItemizedSummarization(Itemized, AbsTaskSummarization):
-    """Mean over documents of the Spearman correlation of human scores and the cosine to the nearest human summary."""
+    """Mean over documents of the Spearman correlation of human scores and the cosine to the nearest human summary.
+
+    SummEval in MTEB(eng, v1) averages every correlation with its p-value, by an error that mteb keeps for the sake of
+    the scores published until then, INSTRUCTOR's among them (embeddings-benchmark/mteb, issue 1156).
+    """
 
     def items(self, predictions: Any, scores: Mapping[str, Any]) -> ItemScores:
         """One correlation a document; mteb leaves out documents whose scores are all equal."""
         pairs = zip(predictions["human_scores"], predictions["cosine_scores"], strict=True)
-        return ItemScores("mean", {"value": np.array([spearmanr(human, cosine).statistic for human, cosine in pairs])})
+        correlations = np.array([spearmanr(human, cosine) for human, cosine in pairs]).reshape(-1, 2)  # and p-values
+        as_published = issubclass(self.evaluator, DeprecatedSummarizationEvaluator)
+        return ItemScores("mean", {"value": correlations.mean(axis=1) if as_published else correlations[:, 0]})
 
 
 ITEMIZED: dict[str, type[Itemized]] = {

@@ -53,7 +53,8 @@ def evaluate(cfg: Config, encoder: TextEncoder | None = None) -> list[TaskScore]
     scores = {job.task.name: score for job in share.jobs if (score := _kept(share.output, job)) is not None}
     if scores:
         log.info("%d of %d results in %s are up to date", len(scores), len(share.jobs), share.output)
-    if len(scores) < len(share.jobs) or share.absent or not is_complete(share.record, share.run_id):
+    whole = len(scores) == len(share.jobs) and not share.absent  # of more shares than tasks, some have nothing to do
+    if not whole or (share.jobs and not is_complete(share.record, share.run_id)):
         _score_missing(cfg, share, scores, encoder, plan.prompts)
     return combine_parts(_by_job(share, scores))
 

@@ -130,7 +130,7 @@ def _licences(licences: Mapping[str, str]) -> list[str]:
     for name, licence in licences.items():
         names[licence].append(name)
     largest_first = sorted(names.items(), key=lambda item: (-len(item[1]), item[0]))
-    rows = [(_cell(licence), len(of), _some(of)) for licence, of in largest_first]
+    rows = [(_escaped(licence), len(of), _some(of)) for licence, of in largest_first]
     return ["## Licences", "", "As each source states them.", "", *table(["licence", "sources", "of"], rows)]
 
 
@@ -158,8 +158,12 @@ def _usual(instructions: Counter[str]) -> str:
 
 
 def _cell(text: str) -> str:
-    text = " ".join(text.split()).replace("|", "\\|")
+    text = _escaped(text)
     return text if len(text) <= 90 else text[:87] + "..."
+
+
+def _escaped(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _draw_sizes(found: Survey, path: Path) -> None:
@@ -169,7 +173,7 @@ def _draw_sizes(found: Survey, path: Path) -> None:
     axes = figure.subplots()
     rows = sorted((task.rows for task in found.tasks), reverse=True)
     axes.bar(range(1, len(rows) + 1), rows, width=1.0)
-    axes.set(xlabel="tasks, largest first", ylabel="rows", yscale="log")
+    axes.set(xlabel="tasks, largest first", ylabel="rows", yscale="log", ylim=(1, 2 * rows[0]))
     figure.savefig(path, dpi=150)
 
 

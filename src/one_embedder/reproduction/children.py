@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
+from dataclasses import is_dataclass, make_dataclass
 from pathlib import Path
+from typing import Any, get_type_hints
 
 import yaml
+from omegaconf import OmegaConf
 
+from one_embedder.config.checks import check
 from one_embedder.config.instructions import written_out
 from one_embedder.config.location import conf_folder
+from one_embedder.config.messages import as_config_errors, suggestion
 from one_embedder.config.schema import Config, InstructionsConfig
 from one_embedder.errors import ConfigError
 from one_embedder.reproduction.layout import RowSpec
@@ -39,6 +45,7 @@ def evaluation_config(cfg: Config, spec: RowSpec, run: Path | None, instructions
     if run is not None:
         child.encoder.name_or_path = str(run / "checkpoint")
         child.encoder.revision = None
+        child.encoder.layers = None  # the checkpoint knows its depth
     elif spec.encoder is not None and spec.encoder != cfg.encoder.name_or_path:
         child.encoder.name_or_path = spec.encoder
         child.encoder.revision = None
@@ -50,7 +57,8 @@ def evaluation_config(cfg: Config, spec: RowSpec, run: Path | None, instructions
 def results_folder(cfg: Config, spec: RowSpec, run: Path | None) -> Path:
     """``<experiments>/results/<model>/<benchmark>_<split>``."""
     side = "with_instructions" if spec.evaluated_with_instructions else "plain"
-    model = run.name if run is not None else f"{Path(spec.encoder or cfg.encoder.name_or_path).name}-{side}"
+    depth = "" if cfg.encoder.layers is None else f"-{cfg.encoder.layers}_layers"
+    model = run.name if run is not None else f"{Path(spec.encoder or cfg.encoder.name_or_path).name}{depth}-{side}"
     return Path(cfg.paths.experiments) / "results" / model / f"{cfg.benchmark.name}_{cfg.benchmark.split}"
 
 
@@ -62,14 +70,57 @@ def benchmark_instructions(cfg: Config) -> InstructionsConfig:
     """
     if cfg.instructions.table:
         return cfg.instructions
-    path = conf_folder() / "instructions" / f"{cfg.benchmark.name}.yaml"
+    return instruction_table(cfg.benchmark.name)
+
+
+def instruction_table(name: str) -> InstructionsConfig:
+    """The table ``conf/instructions/<name>.yaml``.
+
+    Raises:
+        ConfigError: if there is no such table.
+    """
+    path = conf_folder() / "instructions" / f"{name}.yaml"
     if not path.is_file():
         raise ConfigError(
-            f"no instruction table for the benchmark {cfg.benchmark.name!r}: write {path}, or choose one with "
-            "instructions=NAME"
+            f"no instruction table for the benchmark {name!r}: write {path}, or choose one with instructions=NAME"
         )
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     return InstructionsConfig(name=str(content["name"]), table=written_out(content["table"]))
+
+
+def with_settings(cfg: Config, settings: Mapping[str, Any]) -> Config:
+    """A copy of ``cfg`` with some values changed, checked like any other configuration.
+
+    Args:
+        cfg: left as it is.
+        settings: dotted key -> value; the key ``instructions`` takes the name of a table in ``conf/instructions``.
+
+    Raises:
+        ConfigError: for a key that does not exist, or a value that cannot work.
+    """
+    changed = copy.deepcopy(cfg)
+    for key, value in settings.items():
+        if key == "instructions":
+            changed.instructions = instruction_table(str(value))
+        else:
+            _set(changed, key, value)
+    check(changed)
+    return changed
+
+
+def _set(cfg: Config, key: str, value: Any) -> None:
+    """Set one value, of the type that the schema wants, without the fifth of a second that the whole schema takes."""
+    *sections, leaf = key.split(".")
+    place: Any = cfg
+    for name in sections:
+        place = getattr(place, name, None)
+    types = get_type_hints(type(place)) if is_dataclass(place) else {}
+    if leaf not in types:
+        raise ConfigError(f"an ablation sets the unknown key {key!r}: {suggestion(key)}")
+    with as_config_errors():
+        alone = OmegaConf.structured(make_dataclass("Alone", [(leaf, types[leaf])]))
+        OmegaConf.update(alone, leaf, value)
+        setattr(place, leaf, getattr(OmegaConf.to_object(alone), leaf))
 
 
 def _group(cfg: Config) -> str:

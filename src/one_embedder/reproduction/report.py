@@ -92,11 +92,19 @@ class Report:
             f"The paper's rows ({self.published.source})\n{paper_grid(self.published).text()}",
             textwrap.fill(self.statement, WIDTH),
             "\n".join([self.title, self.table.text(), *self.notes()]),
-            "\n".join(["Claims (paired bootstrap over test items):", *(f"  {line}" for line in self.claims())]),
+            *self._claims(),
             textwrap.fill(self.verdict(), WIDTH),
             *self._not_ok(),
         ]
         return "\n\n".join(parts)
+
+    def _claims(self) -> list[str]:
+        lines = self.claims()
+        return (
+            ["\n".join(["Claims (paired bootstrap over test items):", *(f"  {line}" for line in lines)])]
+            if lines
+            else []
+        )
 
     def _not_ok(self) -> list[str]:
         """The cells to look at, unless one sentence has said it for all of them."""
@@ -113,7 +121,7 @@ class Report:
             *(["\n".join(f"- {line}" for line in self.notes())] if self.beside else []),
             "Intervals: paired bootstrap over test items, seeds redrawn too "
             f"({self.provenance['bootstrap']['resamples']} resamples).",
-            "## Claims\n\n" + "\n".join(f"- {line}" for line in self.claims()),
+            *(["## Claims\n\n" + "\n".join(f"- {line}" for line in self.claims())] if self.results.claims else []),
             "## INSTRUCTOR minus every other row, points\n\n" + difference_grid(self.results).markdown(),
             "## Every cell with its interval, points\n\n" + interval_grid(self.results).markdown(),
             f"## Expected against obtained\n\n{self.verdict()}",

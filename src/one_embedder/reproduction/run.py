@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from one_embedder.config.location import CONF, PROJECT_ROOT, inside_project
 from one_embedder.config.schema import Config, InstructionsConfig
 from one_embedder.errors import ConfigError
-from one_embedder.evaluation.results import IncompleteEvaluation
-from one_embedder.reproduction.ablation import ABLATION, ablation_folder, run_grid, summary
+from one_embedder.evaluation.results import IncompleteEvaluation, NotRun
+from one_embedder.reproduction.ablation import ablate
 from one_embedder.reproduction.children import benchmark_instructions, evaluation_config, training_config
 from one_embedder.reproduction.circumstances import circumstances
 from one_embedder.reproduction.claims import decide_claims
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 
 def reproduce(cfg: Config, stages: Stages | None = None) -> int:
-    """Fill Table 1 for ``cfg.profile``, print it, and judge it; or fill the ablation's table if ``cfg.table`` names it.
+    """Fill Table 1 for ``cfg.profile``, print it, and judge it; or do what ``ablation.ablate`` does if there is one.
 
     Args:
         cfg: the configuration. ``output`` is the folder of the table (default: ``<experiments>/table1``); runs and
@@ -51,10 +51,8 @@ def reproduce(cfg: Config, stages: Stages | None = None) -> int:
     Returns:
         Exit code: 0 if every cell was obtained and none is off, 1 if any is off, 2 if any is missing or stale.
     """
-    if cfg.table.name == ABLATION:
-        run_grid(cfg, stages)
-        _say(summary(ablation_folder(cfg)))
-        return 0
+    if cfg.ablation.name:
+        return ablate(cfg, stages)
     # Read before anything is computed: a damaged file should not cost the user a training.
     published = load_published(PROJECT_ROOT / cfg.table.published)
     beside = _beside(cfg, published) if cfg.profile in PAPER_SCALE else None

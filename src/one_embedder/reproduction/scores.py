@@ -85,6 +85,11 @@ def run_columns(run: Sequence[TaskScore], incomplete: Collection[str] = ()) -> d
     return scores
 
 
+def task_counts(run: Sequence[TaskScore | NotRun]) -> dict[str, int]:
+    """Number of tasks behind each category column."""
+    return {column: sum(task.category == column for task in run) for column in COLUMNS}
+
+
 def relative_gain(scores: Mapping[str, float], base: Mapping[str, float]) -> dict[str, float]:
     """Percent by which ``scores`` exceed ``base``, column by column; the average's gain is the gain of the averages."""
     return {column: 100 * (scores[column] / base[column] - 1) for column in scores if base.get(column, 0.0) > 0}

@@ -21,7 +21,7 @@ from one_embedder.reproduction.layout import (
     RowSpec,
 )
 from one_embedder.reproduction.published import PublishedTable
-from one_embedder.reproduction.scores import RowRuns, relative_gain
+from one_embedder.reproduction.scores import RowRuns, relative_gain, task_counts
 from one_embedder.reproduction.statistics import Bootstrap
 
 ABSENT = "-"
@@ -50,8 +50,8 @@ class Results:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Category -> number of tasks."""
-        return {column: list(self.tasks.values()).count(column) for column in COLUMNS}
+        """Category -> number of tasks, those without a score included."""
+        return task_counts([*self.rows[0].runs[0], *self.rows[0].not_run])
 
 
 def points(scores: Mapping[str, float]) -> dict[str, float]:

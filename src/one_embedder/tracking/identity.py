@@ -70,9 +70,13 @@ def config_hash(cfg: Config, sections: Sequence[str], *parts: str) -> str:
     Raises:
         KeyError: if a section does not exist.
     """
-    values = resolved(cfg)
-    chosen = {name: effective(name, values[name]) for name in sections if not _is_neutral(name, values[name])}
+    chosen = facts(resolved(cfg), sections)
     return hashlib.sha256(json.dumps([chosen, list(parts)], sort_keys=True).encode()).hexdigest()
+
+
+def facts(values: Mapping[str, Any], sections: Sequence[str]) -> dict[str, Any]:
+    """What in a resolved configuration can change a result: those sections, without keys at their neutral value."""
+    return {name: effective(name, values[name]) for name in sections if not _is_neutral(name, values[name])}
 
 
 def run_id(cfg: Config, name: str, *parts: str) -> str:

@@ -1,0 +1,214 @@
+"""Measure ``encode`` against sentence-transformers, on the same folder and the same texts.
+
+    python scripts/bench_encode.py [--encoder minilm] [--short FILE:FIELD --long FILE:FIELD] [--threads 1 --clock cpu]
+
+Both encode the short texts, the long ones and a mix of the two, with one instruction and one batch size, turn and turn
+about in one process, so that whatever else the machine does falls on both. Without files the texts are an installed
+package's documentation, which is there for everybody. Their embeddings have to be equal, else nothing is recorded.
+Writes ``experiments/bench/encode.{json,md}``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from one_embedder.encoder.records import RecordFile
+from one_embedder.errors import DataError, OneEmbedderError
+
+INSTRUCTION = "Represent the sentence for retrieval: "
+CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
+TOLERANCE = 1e-5
+RECORD = Path(__file__).parent.parent / "experiments" / "bench" / "encode"
+_PACKAGE = "networkx"
+_LONG_CHARACTERS = 800  # about the 256 tokens that MiniLM takes
+
+Encode = Callable[[list[str]], np.ndarray]
+
+
+def main() -> None:
+    """Measure and write the record."""
+    arguments = _parser().parse_args()
+    try:
+        record = bench(arguments)
+    except OneEmbedderError as error:
+        sys.exit(f"error: {error}")
+    arguments.record.parent.mkdir(parents=True, exist_ok=True)
+    arguments.record.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    arguments.record.with_suffix(".md").write_text(rendered(record), encoding="utf-8")
+    sys.stdout.write(rendered(record))
+
+
+def bench(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The record: what was measured, on what, and with what.
+
+    Raises:
+        DataError: if a file of texts cannot be read or holds too few.
+        OneEmbedderError: if the two give different embeddings.
+    """
+    import torch
+
+    from one_embedder.tracking.surroundings import code_state, environment, hardware
+
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    short = _texts(arguments.short, arguments.texts, "short")
+    long = _texts(arguments.long, max(2, arguments.texts // 8), "long")
+    sources = {"short": arguments.short or _PACKAGE, "long": arguments.long or _PACKAGE}
+    settings = {name: getattr(arguments, name) for name in ("encoder", "batch_size", "rounds", "clock")}
+    record = {
+        "settings": settings | {"threads": torch.get_num_threads(), "instruction": INSTRUCTION},
+        "sources": {kind: "/".join(Path(source).parts[-2:]) for kind, source in sources.items()},
+        "texts_sha256": hashlib.sha256("\0".join(short + long).encode()).hexdigest(),
+        "code": code_state(),
+        "environment": environment(),
+        "hardware": hardware(),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        ours, theirs = encoders(arguments.encoder, Path(folder) / "model", arguments.batch_size)
+        rows = [
+            {"texts": kind} | compared(texts, ours, theirs, arguments.rounds, CLOCKS[arguments.clock])
+            for kind, texts in {"short": short, "long": long, "mixed": mixed(short, long)}.items()
+        ]
+    return record | {"rows": rows}
+
+
+def encoders(name: str, folder: Path, batch_size: int) -> tuple[Encode, Encode]:
+    """Our ``encode`` and sentence-transformers', both reading ``folder``, which is made from the named encoder."""
+    from sentence_transformers import SentenceTransformer
+
+    from one_embedder.encoder.checkpoint import load_encoder, save_encoder
+    from one_embedder.encoder.embedder import InstructionEmbedder
+
+    save_encoder(load_encoder(name), folder)
+    ours, theirs = InstructionEmbedder(folder), SentenceTransformer(str(folder))
+    return (
+        lambda texts: ours.encode(texts, INSTRUCTION, batch_size=batch_size, show_progress_bar=False),
+        lambda texts: np.asarray(
+            theirs.encode(texts, prompt=INSTRUCTION, batch_size=batch_size, show_progress_bar=False)
+        ),
+    )
+
+
+def compared(
+    texts: list[str], ours: Encode, theirs: Encode, rounds: int, clock: Callable[[], float]
+) -> dict[str, float]:
+    """Seconds of each (medians over the rounds), texts a second, and how many times as fast ours is.
+
+    The ratio is the median over the rounds of theirs to ours, the two of a round being neighbours in time.
+
+    Raises:
+        OneEmbedderError: if the embeddings differ.
+    """
+    difference = float(np.abs(ours(texts) - theirs(texts)).max())  # warms both up, too
+    if not difference <= TOLERANCE:
+        raise OneEmbedderError(f"the embeddings differ by {difference:.1e}: the two do not do the same work")
+    seconds: dict[Encode, list[float]] = {ours: [], theirs: []}
+    for number in range(rounds):
+        for encode in (ours, theirs) if number % 2 == 0 else (theirs, ours):
+            began = clock()
+            encode(texts)
+            seconds[encode].append(clock() - began)
+    ratios = [other / own for own, other in zip(seconds[ours], seconds[theirs], strict=True)]
+    own, other = statistics.median(seconds[ours]), statistics.median(seconds[theirs])
+    return {
+        "count": len(texts),
+        "characters": round(statistics.mean(map(len, texts))),
+        "ours_seconds": round(own, 4),
+        "theirs_seconds": round(other, 4),
+        "ours_texts_per_second": round(len(texts) / own, 2),
+        "theirs_texts_per_second": round(len(texts) / other, 2),
+        "ratio": round(statistics.median(ratios), 3),
+        "ratio_least": round(min(ratios), 3),
+        "ratio_most": round(max(ratios), 3),
+        "largest_difference": difference,
+    }
+
+
+def mixed(short: Sequence[str], long: Sequence[str]) -> list[str]:
+    """Half of the short and half of the long texts, a long one after every so many short ones."""
+    short, long = short[: len(short) // 2], long[: len(long) // 2]
+    step = len(short) / len(long)
+    parts = [[*short[round(n * step) : round((n + 1) * step)], text] for n, text in enumerate(long)]
+    return [text for part in parts for text in part]
+
+
+def rendered(record: dict[str, Any]) -> str:
+    """The record as Markdown."""
+    from one_embedder.reproduction.grid import Grid
+
+    settings, environment, hardware = record["settings"], record["environment"], record["hardware"]
+    head = ["texts", "number", "characters", "one-embedder, texts/s", "sentence-transformers, texts/s", "times as fast"]
+    body = [
+        [
+            row["texts"],
+            f"{row['count']}",
+            f"{row['characters']}",
+            f"{row['ours_texts_per_second']:.4g}",
+            f"{row['theirs_texts_per_second']:.4g}",
+            f"{row['ratio']:.2f} ({row['ratio_least']:.2f} to {row['ratio_most']:.2f})",
+        ]
+        for row in record["rows"]
+    ]
+    versions = ", ".join(f"{name} {environment[name]}" for name in ("sentence-transformers", "transformers", "torch"))
+    note = (
+        f"Encoder `{settings['encoder']}`, float32, batches of {settings['batch_size']}, {settings['threads']} "
+        f"thread(s), {hardware['gpu'] or hardware['cpu']}; {settings['clock']} time, medians (range) over "
+        f"{settings['rounds']} rounds in which the two take turns. Texts: {record['sources']['short']} (short), "
+        f"{record['sources']['long']} (long), and half of each (mixed). {versions}, commit "
+        f"{str(record['code']['commit'])[:7]}. Written by scripts/bench_encode.py."
+    )
+    return f"# Speed of encode\n\n{note}\n\n{Grid(head, body).markdown()}\n"
+
+
+def _texts(source: str | None, most: int, kind: str) -> list[str]:
+    """The first texts of a file, given as FILE:FIELD, or of the package's documentation."""
+    if source is None:
+        found = _documentation(kind)
+    else:
+        path, _, field = source.rpartition(":")
+        records = (record.text.strip() for record in RecordFile(Path(path), text_field=field))
+        found = list(islice((text for text in records if text), most))  # only one of the two would strip
+    if len(found) < 2:
+        raise DataError(f"{source or _PACKAGE} has {len(found)} {kind} texts, too few to measure")
+    return found[:most]
+
+
+def _documentation(kind: str) -> list[str]:
+    from one_embedder.medi.sources.documentation.extract import extract
+    from one_embedder.medi.sources.documentation.packages import PACKAGES
+
+    objects = extract([package for package in PACKAGES if package.name == _PACKAGE], workers=1)
+    if kind == "short":
+        return [item.summary for item in objects]
+    return [text for item in objects if len(text := f"{item.summary} {item.details}") > _LONG_CHARACTERS]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    add = parser.add_argument
+    add("--encoder", default="minilm", help="minilm, a local folder or a hub id [%(default)s]")
+    add("--short", metavar="FILE:FIELD", help=f"short texts (.jsonl, .csv, ...) [summaries of {_PACKAGE}]")
+    add("--long", metavar="FILE:FIELD", help=f"long texts [docstrings of {_PACKAGE}]")
+    add("--texts", type=int, default=512, help="short texts; an eighth of them long ones [%(default)s]")
+    add("--batch-size", type=int, default=32, help="[%(default)s]")
+    add("--rounds", type=int, default=7, help="[%(default)s]")
+    add("--threads", type=int, help="of torch [its own choice]")
+    add("--clock", choices=CLOCKS, default="wall", help="cpu: the process's own seconds, for a busy CPU [%(default)s]")
+    add("--record", type=Path, default=RECORD, help="where to write .json and .md [%(default)s]")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""What an ablation will do and cost, said before it starts; costs are those of earlier run records."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import yaml
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from one_embedder.config.compose import typed
+from one_embedder.config.design import children, variants
+from one_embedder.config.location import PROJECT_ROOT
+from one_embedder.config.schema import Config
+from one_embedder.errors import DataError
+from one_embedder.reproduction.child import children_folder, read_children, require_possible
+from one_embedder.reproduction.expected import read_expected
+from one_embedder.tracking.identity import NEUTRAL, TRAINING_SECTIONS, facts, resolved
+from one_embedder.tracking.manifest import MANIFEST, RESOLVED_CONFIG, read_manifest
+
+COMMITTED_RUNS = PROJECT_ROOT / "experiments" / "table1" / "runs"
+
+Manifest = Mapping[str, Any]
+
+
+class ShowPlan(Callback):
+    """Hydra's hook for the start of a ``--multirun``."""
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Print the plan of the chosen ablation, if there is one."""
+        cfg = typed(OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]))
+        if cfg.ablation.name:
+            sys.stdout.write(plan(cfg) + "\n")
+            sys.stdout.flush()
+
+
+def plan(cfg: Config) -> str:
+    """Trainings, evaluations and minutes, as lines of text.
+
+    Raises:
+        ConfigError: if the settings of a child cannot work.
+        DataError: if the record of a child is damaged.
+    """
+    configurations = require_possible(cfg)
+    every = children(cfg.ablation)
+    done = {record.id for record in read_children(children_folder(cfg)) if record.status == "completed"}
+    trained = _trained(cfg)
+    to_train = [child for child in every if child.seed is not None and _facts(configurations[child.id]) not in trained]
+    to_score = [child for child in every if child.id not in done]
+    evaluations = sum(len(variants(cfg.ablation, child)) for child in to_score)
+    trainings = sum(child.seed is not None for child in every)
+    seconds = [_estimate(_seconds_of_training(cfg), len(to_train)), _estimate(_seconds_of_scoring(cfg), evaluations)]
+    return "\n".join(
+        [
+            f"Ablation {cfg.ablation.name}, profile {cfg.profile}: {cfg.ablation.question}",
+            f"  plan      {trainings} trainings of {cfg.trainer.max_steps} steps (seeds "
+            f"{', '.join(map(str, cfg.ablation.seeds))}), {trainings - len(to_train)} of them found; "
+            f"{evaluations} evaluations to do; {len(done)} of {len(every)} children have run",
+            f"  estimate  {_told(seconds)}",
+        ]
+    )
+
+
+def _told(seconds: list[float | None]) -> str:
+    if None in seconds:
+        return "none: there is no earlier run of this encoder to go by"
+    minutes = [round((value or 0.0) / 60) for value in seconds]
+    return f"{minutes[0]} minutes of training and {minutes[1]} of evaluation, by the earlier runs of this encoder"
+
+
+def _estimate(each: list[float], count: int) -> float | None:
+    if not count:
+        return 0.0
+    return fmean(each) * count if each else None
+
+
+def _seconds_of_training(cfg: Config) -> list[float]:
+    """Of ``cfg.trainer.max_steps`` steps, at the speed of each earlier run of the same encoder."""
+    return [
+        manifest["cost"]["wall_s"] / manifest["cost"]["steps"] * cfg.trainer.max_steps
+        for manifest in _manifests(Path(cfg.paths.experiments) / "runs", f"*/{MANIFEST}", COMMITTED_RUNS, "*.yaml")
+        if manifest["name"] == "train" and manifest["model"]["base"] == cfg.encoder.name_or_path
+    ]
+
+
+def _seconds_of_scoring(cfg: Config) -> list[float]:
+    """Of each earlier evaluation on the same benchmark; where there is none, of those of the recorded table."""
+    pattern = f"*/{cfg.benchmark.name}_{cfg.benchmark.split}*/{MANIFEST}"
+    own = [manifest["cost"]["wall_s"] for manifest in _manifests(Path(cfg.paths.experiments) / "results", pattern)]
+    recorded = None if own else read_expected(PROJECT_ROOT / cfg.table.expected)
+    stages = recorded.recorded["cost"]["stages"] if recorded else {}
+    return own or [seconds for stage, seconds in stages.items() if stage.startswith("evaluate")]
+
+
+def _trained(cfg: Config) -> set[str]:
+    """What the completed trainings on the present data were made with."""
+    data = Path(cfg.medi.folder) / "medi" / "manifest.json"
+    if not data.is_file():
+        return set()
+    sha256 = json.loads(data.read_text(encoding="utf-8"))["sha256"]
+    found = set()
+    for path in (Path(cfg.paths.experiments) / "runs").glob(f"*/{RESOLVED_CONFIG}"):
+        manifest = _completed(path.parent)
+        if manifest and sha256 in [item["sha256"] for item in manifest["data"]]:
+            found.add(_of_values(yaml.safe_load(path.read_text(encoding="utf-8"))))
+    return found
+
+
+def _facts(cfg: Config) -> str:
+    return _of_values(resolved(cfg))
+
+
+def _of_values(values: Mapping[str, Any]) -> str:
+    """What decides about a training; keys that an older run did not know had their neutral value."""
+    return json.dumps(facts({**NEUTRAL, **values}, TRAINING_SECTIONS), sort_keys=True)
+
+
+def _manifests(*places: Path | str) -> Iterator[Manifest]:
+    """Completed ones; ``places`` are folders, each followed by a pattern."""
+    for folder, pattern in zip(places[::2], places[1::2], strict=True):
+        for path in sorted(Path(folder).glob(str(pattern))):
+            manifest = _completed(path.parent) if path.name == MANIFEST else yaml.safe_load(path.read_text("utf-8"))
+            if manifest:
+                yield manifest
+
+
+def _completed(folder: Path) -> Manifest | None:
+    try:
+        manifest = read_manifest(folder)
+    except DataError:
+        return None
+    return manifest if manifest["status"] == "completed" else None
