@@ -71,6 +71,27 @@ def test_online_without_a_key_writes_offline_instead_of_asking(tmp_path: Path, m
     assert wandb_mode(tracking("online")) == "online"
 
 
+@pytest.mark.usefixtures("wandb_allowed")
+def test_a_wandb_that_fails_ends_no_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken:
+        def define_metric(self, *_: object, **__: object) -> None:
+            pass
+
+        def log(self, *_: object) -> None:
+            raise BrokenPipeError("the service is gone")
+
+        def finish(self, **_: object) -> None:
+            raise BrokenPipeError("the service is gone")
+
+    monkeypatch.setattr("wandb.init", lambda **arguments: Broken())
+    _, logger = loggers(tracking("offline"), tmp_path)
+    logger.log_metrics({"loss": 1.0}, step=0)
+    logger.finalize("failed")
+    assert caplog.text.count("the service is gone") == 2
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("wandb_allowed")
 def test_offline_wandb_gives_each_training_in_a_process_its_own_run(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 
 from one_embedder.config.schema import Config
-from one_embedder.tracking.wandb_run import init_arguments, kept_id, open_run, wandb_mode
+from one_embedder.tracking.wandb_run import init_arguments, kept_id, open_run, tolerated, wandb_mode
 
 _STEP = "trainer/global_step"
 
@@ -68,18 +68,24 @@ class FinishingWandbLogger(WandbLogger):
         return self._experiment
 
     @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """As Lightning's, but a W&B that fails ends no training."""
+        with tolerated("metrics"):
+            super().log_metrics(metrics, step)
+
+    @rank_zero_only
     def log_histograms(self, values: Mapping[str, Tensor], step: int) -> None:
         """How the numbers of each tensor are spread, beside the metrics of a step."""
         import wandb
 
-        spread: dict[str, Any] = {name: wandb.Histogram(numbers.tolist()) for name, numbers in values.items()}
-        self.log_metrics(spread, step)
+        self.log_metrics({name: wandb.Histogram(numbers.tolist()) for name, numbers in values.items()}, step)
 
     def finalize(self, status: str) -> None:
         """Called by Lightning when a fit ends, however it ends."""
         super().finalize(status)
         if self._experiment is not None:
-            self._experiment.finish(exit_code=0 if status == "success" else 1)
+            with tolerated("the end of the run"):
+                self._experiment.finish(exit_code=0 if status == "success" else 1)
             self._experiment = None
 
 

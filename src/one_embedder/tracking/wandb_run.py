@@ -72,7 +72,7 @@ def init_arguments(cfg: Config, folder: Path, job_type: str, *, name: str, id: s
         "job_type": job_type,
         "name": name,
         "id": id,
-        "resume": "allow" if id is not None else None,
+        "resume": "allow",  # never overwrite: an agent's run has its id from the environment
         "tags": tags(cfg, job_type),
         "config": resolved(cfg),
         "settings": wandb.Settings(
@@ -146,13 +146,11 @@ def log_results(
     mode = wandb_mode(cfg)
     if mode == "disabled":
         return
-    with _tolerated("results"):
+    with tolerated("results"):
         import wandb
 
         with open_run(init_arguments(cfg, folder, job_type, name=name), mode) as run:
-            run.log(
-                {name: wandb.Table(columns=list(t.columns), data=[*map(list, t.rows)]) for name, t in tables.items()}
-            )
+            run.log({key: wandb.Table(columns=list(t.columns), data=[*map(list, t.rows)]) for key, t in tables.items()})
             run.summary.update(dict(summary))
 
 
@@ -167,7 +165,7 @@ def upload_checkpoint(cfg: Config, folder: Path, checkpoint: str, metadata: Mapp
     """
     if not cfg.tracking.checkpoints or wandb_mode(cfg) != "online":
         return
-    with _tolerated("the checkpoint"):
+    with tolerated("the checkpoint"):
         import wandb
 
         arguments = init_arguments(cfg, folder, "train", name=folder.name, id=kept_id(folder))
@@ -178,8 +176,12 @@ def upload_checkpoint(cfg: Config, folder: Path, checkpoint: str, metadata: Mapp
 
 
 @contextmanager
-def _tolerated(what: str) -> Iterator[None]:
-    """Whatever W&B does, results are in files already."""
+def tolerated(what: str) -> Iterator[None]:
+    """Whatever W&B does is no more than a warning: metrics and results are in files already.
+
+    Args:
+        what: was to be sent.
+    """
     try:
         yield
     except Exception as error:
