@@ -84,7 +84,7 @@ def test_a_tiny_ablation_trains_and_scores_every_child_and_a_second_sweep_does_n
         name="tiny",
         seeds=[0, 1],
         axes={
-            "model": AxisConfig(levels={"shallow": {"encoder.layers": 2}, "tagged": {"instruction_detail": "tag"}}),
+            "model": AxisConfig(levels={"shallow": {"encoder.layers": 2}, "deep": {"loss.temperature": 0.5}}),
             "given": AxisConfig(
                 evaluated=True, levels={"right": {}, "shuffled": {"evaluation.instructions": "shuffled"}}
             ),
@@ -94,10 +94,10 @@ def test_a_tiny_ablation_trains_and_scores_every_child_and_a_second_sweep_does_n
             "plain_2": {"with_instructions": False, "encoder.layers": 2},
         },
         claims={
-            "tags": ClaimConfig(
-                text="Tags on three layers are better than instructions on two.",
+            "deeper": ClaimConfig(
+                text="Three layers are better than two.",
                 source="ours",
-                plus=[{"model": "tagged", "given": "right"}],
+                plus=[{"model": "deep", "given": "right"}],
                 minus=[{"model": "shallow", "given": "right"}],
             )
         },

@@ -19,12 +19,13 @@ def to_markdown(record: AblationRecord) -> str:
     sections = [
         f"# Ablation {record.name}, profile {record.profile}",
         record.question,
-        _about(record),
+        _POINTS,
         cell_grid(record).markdown(),
         "## Claims",
         *(f"- **{claim.verdict}**: {claim.text} ({claim.source})" for claim in record.claims),
         claim_grid(record).markdown(),
         _LEGEND,
+        *([_made(record)] if record.cells else []),
     ]
     if record.published:
         sections += ["## The paper's numbers, on other data and another benchmark", published_grid(record).markdown()]
@@ -39,7 +40,7 @@ def terminal(record: AblationRecord) -> str:
         [
             f"Ablation {record.name}, profile {record.profile}",
             textwrap.fill(record.question, WIDTH),
-            _about(record),
+            _POINTS,
             cell_grid(record).text(),
             "",
             *(f"  {claim.verdict}: {claim.text} ({claim.source})" for claim in record.claims),
@@ -99,6 +100,8 @@ def runs_csv(record: AblationRecord) -> str:
     return stream.getvalue()
 
 
+_POINTS = "Points; means over seeds, ± their standard deviation over several."
+
 _LEGEND = (
     "difference: points, with its interval over test items and seeds; p: two-sided, of the same bootstrap; p (Holm): "
     "corrected for the number of claims above, what the verdict goes by; p (items), p (seeds): permutations; d: mean "
@@ -106,8 +109,14 @@ _LEGEND = (
 )
 
 
-def _about(record: AblationRecord) -> str:
-    return "Points; means over seeds, ± their standard deviation over several."
+def _made(record: AblationRecord) -> str:
+    """On what, where and in what time."""
+    made, cost = record.provenance["hardware"], record.provenance["cost"]
+    data = ", ".join(f"{name} {sha256[:8]}" for name, sha256 in record.provenance["data"].items())
+    return (
+        f"Data: {data}; {made['cores']} cores ({made['cpu']}{', ' + made['gpu'] if made['gpu'] else ''}); "
+        f"{cost['train_s'] / 60:.0f} minutes of training, {cost['evaluate_s'] / 60:.0f} of evaluation."
+    )
 
 
 def _spread(cell: Cell, column: str) -> str:

@@ -22,7 +22,7 @@ from typing import Any
 from one_embedder.config.design import Child, Variant, child_of, children, variants
 from one_embedder.config.location import inside_project
 from one_embedder.config.schema import Config
-from one_embedder.errors import DataError
+from one_embedder.errors import ConfigError, DataError
 from one_embedder.evaluation.benchmarks import TaskScore
 from one_embedder.reproduction.children import (
     benchmark_instructions,
@@ -105,10 +105,13 @@ def require_possible(cfg: Config) -> dict[str, Config]:
     """
     configurations = {}
     for child in children(cfg.ablation):
-        own = with_settings(cfg, child.settings)
+        try:
+            own = with_settings(cfg, child.settings)
+            for variant in variants(cfg.ablation, child):
+                with_settings(own, variant.settings)
+        except ConfigError as error:
+            raise ConfigError(f"ablation {cfg.ablation.name}, child {child.id}: {error}") from error
         own.seed = cfg.seed if child.seed is None else child.seed
-        for variant in variants(cfg.ablation, child):
-            with_settings(own, variant.settings)
         configurations[child.id] = own
     return configurations
 

@@ -116,7 +116,7 @@ def _set(cfg: Config, key: str, value: Any) -> None:
         place = getattr(place, name, None)
     types = get_type_hints(type(place)) if is_dataclass(place) else {}
     if leaf not in types:
-        raise ConfigError(f"an ablation sets the unknown key {key!r}: {suggestion(key)}")
+        raise ConfigError(f"unknown key {key!r}: {suggestion(key)}")
     with as_config_errors():
         alone = OmegaConf.structured(make_dataclass("Alone", [(leaf, types[leaf])]))
         OmegaConf.update(alone, leaf, value)
