@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -42,8 +44,6 @@ def _composed(*overrides: str) -> Config:
 @pytest.fixture
 def cfg(tmp_path: Path) -> Config:
     """profile=released, with everything below the test's own folder."""
-    from copy import deepcopy
-
     chosen = deepcopy(_composed("profile=released"))
     chosen.paths.experiments = str(tmp_path / "experiments")
     chosen.table.bootstrap_resamples = 20
@@ -119,6 +119,8 @@ def test_the_released_model_on_its_published_numbers_is_ok_in_every_cell(
     assert reproduce(cfg, stages(models, lambda model, task: 0.04)) == 0
     printed = capsys.readouterr().out
     assert "20 ok" in printed
+    means = "mean of the 56 tasks with a score and a published one, INSTRUCTOR (instructor-large): "
+    assert f"{means}published 61.59, obtained 61.63" in printed  # the paper prints 61.6
     for part in ("INSTRUCTOR (instructor-large), published", "backbone (gtr-t5-large), published", "table paper_large"):
         assert part in printed
     made = record(cfg)
@@ -190,6 +192,35 @@ def test_the_table_s_backbone_and_instructor_are_scored_with_and_without_instruc
 
     reproduce(cfg, Stages(plain.build, plain.train, evaluate, plain.data_identity))
     assert seen == [(GTR, "none", "gtr-t5-large-plain"), (LARGE, "paper_large", "instructor-large-with_instructions")]
+
+
+def test_the_paper_profile_trains_gtr_with_instructions_and_is_judged_as_a_training(
+    cfg: Config, models: PublishedModels, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain, calls = stages(models, lambda model, task: 0.4 if model == LARGE else 0.0), []
+
+    def train(child: Config) -> Path:
+        calls.append(("train", child.encoder.name_or_path, child.with_instructions))
+        return tmp_path / "runs" / "paper-s0"
+
+    def evaluate(child: Config) -> Sequence[TaskScore]:
+        calls.append(("evaluate", Path(child.encoder.name_or_path).name, child.instructions.name))
+        if child.encoder.name_or_path == str(tmp_path / "runs" / "paper-s0" / "checkpoint"):
+            child.encoder.name_or_path = LARGE
+        return plain.evaluate(child)
+
+    paper = replace(_composed("profile=paper"), paths=cfg.paths, table=cfg.table)
+    work = Stages(lambda child: calls.append(("build",)), train, evaluate, plain.data_identity)
+    assert reproduce(paper, work) == 0
+    assert calls == [
+        ("build",),
+        ("evaluate", "gtr-t5-large", "none"),
+        ("train", GTR, True),
+        ("evaluate", "checkpoint", "paper_large"),
+    ]
+    printed = capsys.readouterr().out
+    assert "1 trainings of 20000 steps (with instructions, seeds 0) -> 2 evaluations" in printed
+    assert "INSTRUCTOR (gtr-t5-large, finetuned here), published" in printed and "20 ok" in printed
 
 
 def test_an_encoder_of_which_nothing_was_published_is_refused(cfg: Config, models: PublishedModels) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from statistics import fmean
 
 from one_embedder.reproduction.compare import Comparison, ExpectedCell, Verdict, judge
 from one_embedder.reproduction.grid import Grid
@@ -39,11 +40,7 @@ def tasks_beside_grid(results: Results, beside: Beside) -> Grid:
     lines = []
     for row in results.rows:
         model = beside.models[row.spec.id]
-        means = {
-            task.task: 100 * sum(run[place].main_score for run in row.runs) / len(row.runs)
-            for place, task in enumerate(row.runs[0])
-        }
-        categories = {score.task: score.category for score in row.runs[0]} | {t.task: t.category for t in row.not_run}
+        means, categories = _task_points(row), row.tasks()
         reasons = {task.task: task.reason for task in row.not_run}
         for task in sorted(categories, key=lambda task: (COLUMNS.index(categories[task]), task)):
             published, obtained = model.scores.get(task), means.get(task)
@@ -61,9 +58,17 @@ def tasks_beside_grid(results: Results, beside: Beside) -> Grid:
 
 
 def notes(results: Results, beside: Beside) -> list[str]:
-    """What has to be told with the table: how it was made, and one line a task without a score."""
+    """What has to be told with the table: how it was made, means over tasks, and one line a task without a score."""
     lines = list(beside.told)
     for row in results.rows:
+        published, obtained = beside.models[row.spec.id].scores, _task_points(row)
+        both = [task for task in obtained if task in published]
+        if both:
+            means = [fmean(side[task] for task in both) for side in (published, obtained)]
+            lines.append(
+                f"mean of the {len(both)} tasks with a score and a published one, {row.spec.label}: published "
+                f"{means[0]:.2f}, obtained {means[1]:.2f}"
+            )
         lines += [f"not run, {row.spec.label}: {task.category} {task.task}: {task.reason}" for task in row.not_run]
     return lines
 
@@ -71,6 +76,13 @@ def notes(results: Results, beside: Beside) -> list[str]:
 def sources_text(beside: Beside) -> list[str]:
     """One line a published model."""
     return [f"{model.name}: {model.source}" for model in beside.models.values()]
+
+
+def _task_points(row: RowRuns) -> dict[str, float]:
+    """Task -> points, mean over seeds."""
+    return {
+        score.task: 100 * fmean(run[place].main_score for run in row.runs) for place, score in enumerate(row.runs[0])
+    }
 
 
 def _verdict_of(
