@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,9 +47,17 @@ class OfflineRun:
         return dict(json.loads((self.folder / "files" / entry["path"]).read_text()))
 
 
-def read_offline_runs(folder: Path) -> list[OfflineRun]:
-    """Every offline run in ``<folder>/wandb``, oldest first."""
-    return [_read(path) for path in sorted((folder / "wandb").glob("offline-run-*/*.wandb"))]
+def read_offline_runs(folder: Path, patience: float = 30.0) -> list[OfflineRun]:
+    """Every offline run in ``<folder>/wandb``, oldest first.
+
+    W&B's service may still be writing when a run has ended: this waits for the ends, so many seconds at most.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        runs = [_read(path) for path in sorted((folder / "wandb").glob("offline-run-*/*.wandb"))]
+        if all(run.exit_code is not None for run in runs) or time.monotonic() > deadline:
+            return runs
+        time.sleep(0.1)
 
 
 def _read(path: Path) -> OfflineRun:
@@ -92,6 +101,8 @@ def _records(data: bytes) -> Iterator[bytes]:
             continue
         _, length, kind = _PIECE.unpack_from(data, position)
         position += _PIECE.size + length
+        if position > len(data):  # not whole yet
+            return
         pieces += data[position - length : position]
         if kind in (_WHOLE, _LAST):
             yield pieces

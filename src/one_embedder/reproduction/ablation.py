@@ -33,7 +33,9 @@ from one_embedder.reproduction.layout import RowSpec
 from one_embedder.reproduction.scores import RowRuns, run_columns
 from one_embedder.reproduction.stages import Stages
 from one_embedder.reproduction.statistics import Bootstrap, paired_bootstrap
+from one_embedder.reproduction.wandb_tables import ablation_tables
 from one_embedder.tracking.manifest import write_atomically
+from one_embedder.tracking.wandb_run import log_results
 
 EXIT_MISSING = 2
 
@@ -67,6 +69,8 @@ def tabulate(cfg: Config) -> int:
     missing = _missing(cfg, records)
     record = _record(cfg, {name: found for name, found in records.items() if found.status == "completed"}, missing)
     written = _write(record, ablation_folder(cfg))
+    name = f"{record.name} {record.profile}"
+    log_results(cfg, ablation_folder(cfg), "ablation", name, ablation_tables(record), {})
     lines = [terminal(record), "", *(f"missing: {what}" for what in missing.values())]
     if missing:
         lines.append(f"run them with: make ablation-{cfg.ablation.name}; what has been done is not done again")

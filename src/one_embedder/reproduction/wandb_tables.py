@@ -1,9 +1,11 @@
-"""A reproduction's tables for Weights & Biases: numbers as numbers, which its pages can sort and plot. Points."""
+"""Tables of a reproduction or an ablation for W&B: numbers as numbers, which its pages can sort and plot. Points."""
 
 from __future__ import annotations
 
 import csv
 
+from one_embedder.evaluation.resampling import Interval
+from one_embedder.reproduction.ablation_record import AblationRecord
 from one_embedder.reproduction.layout import AVERAGE, COLUMNS
 from one_embedder.reproduction.table import Results, points, tasks_csv
 from one_embedder.tracking.wandb_run import Table
@@ -16,17 +18,36 @@ def wandb_tables(results: Results) -> dict[str, Table]:
         "tasks": _tasks(results),
         "claims": Table(
             ["claim", "verdict", "difference", "low", "high"],
-            [
-                [claim.text, claim.verdict, *(100 * x for x in (difference.estimate, difference.low, difference.high))]
-                for claim in results.claims
-                for difference in [claim.difference]
-            ],
+            [[claim.text, claim.verdict, *_bounds(claim.difference)] for claim in results.claims],
         ),
         "expected": Table(
             ["row", "column", "expected", "obtained", "delta", "verdict"],
             [[c.row, c.column, c.expected, c.obtained, c.delta, str(c.verdict)] for c in results.comparison.cells],
         ),
     }
+
+
+def ablation_tables(record: AblationRecord) -> dict[str, Table]:
+    """Name -> table: every run's columns, and the claims with what decided them."""
+    runs = [
+        [cell.label, run, *(100 * scores[column] if column in scores else None for column in (*COLUMNS, AVERAGE))]
+        for cell in record.cells
+        for run, scores in zip(cell.runs, cell.columns, strict=True)
+    ]
+    claims = [
+        [claim.text, claim.source, claim.verdict, *_bounds(claim.difference), claim.p_adjusted]
+        for claim in record.claims
+    ]
+    return {
+        "runs": Table(["cell", "run", *COLUMNS, AVERAGE], runs),
+        "claims": Table(["claim", "source", "verdict", "difference", "low", "high", "p_adjusted"], claims),
+    }
+
+
+def _bounds(difference: Interval | None) -> list[float | None]:
+    if difference is None:
+        return [None, None, None]
+    return [100 * difference.estimate, 100 * difference.low, 100 * difference.high]
 
 
 def averages(results: Results) -> dict[str, float]:

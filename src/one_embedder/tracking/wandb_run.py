@@ -58,7 +58,7 @@ def init_arguments(cfg: Config, folder: Path, job_type: str, *, name: str, id: s
     Args:
         cfg: the whole of it is shown with the run; ``cfg.tracking`` and what the tags say are read here.
         folder: its files go to ``<folder>/wandb``; made if missing.
-        job_type: "train", "evaluate" or "reproduce".
+        job_type: "train", "evaluate", "reproduce" or "ablation".
         name: shown in lists of runs.
         id: of a run that may be there already; None: a new run.
     """
@@ -105,6 +105,7 @@ def tags(cfg: Config, job_type: str) -> list[str]:
         "train": [side, f"loss {cfg.loss.spelling}"],
         "evaluate": [f"instructions {cfg.instructions.name}", f"{cfg.benchmark.name} {cfg.benchmark.split}"],
         "reproduce": [cfg.table.name],
+        "ablation": [cfg.ablation.name],
     }
     given = [cfg.profile, encoder_name(cfg), *of_job[job_type], *cfg.tracking.tags]
     return [tag[:_LONGEST_TAG] for tag in dict.fromkeys(given) if tag]
@@ -138,7 +139,7 @@ def log_results(
     Args:
         cfg: the configuration that gave them.
         folder: W&B's files go to ``<folder>/wandb``.
-        job_type: "evaluate" or "reproduce".
+        job_type: "evaluate", "reproduce" or "ablation".
         name: of the run.
         tables: name -> table.
         summary: name -> number, for comparing runs.
