@@ -64,7 +64,7 @@ def mteb_tasks() -> list[tuple[str, str]]:
 
 def own_tasks() -> list[tuple[str, str]]:
     cfg = load_config("evaluate")
-    text_evaluation = yaml.safe_load((CONF / "benchmark" / "text_evaluation_3.yaml").read_text())["tasks"]
+    text_evaluation = yaml.safe_load((CONF / "benchmark" / "text_evaluation_3.yaml").read_text())["folders"]
     return [(name, "PromptRetrieval") for name in cfg.prompt_retrieval.tasks] + [
         (name, "TextEvaluation") for name in text_evaluation
     ]
