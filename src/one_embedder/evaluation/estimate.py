@@ -22,10 +22,11 @@ PROBES = ((32, 1), (16, 12))
 """Texts, and sentences in each: short texts and passages of 768 characters."""
 
 CHUNK_BYTES_A_QUERY = 4 * 10_000
-HEAP_BYTES_A_QUERY = 260 * 1_000
-"""Of the thousand best documents that mteb keeps of each query, as measured (experiments/bench/search_memory.md)."""
-CANDIDATE_BYTES = 260
-"""Of a candidate to be ranked again, likewise."""
+"""Of its similarities to a chunk of a corpus, ``itemized.CORPUS_CHUNK`` documents."""
+FOUND_BYTES = 260
+"""Of a document that was found, as mteb keeps it: a float in a tuple on a heap, its id, and both in a dictionary."""
+FOUND = 1_000
+"""Documents that mteb keeps of each query in a search; of candidates to be ranked again it keeps all."""
 DISK_FACTOR = 1.5
 """Bytes on disk a character: the text as Arrow, and the compressed download beside it."""
 COPY_FACTOR = 2.0
@@ -113,8 +114,8 @@ def memory_of(size: Size, dimension: int) -> int:
     """Bytes beside the model: embeddings held at a time and, in a search, similarities and best documents."""
     bytes_held = 4 * dimension * size.rows
     if size.candidates:
-        return bytes_held + CANDIDATE_BYTES * size.candidates
-    return bytes_held + size.queries * (CHUNK_BYTES_A_QUERY + HEAP_BYTES_A_QUERY)
+        return bytes_held + FOUND_BYTES * size.candidates
+    return bytes_held + size.queries * (CHUNK_BYTES_A_QUERY + FOUND_BYTES * FOUND)
 
 
 def estimate(tasks: Sequence[Task], encoder: TextEncoder, batch_size: int) -> Iterator[str]:
