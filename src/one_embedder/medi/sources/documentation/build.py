@@ -46,7 +46,7 @@ def build_documentation(cfg: Config, folder: Path) -> Path:
         return folder
     started = time.monotonic()
     work = work_folder(folder, key)
-    logger.info("Building MEDI-documentation in %s: about two minutes on two cores, under 1.5 GB of memory", folder)
+    logger.info("Building MEDI-documentation in %s: two to five minutes on two cores, under 1.5 GB of memory", folder)
     objects = extract(PACKAGES, cfg.medi.workers)
     logger.info("%d documented objects in %d packages (%.0f s)", len(objects), len(PACKAGES), _since(started))
     shutil.rmtree(work / "benchmark", ignore_errors=True)
