@@ -31,7 +31,8 @@ class Miner:
 
     It computes in float64 and rounds to float32, so that the same texts have the same embeddings on every CPU and with
     any number of threads: in float32 the order of additions shows in the last digits, and near-ties between candidates
-    would then be decided by the machine.
+    would then be decided by the machine. T5's norms stay in float32 whatever the weights are, so that for T5 encoders
+    this holds but for the closest ties.
     """
 
     def __init__(self, encoder: EncoderConfig, work: Path) -> None:
