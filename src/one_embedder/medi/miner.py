@@ -29,9 +29,9 @@ EMBEDDINGS = ".embeddings"
 class Miner:
     """Embeds texts without instructions, each chunk only once over all tries of a build.
 
-    It computes in float64 and rounds to float32, so that the same texts have the same embeddings on every CPU and with
-    any number of threads: in float32 the order of additions shows in the last digits, and near-ties between candidates
-    would then be decided by the machine. T5's norms stay in float32 whatever the weights are, so that for T5 encoders
+    It computes in float64 and rounds to float32, so that the order of additions, which depends on the CPU and on
+    the number of threads, does not show: in float32 it does in the last digits, and near-ties between candidates would
+    then be decided by the machine. T5's norms stay in float32 whatever the weights are, so that for T5 encoders
     this holds but for the closest ties.
     """
 
