@@ -1,6 +1,6 @@
 """mteb's task classes with what we add to them: the paper's main score and the scores of single items.
 
-One class a category; ``mteb_tasks`` puts rows of a folder under it, ``registry`` the tasks of mteb's own registry.
+One class a category; ``folder_tasks`` puts rows of a folder under it, ``registry`` the tasks of mteb's own registry.
 """
 
 from __future__ import annotations

@@ -12,11 +12,11 @@ from mteb.results import TaskResult
 
 from one_embedder.errors import EvaluationError
 from one_embedder.evaluation.benchmarks import METRICS, TaskScore
+from one_embedder.evaluation.folder_tasks import SPLIT, TASKS
 from one_embedder.evaluation.in_context.protocol import PromptProtocol
 from one_embedder.evaluation.instructions import TaskInstructions
 from one_embedder.evaluation.items import ItemScores
 from one_embedder.evaluation.mteb_encoder import CachingEncoder, MtebEncoder
-from one_embedder.evaluation.mteb_tasks import SPLIT, TASKS
 from one_embedder.evaluation.prompt_retrieval import score_prompt_retrieval
 from one_embedder.evaluation.registry import HubTask, open_hub_task
 from one_embedder.evaluation.resampling import CONFIDENCE, RESAMPLES, item_interval

@@ -18,9 +18,7 @@ from one_embedder.config.location import PROJECT_ROOT
 from one_embedder.config.schema import Config
 from one_embedder.errors import DataError
 from one_embedder.evaluation.benchmarks import TaskScore, load_scores
-from one_embedder.reproduction.ablation_record import AblationRecord, Axis, Cell, PublishedPoint, write_record
-from one_embedder.reproduction.ablation_tables import runs_csv, terminal, to_markdown
-from one_embedder.reproduction.child import (
+from one_embedder.reproduction.ablation_child import (
     ChildRecord,
     ablation_folder,
     children_folder,
@@ -28,6 +26,8 @@ from one_embedder.reproduction.child import (
     require_possible,
     run_child,
 )
+from one_embedder.reproduction.ablation_record import AblationRecord, Axis, Cell, PublishedPoint, write_record
+from one_embedder.reproduction.ablation_tables import runs_csv, terminal, to_markdown
 from one_embedder.reproduction.contrasts import Evidence, decide_all
 from one_embedder.reproduction.layout import RowSpec
 from one_embedder.reproduction.scores import RowRuns, run_columns

@@ -3,7 +3,7 @@
 ``<experiments>/ablations/<name>/`` holds, for each profile,
 
 - ``<profile>/<child>/manifest.yaml``: the run record of each child (one training and its evaluations, or one untrained
-  reference), made when it ran; ``reproduction.child`` says what its outcome holds;
+  reference), made when it ran; ``reproduction.ablation_child`` says what its outcome holds;
 - ``<profile>.json``: the record, one ``AblationRecord`` as JSON, made from the children and their results;
 - ``<profile>.csv`` and ``<profile>.md``: the same for readers. The CSV has one row a run and evaluation.
 

@@ -18,7 +18,7 @@ from one_embedder.config.design import children, variants
 from one_embedder.config.location import PROJECT_ROOT
 from one_embedder.config.schema import Config
 from one_embedder.errors import DataError
-from one_embedder.reproduction.child import children_folder, read_children, require_possible
+from one_embedder.reproduction.ablation_child import children_folder, read_children, require_possible
 from one_embedder.reproduction.expected import read_expected
 from one_embedder.tracking.identity import NEUTRAL, TRAINING_SECTIONS, facts, resolved
 from one_embedder.tracking.manifest import MANIFEST, RESOLVED_CONFIG, read_manifest
