@@ -118,9 +118,8 @@ def compare(
         not_run: those of which a task has no score.
     """
     if expected is None or recorded is None:
-        return _unjudged(
-            obtained, required, Verdict.NO_EXPECTED, "No expected values are recorded for this profile yet."
-        )
+        note = "No expected values: this run was compared with no recorded one."
+        return _unjudged(obtained, required, Verdict.NO_EXPECTED, note)
     general, note = _general_verdict(recorded, now)
     if general is not None:
         return _unjudged(obtained, required, general, note)

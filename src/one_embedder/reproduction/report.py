@@ -125,7 +125,7 @@ class Report:
             "## INSTRUCTOR minus every other row, points\n\n" + difference_grid(self.results).markdown(),
             "## Every cell with its interval, points\n\n" + interval_grid(self.results).markdown(),
             f"## Expected against obtained\n\n{self.verdict()}",
-            verdict_grid(self.results.comparison, self.labels()).markdown(),
+            *([] if self.results.comparison.note else [verdict_grid(self.results.comparison, self.labels()).markdown()]),
             "## Per task, points\n\n" + self._appendix(),
             f"## The paper's rows\n\n{self.published.source}\n\n{paper_grid(self.published).markdown()}",
             "## The other profiles\n\n" + others_grid(self.about, self.results.profile).markdown(),
