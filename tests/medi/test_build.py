@@ -111,6 +111,17 @@ def test_finished_build_is_not_repeated(cfg: Config) -> None:
     assert calls == HashEmbedder.calls
 
 
+def test_settings_of_the_encoder_that_mining_does_not_use_build_nothing_again(cfg: Config) -> None:
+    build(cfg)
+    calls = HashEmbedder.calls
+    cfg.encoder.max_length, cfg.encoder.layers = 17, 2
+    build(cfg)
+    assert calls == HashEmbedder.calls
+    cfg.encoder.joining = "head"
+    build(cfg)
+    assert calls < HashEmbedder.calls
+
+
 def test_changed_settings_build_again(cfg: Config) -> None:
     first = load_medi(build(cfg) / "medi").sha256
     cfg.medi.rows_per_task = 190

@@ -26,6 +26,11 @@ CHUNK = 2048
 EMBEDDINGS = ".embeddings"
 
 
+def mining_settings(encoder: EncoderConfig) -> dict[str, str | None]:
+    """What of an encoder's settings a mined row depends on."""
+    return {"name_or_path": encoder.name_or_path, "revision": encoder.revision, "joining": encoder.joining}
+
+
 class Miner:
     """Embeds texts without instructions, each chunk only once over all tries of a build.
 
@@ -39,7 +44,7 @@ class Miner:
         """Remember what to load when the first text comes.
 
         Args:
-            encoder: which one; its ``max_length`` is not used.
+            encoder: which one; what ``mining_settings`` leaves out is not used.
             work: the build's folder for parts.
         """
         self._encoder = encoder

@@ -112,6 +112,10 @@ class Report:
         cells = [] if comparison.note else [cell for cell in comparison.cells if cell.verdict is not Verdict.OK]
         return [verdict_grid(Comparison(cells), self.labels()).text()] if cells else []
 
+    def _every_cell(self) -> list[str]:
+        comparison = self.results.comparison
+        return [] if comparison.note else [verdict_grid(comparison, self.labels()).markdown()]
+
     def markdown(self) -> str:
         """The whole report, per-task appendix included."""
         sections = [
@@ -125,7 +129,7 @@ class Report:
             "## INSTRUCTOR minus every other row, points\n\n" + difference_grid(self.results).markdown(),
             "## Every cell with its interval, points\n\n" + interval_grid(self.results).markdown(),
             f"## Expected against obtained\n\n{self.verdict()}",
-            *([] if self.results.comparison.note else [verdict_grid(self.results.comparison, self.labels()).markdown()]),
+            *self._every_cell(),
             "## Per task, points\n\n" + self._appendix(),
             f"## The paper's rows\n\n{self.published.source}\n\n{paper_grid(self.published).markdown()}",
             "## The other profiles\n\n" + others_grid(self.about, self.results.profile).markdown(),

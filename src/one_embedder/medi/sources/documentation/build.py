@@ -11,7 +11,6 @@ import platform
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from importlib.metadata import metadata, packages_distributions, version
 from pathlib import Path
 
@@ -78,7 +77,7 @@ def build_key(cfg: Config) -> str:
         "code": code.hexdigest(),
         "versions": package_versions(),
         "python": platform.python_version(),
-        "encoder": asdict(cfg.encoder),
+        "encoder": miner.mining_settings(cfg.encoder),
         "rows_per_task": cfg.medi.rows_per_task,
         "min_rows_per_task": cfg.medi.min_rows_per_task,
     }

@@ -9,7 +9,6 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 
@@ -73,7 +72,7 @@ def build_full(cfg: Config, folder: Path, others: OtherTasks = lambda encoder: (
 
 def hub_tasks(cfg: Config, datasets: dict[str, HubDatasetConfig], encoder: miner.Miner) -> list[HubTask]:
     """The data sets as tasks; nothing is read yet."""
-    code, settings, listings = _code(), json.dumps(asdict(cfg.encoder), sort_keys=True), Listings()
+    code, settings, listings = _code(), json.dumps(miner.mining_settings(cfg.encoder), sort_keys=True), Listings()
     return [
         HubTask(name, dataset, min(dataset.cap, cfg.medi.rows_per_task), cfg.seed, code, settings, listings, encoder)
         for name, dataset in datasets.items()

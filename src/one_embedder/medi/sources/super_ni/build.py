@@ -8,7 +8,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -163,7 +163,7 @@ def _settings(cfg: Config) -> str:
     digest = hashlib.sha256()
     for path in sorted(Path(inspect.getfile(module)) for module in (candidates, mining, miner, pairs)):
         digest.update(path.read_bytes())
-    settings = [cfg.medi.rows_per_task, cfg.medi.min_rows_per_task, asdict(cfg.encoder)]
+    settings = [cfg.medi.rows_per_task, cfg.medi.min_rows_per_task, miner.mining_settings(cfg.encoder)]
     digest.update(json.dumps(settings, sort_keys=True).encode())
     return digest.hexdigest()
 
