@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import shutil
 from pathlib import Path
 
@@ -11,8 +12,14 @@ import pytest
 
 from one_embedder.errors import ConfigError, DataError, EvaluationError
 from one_embedder.evaluation.benchmarks import category_means, load_scores, overall_mean
+from one_embedder.evaluation.resampling import Interval
 from one_embedder.evaluation.run import evaluate
+from one_embedder.reproduction.layout import AVERAGE, COLUMNS
+from one_embedder.reproduction.page_side_by_side import side_by_side_section
 from one_embedder.reproduction.side_by_side import Evaluations, parser, work
+from one_embedder.reproduction.side_by_side_record import read_side_by_side
+from one_embedder.reproduction.table import format_difference
+from one_embedder.tracking.manifest import read_manifest
 from tests.evaluation.conftest import HashEncoder, configured, write_benchmark
 
 
@@ -58,6 +65,34 @@ def test_the_command_writes_a_table_and_every_task(outputs: dict[str, Path], tmp
     assert {row["task"]: float(row["points"]) for row in rows} == {
         score.task: pytest.approx(100 * score.main_score, abs=1e-4) for score in load_scores(outputs["wide"])
     }
+
+
+def test_the_record_holds_the_tables_numbers_and_the_run_behind_each_row(
+    outputs: dict[str, Path], tmp_path: Path
+) -> None:
+    named = [f"{name}={path}" for name, path in outputs.items()]
+    work(parser().parse_args([*named, "--output", str(tmp_path / "folder/sizes"), "--resamples", "20"]))
+    record = read_side_by_side(tmp_path / "folder/sizes.json")
+    evaluations = Evaluations.read(named, resamples=20)
+    for row, line, path in zip(record["rows"], evaluations.main_grid().rows, outputs.values(), strict=True):
+        assert [f"{100 * row['scores'][column]['estimate']:.1f}" for column in (*COLUMNS, AVERAGE)] == list(line[1:11])
+        assert row["evaluations"][0]["run_id"] == read_manifest(path)["run_id"]
+        assert "/" not in json.dumps([row["evaluations"][0][key] for key in ("code", "data", "hardware")])
+    first, second = record["rows"]
+    assert set(first["minus_first"][AVERAGE].values()) == {0.0}
+    assert evaluations.main_grid().rows[1][12] == format_difference(Interval(**second["minus_first"][AVERAGE]))
+    section = side_by_side_section(tmp_path / "folder/sizes.json")
+    assert [cell.text for cell in section.tables[0].rows[1]][1:] == list(evaluations.main_grid().rows[1][1:11])
+    assert len(section.tables[1].rows) == 1
+    assert "instructions none" in section.facts["wide"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"schema": 2}'])
+def test_a_damaged_record_is_named(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "sizes.json"
+    path.write_text(content)
+    with pytest.raises(DataError, match=r"sizes\.json: not a record of evaluations side by side"):
+        side_by_side_section(path)
 
 
 def test_evaluations_of_other_tasks_are_not_put_side_by_side(outputs: dict[str, Path], tmp_path: Path) -> None:

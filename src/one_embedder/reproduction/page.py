@@ -23,6 +23,7 @@ from one_embedder.reproduction.page_sections import (
     runs_section,
     table1_section,
 )
+from one_embedder.reproduction.page_side_by_side import side_by_side_section
 from one_embedder.reproduction.published import load_published
 from one_embedder.reproduction.readme import configured_ablations
 from one_embedder.reproduction.run_index import run_index
@@ -52,6 +53,7 @@ def sections(experiments: Path, ablations: Sequence[str]) -> list[Section]:
     records = read_records(experiments / "ablations", PROFILE)
     return [
         *(table1_section(experiments, profile, runs) for profile in profiles),
+        *(side_by_side_section(path) for path in sorted((experiments / "folder").glob("*.json"))),
         *(ablation_section(record, runs) for record in records),
         absent_ablations(ablations, records, PROFILE),
         paper_section(load_published(PUBLISHED)),

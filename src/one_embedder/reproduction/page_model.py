@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from one_embedder.evaluation.resampling import Interval
+from one_embedder.reproduction.layout import AVERAGE, COLUMN_HEADERS, COLUMNS
+
+ALL_COLUMNS = (*COLUMNS, AVERAGE)
+ALL_HEADERS = (*(COLUMN_HEADERS[column] for column in COLUMNS), AVERAGE)
 
 
 class Link(NamedTuple):
@@ -78,6 +82,11 @@ def score_cell(score: float | None, bounds: Interval | None = None) -> Cell:
         return Cell("-", float("-inf"))
     interval = "" if bounds is None else f"[{100 * bounds.low:.1f}, {100 * bounds.high:.1f}]"
     return Cell(f"{100 * score:.1f}", score, interval=interval)
+
+
+def bounds_cell(bounds: Interval | None) -> Cell:
+    """A 0-1 score that is known with its interval."""
+    return score_cell(None if bounds is None else bounds.estimate, bounds)
 
 
 def difference_cell(bounds: Interval | None) -> Cell:

@@ -15,8 +15,10 @@ from one_embedder.evaluation.resampling import Interval
 from one_embedder.reproduction.ablation_record import AblationRecord
 from one_embedder.reproduction.ablation_record import Cell as AblationCell
 from one_embedder.reproduction.figures import ablation_figure, averages_figure, claims_figure, differences_figure
-from one_embedder.reproduction.layout import AVERAGE, COLUMN_HEADERS, COLUMNS, WITHOUT
+from one_embedder.reproduction.layout import AVERAGE, COLUMNS, WITHOUT
 from one_embedder.reproduction.page_model import (
+    ALL_COLUMNS,
+    ALL_HEADERS,
     Cell,
     Drawing,
     Link,
@@ -30,8 +32,6 @@ from one_embedder.reproduction.published import PublishedTable
 from one_embedder.reproduction.run_index import RunFile
 from one_embedder.reproduction.svg import inline_svg
 
-_ALL = (*COLUMNS, AVERAGE)
-_HEADERS = [*(COLUMN_HEADERS[column] for column in COLUMNS), AVERAGE]
 RunFiles = Mapping[str, RunFile]
 
 
@@ -78,7 +78,7 @@ def paper_section(published: PublishedTable) -> Section:
         "from a second-hand copy and checked against itself and against public scores of single tasks; averages are "
         "computed."
     )
-    table = Table("The paper's headline table, points", ["model", *_HEADERS], rows)
+    table = Table("The paper's headline table, points", ["model", *ALL_HEADERS], rows)
     return Section("paper", "The paper's rows", [published.source, note], tables=[table])
 
 
@@ -158,10 +158,10 @@ def _table1(record: Mapping[str, Any], runs: RunFiles) -> Table:
     rows = []
     for row in record["rows"]:
         bounds = {column: Interval(row["scores"][column], *row["intervals"][column]) for column in row["intervals"]}
-        scores = [score_cell(row["scores"].get(column), bounds.get(column)) for column in _ALL]
+        scores = [score_cell(row["scores"].get(column), bounds.get(column)) for column in ALL_COLUMNS]
         names = [Path(folder).parent.name for folder in row["results"]]
         rows.append([Cell(row["label"]), *scores, _links(names, runs)])
-    return Table("Points, with intervals; finetuned rows are means over seeds", ["model", *_HEADERS, "runs"], rows)
+    return Table("Points, with intervals; finetuned rows are means over seeds", ["model", *ALL_HEADERS, "runs"], rows)
 
 
 def _table1_claims(record: Mapping[str, Any]) -> Table:
@@ -204,10 +204,10 @@ def _task_table(path: Path) -> list[Table]:
 def _cell_table(record: AblationRecord, runs: RunFiles) -> Table:
     rows = []
     for cell in record.cells:
-        scores = [score_cell(cell.scores.get(column), cell.intervals.get(column)) for column in _ALL]
+        scores = [score_cell(cell.scores.get(column), cell.intervals.get(column)) for column in ALL_COLUMNS]
         seeds = ", ".join(map(str, cell.seeds)) or "-"
         rows.append([Cell(cell.label), Cell(seeds), *scores, _links(_run_names(cell), runs)])
-    return Table("Points, with intervals; means over seeds", ["model", "seeds", *_HEADERS, "runs"], rows)
+    return Table("Points, with intervals; means over seeds", ["model", "seeds", *ALL_HEADERS, "runs"], rows)
 
 
 def _claim_table(record: AblationRecord) -> Table:

@@ -26,9 +26,12 @@ from one_embedder.evaluation.results import OURS
 from one_embedder.reproduction.grid import Grid
 from one_embedder.reproduction.layout import AVERAGE, COLUMNS, RowSpec
 from one_embedder.reproduction.scores import RowRuns
+from one_embedder.reproduction.side_by_side_record import record_of
 from one_embedder.reproduction.statistics import Bootstrap, paired_bootstrap
 from one_embedder.reproduction.table import ABSENT, format_difference, format_interval, header, points
 from one_embedder.tracking.manifest import write_atomically
+
+BOOTSTRAP_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -38,11 +41,13 @@ class Evaluations:
     Attributes:
         rows: one a model, in the order named; all scored on the same tasks.
         bootstrap: of these rows.
+        resamples: of the bootstrap.
         learners: the in-context learners of their prompt retrieval tasks.
     """
 
     rows: Sequence[RowRuns]
     bootstrap: Bootstrap
+    resamples: int
     learners: Sequence[str]
 
     @classmethod
@@ -59,12 +64,16 @@ class Evaluations:
         if len(set(labels)) < len(labels):
             raise ConfigError(f"two rows have the same label: {labels}; name several trainings as LABEL=FOLDER,FOLDER")
         learners = sorted({learner for row in rows for folder in row.folders for learner in _learners(Path(folder))})
-        return cls(rows, paired_bootstrap(rows, resamples=resamples, confidence=confidence, seed=0), learners)
+        bootstrap = paired_bootstrap(rows, resamples=resamples, confidence=confidence, seed=BOOTSTRAP_SEED)
+        return cls(rows, bootstrap, resamples, learners)
 
     def markdown(self) -> str:
         """The table, every category's interval, and every task's."""
         sections = [self.main_grid().markdown(), self._caption(), "## Every column with its interval, points"]
-        sections += [self.interval_grid().markdown(), "## Per task, points", self.task_grid().markdown()]
+        sections.append(self.interval_grid().markdown())
+        if self.rows[1:]:
+            sections += [f"## Difference from {self.rows[0].spec.label}, points", self.difference_grid().markdown()]
+        sections += ["## Per task, points", self.task_grid().markdown()]
         return "\n\n".join(sections) + "\n"
 
     def main_grid(self) -> Grid:
@@ -88,6 +97,15 @@ class Evaluations:
             for column in columns
         ]
         return Grid(["column", *(row.spec.label for row in self.rows)], cells)
+
+    def difference_grid(self) -> Grid:
+        """One line a column: every other row minus the first, with its interval."""
+        first, *others = [row.spec.id for row in self.rows]
+        cells = [
+            [column, *(format_difference(self.bootstrap.difference(other, first, column)) for other in others)]
+            for column in self.bootstrap.estimates[first]
+        ]
+        return Grid(["column", *others], cells)
 
     def task_grid(self) -> Grid:
         """One line a task; intervals where a row is one evaluation, means where it is several."""
@@ -160,7 +178,7 @@ def parser() -> ArgumentParser:
         allow_abbrev=False,
     )
     made.add_argument("rows", nargs="+", metavar="LABEL=FOLDER[,FOLDER]", help="a model and its evaluation's output")
-    made.add_argument("--output", type=Path, metavar="NAME", help="write NAME.md and NAME.csv")
+    made.add_argument("--output", type=Path, metavar="NAME", help="write NAME.md, .csv and .json")
     made.add_argument("--resamples", type=int, default=RESAMPLES, help="of the bootstrap [%(default)s]")
     return made
 
@@ -171,7 +189,8 @@ def work(options: Namespace) -> None:
     sys.stdout.write(f"{evaluations.main_grid().text()}\n")
     if options.output is not None:
         options.output.parent.mkdir(parents=True, exist_ok=True)
-        for suffix, content in ((".md", evaluations.markdown()), (".csv", evaluations.csv())):
+        record = json.dumps(record_of(evaluations), indent=1) + "\n"
+        for suffix, content in ((".md", evaluations.markdown()), (".csv", evaluations.csv()), (".json", record)):
             write_atomically(options.output.with_name(options.output.name + suffix), content)
 
 
