@@ -121,6 +121,26 @@ def test_a_recorded_run_judges_itself_ok_and_a_worse_one_off(
     assert "10 off" in capsys.readouterr().out
 
 
+def test_a_recorded_run_keeps_the_records_and_curves_of_its_trainings(
+    configure: Configure, work: FakeWork, tmp_path: Path
+) -> None:
+    names = ["with-s0", "with-s1", "without-s0", "without-s1"]
+    for name in names:
+        run = tmp_path / "experiments" / "runs" / name
+        run.mkdir(parents=True)
+        (run / "manifest.yaml").write_text(f"run_id: {name}")
+        (run / "metrics.csv").write_text(f"step\n{name}")
+    reproduce(configure("table.seeds=[0,1]"), work.stages)
+    kept = tmp_path / "experiments" / "table1" / "runs"
+    assert not kept.exists()
+    reproduce(configure("table.seeds=[0,1]", "table.write_expected=true"), work.stages)
+    assert sorted(path.name for path in kept.iterdir()) == sorted(
+        f"{n}{end}" for n in names for end in (".csv", ".yaml")
+    )
+    assert (kept / "with-s1.yaml").read_text() == "run_id: with-s1"
+    assert (kept / "without-s0.csv").read_text() == "step\nwithout-s0"
+
+
 def test_a_better_number_than_expected_is_off_too(configure: Configure, work: FakeWork) -> None:
     reproduce(configure("table.write_expected=true"), work.stages)
     work.quality[None, False] += 0.1

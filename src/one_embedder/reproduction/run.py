@@ -19,12 +19,13 @@ from one_embedder.reproduction.children import benchmark_instructions, evaluatio
 from one_embedder.reproduction.circumstances import circumstances
 from one_embedder.reproduction.claims import decide_claims
 from one_embedder.reproduction.compare import Circumstances, ExpectedCell, compare
-from one_embedder.reproduction.expected import ExpectedTable, read_expected, write_expected
+from one_embedder.reproduction.expected import ExpectedTable, read_expected
 from one_embedder.reproduction.layout import AVERAGE, COLUMNS, ROWS, RowSpec
 from one_embedder.reproduction.preamble import preamble
 from one_embedder.reproduction.profiles import PAPER_SCALE, read_about, statement
 from one_embedder.reproduction.published import PublishedTable, load_published
 from one_embedder.reproduction.published_models import Beside, load_published_models
+from one_embedder.reproduction.recording import record
 from one_embedder.reproduction.report import Report, write_report
 from one_embedder.reproduction.scores import RowRuns
 from one_embedder.reproduction.stages import StageClock, Stages, project_stages
@@ -72,7 +73,7 @@ def reproduce(cfg: Config, stages: Stages | None = None) -> int:
     report = Report(results, published, about, read_about(CONF), provenance, beside)
     written = write_report(report, table_folder(cfg))
     if cfg.table.write_expected:
-        written.append(_record_expected(cfg, report, now))
+        written += record(cfg, report, now, table_folder(cfg))
     name = f"{cfg.table.name} {cfg.profile}"
     log_results(cfg, table_folder(cfg), "reproduce", name, wandb_tables(results), averages(results))
     _say(
@@ -208,31 +209,6 @@ def _provenance(cfg: Config, now: Circumstances, clock: StageClock) -> dict[str,
             "largest_child_gib": round(children / 1024**3, 3),
         },
     }
-
-
-def _record_expected(cfg: Config, report: Report, now: Circumstances) -> Path:
-    path = PROJECT_ROOT / cfg.table.expected
-    rows = report.results.rows
-    write_expected(
-        path,
-        profile=cfg.profile,
-        points={row.spec.id: points(row.columns()) for row in rows},
-        deviations={row.spec.id: points(row.deviations()) for row in rows},
-        circumstances=now,
-        task_counts=report.results.counts,
-        recorded={
-            "seeds": list(cfg.table.seeds),
-            "runs": sorted({Path(folder).parent.name for row in rows for folder in row.folders}),
-            "average_intervals": {
-                row.spec.id: [round(100 * bound, 3) for bound in (interval.low, interval.high)]
-                for row in rows
-                for interval in [report.results.bootstrap.interval(row.spec.id)]
-            },
-            "claims": report.claims(),
-            **{key: report.provenance[key] for key in ("bootstrap", "code", "hardware", "cost")},
-        },
-    )
-    return path
 
 
 def _cost_text(cost: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 
 from one_embedder.config.schema import Config
+from one_embedder.tracking.manifest import METRICS
 from one_embedder.tracking.wandb_run import init_arguments, kept_id, open_run, tolerated, wandb_mode
 
 _STEP = "trainer/global_step"
@@ -27,7 +28,7 @@ class AppendingCSVLogger(CSVLogger):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(save_dir=folder, name="", version="", flush_logs_every_n_steps=10)
-        self.metrics_file = folder / "metrics.csv"
+        self.metrics_file = folder / METRICS
 
     @property
     def experiment(self) -> Any:

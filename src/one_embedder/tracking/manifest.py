@@ -23,6 +23,7 @@ __all__ = ["MANIFEST", "TRAINING_SECTIONS", "RunRecord", "config_hash", "is_comp
 
 MANIFEST = "manifest.yaml"
 RESOLVED_CONFIG = "config.yaml"
+METRICS = "metrics.csv"
 SCHEMA = 1
 _STATUSES = ("started", "completed", "failed")
 
