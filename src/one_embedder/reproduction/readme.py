@@ -11,6 +11,7 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from one_embedder.config.location import CONF, PROJECT_ROOT
 from one_embedder.errors import DataError
@@ -21,6 +22,7 @@ from one_embedder.reproduction.harness import read_published, read_record, recor
 from one_embedder.reproduction.layout import AVERAGE, COLUMNS, ROWS
 from one_embedder.reproduction.profiles import others_grid, read_about
 from one_embedder.reproduction.published import load_published
+from one_embedder.reproduction.side_by_side_record import main_grid, read_side_by_side
 from one_embedder.reproduction.table import format_difference, header, paper_grid
 from one_embedder.tracking.manifest import write_atomically
 
@@ -60,6 +62,9 @@ def generated_parts(root: Path = PROJECT_ROOT, conf: Path = CONF) -> dict[str, s
             read_published(expected / "minilm_published.yaml"),
             read_record(root / "experiments" / "harness" / "minilm.json"),
         ),
+        "folder": recorded_side_by_side(
+            read_side_by_side(root / "experiments" / "folder" / "minilm_instructions.json")
+        ),
         "ablations": recorded_ablations(
             read_records(root / "experiments" / "ablations", "documentation"), configured_ablations(conf)
         ),
@@ -87,6 +92,18 @@ def recorded_table(recorded: ExpectedTable | None) -> str:
         f"{machine['cores']} cores ({machine['cpu']})."
     )
     return f"{grid.markdown()}\n\n{caption}\n\n{claims}"
+
+
+def recorded_side_by_side(record: Mapping[str, Any]) -> str:
+    """Evaluations of one benchmark with the intervals of their means, and their differences from the first."""
+    evaluation = record["rows"][0]["evaluations"][0]
+    environment, commit = evaluation["environment"], evaluation["code"]["commit"][:7]
+    learners = ", ".join(record["learners"])
+    caption = (
+        f"Points; {evaluation['started_at'][:10]}, commit {commit}, mteb {environment['mteb']}, torch "
+        f"{environment['torch']}; {evaluation['hardware']['cpu']}. Prompt retrieval: learner {learners}."
+    )
+    return f"{main_grid(record).markdown()}\n\n{caption}"
 
 
 def configured_ablations(conf: Path) -> list[str]:

@@ -11,7 +11,6 @@ import io
 import json
 import sys
 from argparse import ArgumentParser, Namespace
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +23,11 @@ from one_embedder.evaluation.benchmarks import load_scores
 from one_embedder.evaluation.resampling import CONFIDENCE, RESAMPLES, item_interval
 from one_embedder.evaluation.results import OURS
 from one_embedder.reproduction.grid import Grid
-from one_embedder.reproduction.layout import AVERAGE, COLUMNS, RowSpec
+from one_embedder.reproduction.layout import RowSpec
 from one_embedder.reproduction.scores import RowRuns
-from one_embedder.reproduction.side_by_side_record import record_of
+from one_embedder.reproduction.side_by_side_record import main_grid, record_of, table_of
 from one_embedder.reproduction.statistics import Bootstrap, paired_bootstrap
-from one_embedder.reproduction.table import ABSENT, format_difference, format_interval, header, points
+from one_embedder.reproduction.table import format_difference, format_interval
 from one_embedder.tracking.manifest import write_atomically
 
 BOOTSTRAP_SEED = 0
@@ -78,16 +77,7 @@ class Evaluations:
 
     def main_grid(self) -> Grid:
         """Category means and their mean; beside the mean its interval and its difference from the first row."""
-        first, *others = self.rows
-        headers = [*header(Counter(first.tasks().values())), f"{100 * self.bootstrap.confidence:g} % interval"]
-        rows = []
-        for row in self.rows:
-            scores = points(row.columns())
-            cells = [f"{scores[column]:.1f}" if column in scores else ABSENT for column in (*COLUMNS, AVERAGE)]
-            rows.append([row.spec.label, *cells, self._interval(row)])
-            if others:
-                rows[-1].append(self._difference(row))
-        return Grid([*headers, f"minus {first.spec.label}"] if others else headers, rows)
+        return main_grid(table_of(self))
 
     def interval_grid(self) -> Grid:
         """One line a column, one interval a row of the table."""
@@ -129,18 +119,6 @@ class Evaluations:
     def _caption(self) -> str:
         learner = f" Prompt retrieval: learner {', '.join(self.learners)}." if self.learners else ""
         return f"Points; in brackets the number of tasks. Intervals: bootstrap over test items.{learner}"
-
-    def _interval(self, row: RowRuns) -> str:
-        if AVERAGE not in self.bootstrap.samples[row.spec.id]:
-            return ABSENT
-        interval = self.bootstrap.interval(row.spec.id)
-        return f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
-
-    def _difference(self, row: RowRuns) -> str:
-        first = self.rows[0].spec.id
-        if row.spec.id == first or AVERAGE not in self.bootstrap.samples[first]:
-            return ABSENT
-        return format_difference(self.bootstrap.difference(row.spec.id, first))
 
 
 def _row(named: str) -> RowRuns:

@@ -12,31 +12,43 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from one_embedder.errors import DataError
+from one_embedder.evaluation.resampling import Interval
+from one_embedder.reproduction.grid import Grid
+from one_embedder.reproduction.layout import AVERAGE, COLUMNS
+from one_embedder.reproduction.table import ABSENT, format_difference, format_number, header, points
 from one_embedder.tracking.manifest import RESOLVED_CONFIG, read_manifest
 
 if TYPE_CHECKING:
-    from one_embedder.reproduction.scores import RowRuns
     from one_embedder.reproduction.side_by_side import Evaluations
+    from one_embedder.reproduction.statistics import Bootstrap
 
 SCHEMA = 1
 _OF_MANIFEST = ("run_id", "started_at", "code", "data", "model", "environment", "hardware", "cost")
 _OF_CONFIG = ("seed", "encoder", "evaluation")
 
 
-def record_of(evaluations: Evaluations) -> dict[str, Any]:
-    """What ``NAME.json`` holds; scores 0-1.
-
-    Raises:
-        DataError: if the run record of an evaluation is missing or damaged.
-    """
+def table_of(evaluations: Evaluations) -> dict[str, Any]:
+    """Scores, intervals and differences from the first row, 0-1."""
     bootstrap = evaluations.bootstrap
     return {
         "schema": SCHEMA,
         "tasks": Counter(evaluations.rows[0].tasks().values()),
         "learners": list(evaluations.learners),
         "bootstrap": {"resamples": evaluations.resamples, "confidence": bootstrap.confidence},
-        "rows": [_row(evaluations, row) for row in evaluations.rows],
+        "rows": [_row(bootstrap, row.spec.id, evaluations.rows[0].spec.id) for row in evaluations.rows],
     }
+
+
+def record_of(evaluations: Evaluations) -> dict[str, Any]:
+    """What ``NAME.json`` holds: the table, and the run record of every evaluation.
+
+    Raises:
+        DataError: if the run record of an evaluation is missing or damaged.
+    """
+    table = table_of(evaluations)
+    for content, row in zip(table["rows"], evaluations.rows, strict=True):
+        content["evaluations"] = [_provenance(Path(folder).expanduser()) for folder in row.folders]
+    return table
 
 
 def read_side_by_side(path: Path) -> Mapping[str, Any]:
@@ -55,15 +67,34 @@ def read_side_by_side(path: Path) -> Mapping[str, Any]:
     raise DataError(f"{path}: not a record of evaluations side by side ({reason}); make it again or delete it")
 
 
-def _row(evaluations: Evaluations, row: RowRuns) -> dict[str, Any]:
-    """One row, and what it is compared with: the first."""
-    bootstrap, own, first = evaluations.bootstrap, row.spec.id, evaluations.rows[0].spec.id
+def main_grid(table: Mapping[str, Any]) -> Grid:
+    """Category means and their mean in points; beside the mean its interval and its difference from the first row."""
+    first, *others = table["rows"]
+    headers = [*header(table["tasks"]), f"{100 * table['bootstrap']['confidence']:g} % interval"]
+    rows = []
+    for row in table["rows"]:
+        scores = points({column: content["estimate"] for column, content in row["scores"].items()})
+        cells = [row["label"], *(format_number(scores.get(column)) for column in (*COLUMNS, AVERAGE))]
+        rows.append([*cells, _mean_interval(row), *([_mean_difference(row, first)] if others else [])])
+    return Grid([*headers, f"minus {first['label']}"] if others else headers, rows)
+
+
+def _mean_interval(row: Mapping[str, Any]) -> str:
+    mean = row["scores"].get(AVERAGE)
+    return ABSENT if mean is None else f"[{100 * mean['low']:.1f}, {100 * mean['high']:.1f}]"
+
+
+def _mean_difference(row: Mapping[str, Any], first: Mapping[str, Any]) -> str:
+    mean = row["minus_first"].get(AVERAGE)
+    return ABSENT if mean is None or row is first else format_difference(Interval(**mean))
+
+
+def _row(bootstrap: Bootstrap, own: str, first: str) -> dict[str, Any]:
     columns = list(bootstrap.estimates[own])
     return {
-        "label": row.spec.label,
+        "label": own,
         "scores": {column: asdict(bootstrap.interval(own, column)) for column in columns},
         "minus_first": {column: asdict(bootstrap.difference(own, first, column)) for column in columns},
-        "evaluations": [_provenance(Path(folder).expanduser()) for folder in row.folders],
     }
 
 
