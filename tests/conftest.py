@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # Before any test imports torch: the suite's tensors are tiny, and more threads only fight each other.
@@ -32,6 +32,12 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no reference data in {folder} (set ONE_EMBEDDER_SHARED to its folder)")
     return folder
+
+
+@pytest.fixture
+def children_seconds() -> Callable[[], float]:
+    """Processor time of child processes that have ended: a clock would also measure what else the machine does."""
+    return lambda: os.times().children_user + os.times().children_system
 
 
 @pytest.fixture
