@@ -83,6 +83,7 @@ def small_record() -> AblationRecord:
             "code": {"commit": "e" * 40, "dirty": False, "diff_sha256": None},
             "hardware": {"cpu": "a processor", "cores": 2, "memory_gib": 8.0, "gpu": None, "gpu_count": 0},
             "bootstrap": {"resamples": 1000, "confidence": 0.95, "seed": 0},
+            "steps": [400],
             "cost": {"train_s": 600.0, "evaluate_s": 300.0},
         },
     )

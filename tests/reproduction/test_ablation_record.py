@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from one_embedder.errors import DataError
-from one_embedder.reproduction.ablation_record import read_record, read_records
+from one_embedder.reproduction.ablation_record import read_record, read_records, write_record
 from tests.reproduction.ablations import small_record, write_small_record
 
 
@@ -24,6 +25,12 @@ def test_every_record_of_a_profile_is_found(tmp_path: Path) -> None:
     write_small_record(tmp_path)
     assert [record.name for record in read_records(tmp_path / "ablations", "documentation")] == ["wording"]
     assert read_records(tmp_path / "ablations", "local") == []
+
+
+def test_a_record_of_nothing_is_not_shown(tmp_path: Path) -> None:
+    path = write_small_record(tmp_path)
+    write_record(path, replace(small_record(), cells=[], provenance={}))
+    assert read_records(tmp_path / "ablations", "documentation") == []
 
 
 def test_a_record_with_missing_children_is_not_complete(tmp_path: Path) -> None:

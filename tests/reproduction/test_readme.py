@@ -67,7 +67,9 @@ def test_the_ablations_are_shown_claim_by_claim_and_those_without_a_record_are_n
     claim = "Finetuning with instructions is better than without."
     assert f"| `wording`: {claim} | figure 3 | +10.0 [+7.0, +13.0] | 0.004 | 9 of 9 | supported |" in part
     assert "| ours | not run |  |  | missing |" in part
-    assert "6 trainings" not in part and "3 trainings, seeds 0, 1, 2, 15 minutes. 1 runs are missing." in part
+    assert (
+        "6 trainings" not in part and "3 trainings of 400 steps, seeds 0, 1, 2; 15 minutes. 1 runs are missing." in part
+    )
     assert part.endswith("No record yet (`make ablation-NAME` makes it): `a`.")
 
 

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from one_embedder.config.design import Child, Variant, cell_id, children, variants
 from one_embedder.config.location import PROJECT_ROOT
 from one_embedder.config.schema import Config
@@ -34,7 +36,7 @@ from one_embedder.reproduction.scores import RowRuns, run_columns
 from one_embedder.reproduction.stages import Stages
 from one_embedder.reproduction.statistics import Bootstrap, paired_bootstrap
 from one_embedder.reproduction.wandb_tables import ablation_tables
-from one_embedder.tracking.manifest import write_atomically
+from one_embedder.tracking.manifest import RESOLVED_CONFIG, write_atomically
 from one_embedder.tracking.wandb_run import log_results
 
 EXIT_MISSING = 2
@@ -236,11 +238,17 @@ def _provenance(cfg: Config, records: Mapping[str, ChildRecord]) -> dict[str, An
             "confidence": cfg.table.confidence,
             "seed": cfg.seed,
         },
+        "steps": sorted({_steps(record) for record in records.values() if record.metrics["seed"] is not None}),
         "cost": {
             key: round(sum(float(record.metrics[key]) for record in records.values()), 1)
             for key in ("train_s", "evaluate_s")
         },
     }
+
+
+def _steps(record: ChildRecord) -> int:
+    settings = yaml.safe_load((record.folder / RESOLVED_CONFIG).read_text(encoding="utf-8"))
+    return int(settings["trainer"]["max_steps"])
 
 
 def _write(record: AblationRecord, folder: Path) -> list[Path]:

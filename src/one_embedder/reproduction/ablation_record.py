@@ -157,7 +157,8 @@ class AblationRecord:
         missing: children without a completed record.
         task_categories: task -> category, in the order of the table.
         provenance: ``data`` (name -> sha256), ``settings`` (sha256), ``environment``, ``code``, ``hardware``,
-            ``bootstrap`` (resamples, confidence, seed) and ``cost`` (``train_s`` and ``evaluate_s``, of all children).
+            ``bootstrap`` (resamples, confidence, seed), ``steps`` (of a training; several where the children differ)
+            and ``cost`` (``train_s`` and ``evaluate_s``, of all children).
     """
 
     name: str
@@ -176,6 +177,12 @@ class AblationRecord:
     def is_complete(self) -> bool:
         """Whether every child has run."""
         return not self.missing
+
+    @property
+    def trained(self) -> str:
+        """How long and how often, for readers: ``150 steps, seeds 0, 1, 2``."""
+        steps = " or ".join(map(str, self.provenance["steps"]))
+        return f"{steps} steps, seeds {', '.join(map(str, self.seeds))}"
 
     def cell(self, name: str) -> Cell:
         """The cell of that id.
@@ -220,8 +227,17 @@ def read_record(path: Path) -> AblationRecord:
 
 
 def read_records(folder: Path, profile: str) -> list[AblationRecord]:
-    """Every ablation's record of ``profile`` below ``<experiments>/ablations``, by name; empty where there is none."""
-    return [read_record(path) for path in sorted(folder.glob(f"*/{profile}.json"))]
+    """Every ablation of which something has run on ``profile``, by name.
+
+    Args:
+        folder: ``<experiments>/ablations``.
+        profile: of the runs.
+
+    Raises:
+        DataError: if a record is damaged.
+    """
+    records = [read_record(path) for path in sorted(folder.glob(f"*/{profile}.json"))]
+    return [record for record in records if record.provenance]
 
 
 def _interval(content: Mapping[str, float] | None) -> Interval | None:

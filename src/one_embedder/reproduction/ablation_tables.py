@@ -114,7 +114,8 @@ def _made(record: AblationRecord) -> str:
     made, cost = record.provenance["hardware"], record.provenance["cost"]
     data = ", ".join(f"{name} {sha256[:8]}" for name, sha256 in record.provenance["data"].items())
     return (
-        f"Data: {data}; {made['cores']} cores ({made['cpu']}{', ' + made['gpu'] if made['gpu'] else ''}); "
+        f"Trainings of {record.trained}. Data: {data}; "
+        f"{made['cores']} cores ({made['cpu']}{', ' + made['gpu'] if made['gpu'] else ''}); "
         f"{cost['train_s'] / 60:.0f} minutes of training, {cost['evaluate_s'] / 60:.0f} of evaluation."
     )
 

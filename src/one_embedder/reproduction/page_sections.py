@@ -96,7 +96,7 @@ def ablation_section(record: AblationRecord, runs: RunFiles) -> Section:
     return Section(
         f"ablation-{record.name}",
         f"Ablation: {record.name.replace('_', ' ')}",
-        paragraphs=[record.question, f"Profile {record.profile}, seeds {', '.join(map(str, record.seeds))}."],
+        paragraphs=[record.question, f"Profile {record.profile}, trainings of {record.trained}."],
         missing=[] if record.is_complete else missing,
         drawings=drawings,
         tables=[_cell_table(record, runs), _claim_table(record)],

@@ -144,12 +144,12 @@ def _decided(claim: Tested) -> list[str]:
 def _told(record: AblationRecord) -> str:
     """One line about an ablation: its question, what it took, what is missing of it."""
     runs = {run for cell in record.cells if not cell.reference for run in cell.runs}
-    seeds, cost = ", ".join(map(str, record.seeds)), record.provenance["cost"]
+    cost = record.provenance["cost"]
     minutes = (cost["train_s"] + cost["evaluate_s"]) / 60
     missing = f" {len(record.missing)} runs are missing." if record.missing else ""
     return (
-        f"- `{record.name}`: {record.question} {len(runs)} trainings, seeds {seeds}, {minutes:.0f} minutes.{missing} "
-        f"[Every cell](experiments/ablations/{record.name}/{record.profile}.md)"
+        f"- `{record.name}`: {record.question} {len(runs)} trainings of {record.trained}; {minutes:.0f} minutes."
+        f"{missing} [Every cell](experiments/ablations/{record.name}/{record.profile}.md)"
     )
 
 
