@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -280,6 +280,45 @@ def test_an_interrupted_build_goes_on_to_the_same_result(
             built(cfg, path)
     assert built(cfg, path).sha256 == straight
     assert len(read) < len(ROWS) + 3 * 11  # what had been put on disk was not read again
+
+
+@pytest.mark.parametrize("form", [0, 3])
+def test_rows_of_a_benchmark_are_left_out_counted_and_told_also_when_interrupted(
+    cfg: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: int
+) -> None:
+    monkeypatch.setattr(build_module, "ROWS_BETWEEN_STATES", 10)
+    path = list(forms(tmp_path))[form]
+    everything = built(cfg, path).dataset
+    leaked = {3: "query_text", 27: "pos_text", 60: "neg_text"}
+    test = tmp_path / "bench" / "eval" / "Classification" / "Toy" / "test.jsonl"
+    test.parent.mkdir(parents=True)
+    as_lines(test, [{"text": everything[row][side].upper(), "label": 1} for row, side in leaked.items()])
+    seen = {everything[row][side] for row, side in leaked.items()}
+    kept = [row for row in everything if seen.isdisjoint({row[side] for side in leaked.values()})]
+    assert len(everything) - 10 < len(kept) <= len(everything) - 3
+    cfg.output, cfg.medi.leakage = str(tmp_path / "clean"), str(tmp_path / "bench")
+    with monkeypatch.context() as patch:
+        patch.setattr(build_module, "from_released", _breaking_at(55))
+        with pytest.raises(Stop):
+            built(cfg, path)
+    clean = built(cfg, path)
+    assert [dict(row) for row in clean.dataset] == [dict(row) for row in kept]
+    lost = len(everything) - len(kept)
+    assert f"{lost} in" in (Path(cfg.output) / "report.md").read_text()
+    assert clean.manifest["about"]["overlapping"] == lost
+
+
+def _breaking_at(number: int) -> Callable[..., Any]:
+    read: list[str] = []
+    original = build_module.from_released
+
+    def broken(record: object, where: str) -> Any:
+        read.append(where)
+        if len(read) == number:
+            raise Stop
+        return original(record, where)
+
+    return broken
 
 
 def test_a_finished_build_is_not_repeated_and_a_changed_file_is_read_again(cfg: Config, tmp_path: Path) -> None:

@@ -188,6 +188,22 @@ def test_one_data_set_that_fails_is_named_and_the_others_are_kept(cfg: Config, h
     assert HashMiner.texts.total() == mined > 0
 
 
+def test_what_stands_in_a_benchmark_is_left_out_of_every_data_set_and_told(cfg: Config, tmp_path: Path) -> None:
+    cfg.medi.datasets = ["NQ", "specter_train_triples", "wow"]
+    whole = build(cfg)
+    before = {task: texts(whole, task) for task in cfg.medi.datasets}
+    rows = [{"text": text, "label": 1} for text in ("Query 3!", "passage 5", "other 7", "unheard of")]
+    write_lines(tmp_path / "bench" / "eval" / "Classification" / "Toy" / "test.jsonl.gz", rows)
+    cfg.medi.leakage = str(tmp_path / "bench")
+    report = (build(cfg) / "report.md").read_text()
+    for task, lost in {"NQ": {3, 5}, "specter_train_triples": {7}, "wow": set()}.items():
+        kept = [row[:2] for number, row in enumerate(before[task]) if number not in lost]
+        assert [row[:2] for row in texts(whole, task)] == kept
+        assert ({row[2] for row in texts(whole, task)} & {"passage 5", "other 7"}) == set()
+        assert (f"| {task} | {len(lost)} |" in report) == bool(lost)
+    assert "3 in 2 tasks" in report
+
+
 class OneTask:
     """A task from elsewhere."""
 
@@ -201,7 +217,9 @@ class OneTask:
 
 def test_tasks_of_other_sources_come_first(cfg: Config) -> None:
     cfg.medi.datasets = ["wow"]
-    medi = load_medi(build_module.build_full(cfg, Path(str(cfg.output)), lambda encoder: [OneTask()]) / "medi")
+    medi = load_medi(
+        build_module.build_full(cfg, Path(str(cfg.output)), lambda encoder, benchmark: [OneTask()]) / "medi"
+    )
     assert medi.task_names == {0: "task001", 1: "wow"}
     assert medi.manifest["about"]["tasks"]["wow"]["commit"]
 

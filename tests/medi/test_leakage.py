@@ -39,6 +39,17 @@ def test_eight_words_in_a_row_overlap_and_seven_do_not(tmp_path: Path) -> None:
     assert not texts.overlaps("zero two three four five six seven eight zero")
 
 
+def test_a_text_without_a_letter_or_digit_never_overlaps(tmp_path: Path) -> None:
+    write_benchmark({"eval/Classification/Marks": {"test": [{"text": "?!", "label": 1}]}}, tmp_path)
+    assert not BenchmarkTexts.read(tmp_path).overlaps("...")
+
+
+def test_another_benchmark_has_another_hash_and_the_same_one_the_same(tmp_path: Path) -> None:
+    first, again = benchmark(tmp_path / "a"), benchmark(tmp_path / "b")
+    write_benchmark({"eval/Classification/Marks": {"test": [{"text": "more", "label": 1}]}}, tmp_path / "b")
+    assert first.sha256 == again.sha256 != BenchmarkTexts.read(tmp_path / "b").sha256
+
+
 def test_identifiers_are_not_texts(tmp_path: Path) -> None:
     assert not benchmark(tmp_path).overlaps("kept id")
 

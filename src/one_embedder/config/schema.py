@@ -63,7 +63,7 @@ class MediConfig:
     instructions: dict[str, dict[str, str]] = field(default_factory=dict)  # super_ni: task -> what the rule gets wrong
     pairs: str | None = None  # super_ni: a folder of sentence pairs to add
     instances_of_pairs: int = 5000  # super_ni: read of a file of pairs
-    leakage: str | None = None  # super_ni: a benchmark folder; what overlaps with it is dropped
+    leakage: str | None = None  # not documentation: a benchmark folder; what overlaps with it is dropped
     hub: dict[str, HubDatasetConfig] = field(default_factory=dict)  # task name -> data set
     datasets: list[str] | None = None  # which of them; None: all
 

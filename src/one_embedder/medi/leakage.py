@@ -1,8 +1,9 @@
-"""Training texts that also stand in a benchmark: found and dropped before mining."""
+"""Training texts that also stand in a benchmark: found and dropped, before mining where there is mining."""
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from one_embedder.config.schema import MediConfig
 from one_embedder.errors import DataError
 from one_embedder.medi.candidates import CandidateTask, LabelTask, OutputTask, PairTask, RelationTask, TripleTask
+from one_embedder.medi.record import MediRow
 
 NGRAM = 8
 """Words in a row that two texts must share to count as overlapping."""
@@ -31,10 +34,12 @@ class BenchmarkTexts:
     Attributes:
         whole: (N,) int64, ascending.
         ngrams: (M,) int64, ascending.
+        sha256: of the task files, to tell one benchmark from another.
     """
 
     whole: np.ndarray
     ngrams: np.ndarray
+    sha256: str
 
     @classmethod
     def read(cls, root: Path) -> BenchmarkTexts:
@@ -46,17 +51,33 @@ class BenchmarkTexts:
         files = [path for folder in TASK_FOLDERS for path in root.glob(f"**/{folder}/**/*.jsonl*")]
         if not files:
             raise DataError(f"{root}: no task files below {', '.join(TASK_FOLDERS)}; name the root of a benchmark")
-        whole, ngrams = [], []
+        whole, ngrams, content = [], [], hashlib.sha256()
         for path in sorted(files):
+            content.update(f"{path.relative_to(root).as_posix()}\0".encode() + path.read_bytes())
             texts = {normalised(text) for text in _texts_of_file(path)}
             whole.append(_hashes(texts))
             ngrams.append(_hashes(gram for text in texts for gram in _ngrams(text)))
-        return cls(np.unique(np.concatenate(whole)), np.unique(np.concatenate(ngrams)))
+        return cls(np.unique(np.concatenate(whole)), np.unique(np.concatenate(ngrams)), content.hexdigest())
+
+    @classmethod
+    def of(cls, settings: MediConfig) -> BenchmarkTexts | None:
+        """Those of ``medi.leakage``; None where no benchmark is named.
+
+        Raises:
+            DataError: if there is no task folder.
+        """
+        return None if settings.leakage is None else cls.read(Path(settings.leakage))
 
     def overlaps(self, text: str) -> bool:
         """Whether a text stands in the benchmark, wholly or with ``NGRAM`` words in a row."""
         norm = normalised(text)
+        if not norm:  # nothing of it is letters a to z or digits
+            return False
         return _any_in(_hashes([norm]), self.whole) or _any_in(_hashes(_ngrams(norm)), self.ngrams)
+
+    def overlaps_row(self, row: MediRow) -> bool:
+        """Whether a text of the row does, its hard negatives included."""
+        return any(self.overlaps(text) for _, text in (row.query, row.positive, *row.negatives))
 
 
 def _hashes(texts: Iterable[str]) -> np.ndarray:

@@ -63,7 +63,7 @@ def leakage_lines(lost: Mapping[str, int] | None) -> list[str]:
     lines = [
         "## Leakage",
         "",
-        "Pairs or texts dropped before mining, because a text of theirs stands in the benchmark, wholly",
+        "Rows, pairs or texts that were dropped because a text of theirs stands in the benchmark, wholly",
         f"or with eight words in a row: {sum(lost.values())} in {len(lost)} tasks. None that is left overlaps.",
         "",
     ]

@@ -7,18 +7,19 @@ import inspect
 import json
 import logging
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from one_embedder.config.schema import Config
 from one_embedder.encoder.pace import Pace
 from one_embedder.errors import DataError
-from one_embedder.medi import record
+from one_embedder.medi import leakage, record
 from one_embedder.medi.assembly import GB, is_built, publish, require_space, work_folder
+from one_embedder.medi.leakage import BenchmarkTexts
 from one_embedder.medi.record import from_released
-from one_embedder.medi.report import Report, table
+from one_embedder.medi.report import Report, leakage_lines, table
 from one_embedder.medi.sources.file.files import Unreadable, read_rows, source_files, unit_of, unpacked_size
 from one_embedder.medi.sources.file.place import located
 from one_embedder.medi.sources.file.quarantine import QUARANTINE_FILE, Quarantine
@@ -41,6 +42,7 @@ class State:
         place: where to go on in it, see ``read_rows``.
         row: rows of it that are behind that place.
         rejected: rows of all files.
+        overlapping: task -> rows left out because a text of theirs stands in the benchmark.
         data_bytes, quarantine_bytes: of what was written.
     """
 
@@ -48,12 +50,13 @@ class State:
     place: int = 0
     row: int = 0
     rejected: int = 0
+    overlapping: dict[str, int] = field(default_factory=dict)
     data_bytes: int = 0
     quarantine_bytes: int = 0
 
 
 def build_file(cfg: Config, folder: Path) -> Path:
-    """Build the training data; an interrupted try is gone on with.
+    """Build the training data; an interrupted try is gone on with. Rows that stand in ``medi.leakage`` are left out.
 
     Returns:
         ``folder``, with ``medi/``, ``report.md`` and ``quarantine.jsonl``, the rows that could not be used.
@@ -62,7 +65,8 @@ def build_file(cfg: Config, folder: Path) -> Path:
         DataError: a file is cut short or damaged, too many rows are unusable, or the disk is too small.
     """
     files = source_files(located(str(cfg.medi.path)))
-    key = _key(files)
+    benchmark = BenchmarkTexts.of(cfg.medi)
+    key = _key(files, benchmark)
     if is_built(folder, key):
         logger.info("%s is built already: %s", cfg.medi.path, folder)
         return folder
@@ -74,15 +78,17 @@ def build_file(cfg: Config, folder: Path) -> Path:
         MediWriter(work / "medi", state.data_bytes) as writer,
         Quarantine(work / QUARANTINE_FILE, cfg.medi.max_rejected, state.rejected, state.quarantine_bytes) as rejected,
     ):
-        _Reading(files, writer, rejected, state, work).run()
+        _Reading(files, writer, rejected, benchmark, state, work).run()
         about = {"source": "file", "key": key, "files": {file.name: file.stat().st_size for file in files}}
-        sha256 = writer.finish({**about, "rejected": rejected.rows})
-    _report(files, rejected.rows).write(work, sha256)
+        lost = dict(sorted(state.overlapping.items()))
+        sha256 = writer.finish({**about, "rejected": rejected.rows, "overlapping": sum(lost.values())})
+    _report(files, rejected.rows, lost if benchmark else None).write(work, sha256)
     (work / STATE).unlink(missing_ok=True)
     seconds = round(time.monotonic() - started, 1)
-    rows = writer.tally.rows
+    rows, left_out = writer.tally.rows, sum(lost.values())
     publish(work, folder, {"key": key, "sha256": sha256, "rows": rows, "seconds": seconds})
-    logger.info("%d rows, %d rejected, sha256 %s, %.0f s: %s", rows, rejected.rows, sha256[:12], seconds, folder)
+    told = f"{rejected.rows} rejected" + (f", {left_out} in the benchmark" if benchmark else "")
+    logger.info("%d rows, %s, sha256 %s, %.0f s: %s", rows, told, sha256[:12], seconds, folder)
     return folder
 
 
@@ -90,16 +96,23 @@ class _Reading:
     """The way from the files to the writer and, for rows that cannot be used, to the quarantine."""
 
     def __init__(
-        self, files: Sequence[Path], writer: MediWriter, rejected: Quarantine, state: State, work: Path
+        self,
+        files: Sequence[Path],
+        writer: MediWriter,
+        rejected: Quarantine,
+        benchmark: BenchmarkTexts | None,
+        state: State,
+        work: Path,
     ) -> None:
         self._files, self._writer, self._rejected, self._state, self._work = files, writer, rejected, state, work
+        self._benchmark = benchmark
         self._tasks = TaskNumbers(writer.tally.names)
         self._saved = self._rows
 
     @property
     def _rows(self) -> int:
         """Rows read so far, in all files."""
-        return self._writer.tally.rows + self._rejected.rows
+        return self._writer.tally.rows + self._rejected.rows + sum(self._state.overlapping.values())
 
     def run(self) -> None:
         """Read what is not read yet; ``state`` is then that of the end."""
@@ -125,7 +138,12 @@ class _Reading:
             return
         where = f"{path.name} row {row}"
         try:
-            self._writer.append(from_released(self._tasks.with_id(content, path), where), where)
+            valid = from_released(self._tasks.with_id(content, path), where)
+            if self._benchmark is not None and self._benchmark.overlaps_row(valid):
+                lost = self._state.overlapping
+                lost[valid.task_name] = lost.get(valid.task_name, 0) + 1
+            else:
+                self._writer.append(valid, where)
         except DataError as error:
             self._reject(path, row, str(error).removeprefix(where).lstrip(",: "), content)
 
@@ -143,10 +161,10 @@ class _Reading:
         self._saved = self._rows
 
 
-def _report(files: Sequence[Path], rejected: int) -> Report:
+def _report(files: Sequence[Path], rejected: int, lost: Mapping[str, int] | None) -> Report:
     read = table(["file", "bytes"], [(file.name, file.stat().st_size) for file in files])
     told = f"{rejected} rows could not be used; `{QUARANTINE_FILE}` has each one's number and why."
-    return Report("MEDI from a file", {}, [told, "", "## Files", "", *read])
+    return Report("MEDI from a file", {}, [told, "", *leakage_lines(lost), "## Files", "", *read])
 
 
 def _state(work: Path) -> State:
@@ -158,11 +176,13 @@ def _state(work: Path) -> State:
     return state
 
 
-def _key(files: Sequence[Path]) -> str:
-    """A hash of the files' names, sizes and times of change, and of what makes rows of them."""
+def _key(files: Sequence[Path], benchmark: BenchmarkTexts | None) -> str:
+    """A hash of the files' names, sizes and times of change, of the benchmark, and of what makes rows of them."""
     digest = hashlib.sha256(str(SCHEMA_VERSION).encode())
     for code in sorted([*Path(__file__).parent.glob("*.py"), Path(inspect.getfile(record))]):
         digest.update(code.read_bytes())
+    if benchmark is not None:
+        digest.update(Path(inspect.getfile(leakage)).read_bytes() + benchmark.sha256.encode())
     for file in files:
         stat = file.stat()
         digest.update(f"{file.name}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())

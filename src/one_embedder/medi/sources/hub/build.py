@@ -14,7 +14,7 @@ from pathlib import Path
 
 from one_embedder.config.schema import Config, HubDatasetConfig
 from one_embedder.errors import ConfigError, DataError
-from one_embedder.medi import miner, mining
+from one_embedder.medi import leakage, miner, mining
 from one_embedder.medi.assembly import GB, is_built, publish, require_space, work_folder
 from one_embedder.medi.parts import Part, TaskBuilder, build_parts, finished
 from one_embedder.medi.record import MediRow
@@ -26,15 +26,16 @@ from one_embedder.medi.store import write_medi
 
 logger = logging.getLogger(__name__)
 
-OtherTasks = Callable[[miner.Miner], Sequence[TaskBuilder]]
-"""Makes the tasks of another source, mined with the encoder that it is given."""
+OtherTasks = Callable[[miner.Miner, leakage.BenchmarkTexts | None], Sequence[TaskBuilder]]
+"""Makes the tasks of another source, mined with the encoder that it is given and without the texts of the benchmark."""
 
 
-def build_full(cfg: Config, folder: Path, others: OtherTasks = lambda encoder: ()) -> Path:
+def build_full(cfg: Config, folder: Path, others: OtherTasks = lambda encoder, benchmark: ()) -> Path:
     """Build the training data; what an interrupted or failed try has finished is used.
 
     Args:
-        cfg: ``medi.hub`` and ``medi.datasets`` say which data sets; ``encoder`` mines.
+        cfg: ``medi.hub`` and ``medi.datasets`` say which data sets; ``encoder`` mines; what stands in ``medi.leakage``
+            is left out.
         folder: the result.
         others: makes further tasks, built before those of the hub.
 
@@ -49,9 +50,9 @@ def build_full(cfg: Config, folder: Path, others: OtherTasks = lambda encoder: (
     # One folder of parts whatever is chosen, so that a changed choice finds them; each part has a key of its own.
     work_key = hashlib.sha256(b"full").hexdigest()
     work = folder.parent / f".{folder.name}.{work_key[:12]}"
-    encoder = miner.Miner(cfg.encoder, work)
-    hub = hub_tasks(cfg, datasets, encoder)
-    tasks: list[TaskBuilder] = [*others(encoder), *hub]
+    encoder, benchmark = miner.Miner(cfg.encoder, work), leakage.BenchmarkTexts.of(cfg.medi)
+    hub = hub_tasks(cfg, datasets, encoder, benchmark)
+    tasks: list[TaskBuilder] = [*others(encoder, benchmark), *hub]
     _require_different([task.name for task in tasks])
     key = hashlib.sha256(json.dumps([cfg.medi.min_rows_per_task, *(task.key for task in tasks)]).encode()).hexdigest()
     if is_built(folder, key):
@@ -63,18 +64,33 @@ def build_full(cfg: Config, folder: Path, others: OtherTasks = lambda encoder: (
     parts = _large_enough(build_parts(tasks, work), cfg.medi.min_rows_per_task)
     about = {"source": "full", "key": key, "seed": cfg.seed, "tasks": {part.name: dict(part.about) for part in parts}}
     sha256 = write_medi(_rows(parts), work / "medi", about)
-    report_of(parts, datasets).write(work, sha256)
+    report_of(parts, datasets, compared=benchmark is not None).write(work, sha256)
     seconds = round(time.monotonic() - started, 1)
     publish(work, folder, {"key": key, "sha256": sha256, "rows": sum(p.rows for p in parts), "seconds": seconds})
     logger.info("%d tasks, sha256 %s, %.0f s; report: %s", len(parts), sha256[:12], seconds, folder / "report.md")
     return folder
 
 
-def hub_tasks(cfg: Config, datasets: dict[str, HubDatasetConfig], encoder: miner.Miner) -> list[HubTask]:
+def hub_tasks(
+    cfg: Config,
+    datasets: dict[str, HubDatasetConfig],
+    encoder: miner.Miner,
+    benchmark: leakage.BenchmarkTexts | None,
+) -> list[HubTask]:
     """The data sets as tasks; nothing is read yet."""
     code, settings, listings = _code(), json.dumps(miner.mining_settings(cfg.encoder), sort_keys=True), Listings()
     return [
-        HubTask(name, dataset, min(dataset.cap, cfg.medi.rows_per_task), cfg.seed, code, settings, listings, encoder)
+        HubTask(
+            name,
+            dataset,
+            min(dataset.cap, cfg.medi.rows_per_task),
+            cfg.seed,
+            code,
+            settings,
+            benchmark,
+            listings,
+            encoder,
+        )
         for name, dataset in datasets.items()
     ]
 
@@ -91,7 +107,9 @@ def _require_different(names: Sequence[str]) -> None:
 def _code() -> str:
     """A hash of what makes rows."""
     digest = hashlib.sha256()
-    for path in sorted([*Path(__file__).parent.glob("*.py"), *(Path(inspect.getfile(m)) for m in (mining, miner))]):
+    for path in sorted(
+        [*Path(__file__).parent.glob("*.py"), *(Path(inspect.getfile(m)) for m in (leakage, mining, miner))]
+    ):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

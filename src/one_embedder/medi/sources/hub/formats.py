@@ -34,6 +34,10 @@ class Example:
     positive: str
     negative: str = ""
 
+    def texts(self) -> list[str]:
+        """Those that are there."""
+        return [text for text in (self.query, self.positive, self.negative) if text]
+
     @property
     def is_pair(self) -> bool:
         """Whether it says anything: two texts, and not the same one twice."""

@@ -11,18 +11,22 @@ from one_embedder.medi.report import Report, leakage_lines, table
 HEADS = ("task", "data set", "commit", "read", "drawn", "negatives", "in the paper's evaluation", "left out")
 
 
-def report_of(parts: Sequence[Part], datasets: Mapping[str, HubDatasetConfig]) -> Report:
-    """The report of these tasks, some of which may be of another source."""
+def report_of(parts: Sequence[Part], datasets: Mapping[str, HubDatasetConfig], *, compared: bool) -> Report:
+    """The report of these tasks, some of which may be of another source.
+
+    Args:
+        parts: the tasks.
+        datasets: those that are from the hub.
+        compared: whether texts of a benchmark were left out.
+    """
     hub = [part for part in parts if part.name in datasets]
     doubts = [f"- {part.name}: {told}" for part in hub if (told := datasets[part.name].unverified)]
     lost = {part.name: lost for part in parts if (lost := part.about.get("overlapping"))}
     lines = [
         f"{len(hub)} tasks are from the hub, {len(parts) - len(hub)} from another source.",
         "",
-        *(leakage_lines(lost) if lost else []),
+        *leakage_lines(lost if compared else None),
         "## Data sets of the hub",
-        "",
-        "They were not compared with a benchmark.",
         "",
         *table(HEADS, [_line(part, datasets[part.name]) for part in hub]),
         *(["## Not verified on the hub", "", *doubts, ""] if doubts else []),

@@ -13,6 +13,7 @@ from one_embedder.config.schema import HubDatasetConfig
 from one_embedder.errors import DataError
 from one_embedder.medi import mining
 from one_embedder.medi.candidates import PairTask
+from one_embedder.medi.leakage import BenchmarkTexts
 from one_embedder.medi.miner import Miner
 from one_embedder.medi.record import MediRow
 from one_embedder.medi.sources.hub.draw import draw
@@ -34,6 +35,7 @@ class HubTask:
         seed: of the draw.
         code: hash of what makes rows.
         encoder: JSON of the mining encoder.
+        benchmark: whose texts are left out, if any.
         listings: asks the hub for the files.
         miner: for data without negatives.
     """
@@ -44,6 +46,7 @@ class HubTask:
     seed: int
     code: str
     encoder: str
+    benchmark: BenchmarkTexts | None
     listings: Listings
     miner: Miner
 
@@ -51,7 +54,8 @@ class HubTask:
     def key(self) -> str:
         """Everything that the rows depend on; the encoder only where it is asked."""
         encoder = self.encoder if self.dataset.negatives == "mined" else ""
-        return json.dumps([asdict(self.dataset), self.cap, self.seed, self.code, encoder], sort_keys=True)
+        benchmark = "" if self.benchmark is None else self.benchmark.sha256
+        return json.dumps([asdict(self.dataset), self.cap, self.seed, self.code, encoder, benchmark], sort_keys=True)
 
     def files(self) -> HubFiles:
         """What is read.
@@ -72,13 +76,21 @@ class HubTask:
         drawn, read = draw(files.rows(), self.cap, f"{self.seed}|{self.name}")
         examples = [read_example(raw.decoded(), self.dataset, f"{self.name}: {raw.where}") for raw in drawn]
         kept, lost = self._usable(examples)
+        kept, overlapping = self._without_benchmark(kept)
         rows = self._given(kept) if self.dataset.negatives == "given" else self._mined(kept)
         if not rows:
-            raise DataError(f"{files.place}: none of {len(drawn)} rows drawn can be used ({dict(lost)})")
+            raise DataError(f"{files.place}: none of {len(drawn)} rows drawn can be used ({_told(lost, overlapping)})")
         lost["without a hard negative"] += len(kept) - len(rows)
-        logger.info("%s: %d rows of %d drawn from %d; left out: %s", self.name, len(rows), len(drawn), read, dict(lost))
+        logger.info(
+            "%s: %d rows of %d drawn from %d; left out: %s",
+            self.name,
+            len(rows),
+            len(drawn),
+            read,
+            _told(lost, overlapping),
+        )
         about = {"commit": files.commit, "files": dict(files.sizes), "read": read, "drawn": len(drawn), "lost": lost}
-        return rows, {**about, "licence": self.dataset.licence}
+        return rows, {**about, "overlapping": overlapping, "licence": self.dataset.licence}
 
     def _usable(self, examples: Sequence[Example]) -> tuple[list[Example], Counter[str]]:
         lost: Counter[str] = Counter()
@@ -91,6 +103,14 @@ class HubTask:
             elif kept.setdefault((example.query, example.positive), example) is not example:
                 lost["repeated"] += 1
         return list(kept.values()), lost
+
+    def _without_benchmark(self, examples: Sequence[Example]) -> tuple[list[Example], int]:
+        """Those of which no text stands in the benchmark, and how many were left out."""
+        benchmark = self.benchmark
+        if benchmark is None:
+            return list(examples), 0
+        kept = [example for example in examples if not any(map(benchmark.overlaps, example.texts()))]
+        return kept, len(examples) - len(kept)
 
     def _given(self, examples: Sequence[Example]) -> list[MediRow]:
         query, document = (instruction.render() for instruction in instructions(self.dataset))
@@ -108,3 +128,10 @@ class HubTask:
         rows = mining.mine(task, 0, embeddings, len(pairs))
         self.miner.forget()
         return rows
+
+
+def _told(lost: Mapping[str, int], overlapping: int) -> str:
+    return (
+        ", ".join(f"{count} {why}" for why, count in {**lost, "in the benchmark": overlapping}.items() if count)
+        or "none"
+    )

@@ -80,15 +80,17 @@ class MinedTask:
         return rows, self.about
 
 
-def super_ni_tasks(cfg: Config, encoder: miner.Miner) -> list[MinedTask]:
+def super_ni_tasks(cfg: Config, encoder: miner.Miner, benchmark: leakage.BenchmarkTexts | None) -> list[MinedTask]:
     """Every task of ``medi.root`` by itself, to be built with those of other sources; none without ``medi.root``.
+
+    Texts of the benchmark are left out.
 
     Raises:
         DataError: if a file cannot be used.
     """
     if cfg.medi.root is None:
         return []
-    found = _candidates(cfg)
+    found = _candidates(cfg, benchmark)
     logger.info("%d tasks of Super-NaturalInstructions in %s", len(found.tasks), cfg.medi.root)
     settings = _settings(cfg)
     return [
@@ -116,7 +118,7 @@ def build_super_ni(cfg: Config, folder: Path) -> Path:
     if cfg.medi.root is None:
         raise ConfigError("medi.root is not given: the folder of Super-NaturalInstructions, such as medi.root=DIR")
     started = time.monotonic()
-    found = _candidates(cfg)
+    found = _candidates(cfg, leakage.BenchmarkTexts.of(cfg.medi))
     tasks = found.tasks
     key = _key(cfg, tasks)
     if is_built(folder, key):
@@ -135,7 +137,7 @@ def build_super_ni(cfg: Config, folder: Path) -> Path:
     return folder
 
 
-def _candidates(cfg: Config) -> Candidates:
+def _candidates(cfg: Config, benchmark: leakage.BenchmarkTexts | None) -> Candidates:
     settings = cfg.medi
     tasks: list[CandidateTask] = []
     licences: dict[str, str] = {}
@@ -144,9 +146,9 @@ def _candidates(cfg: Config) -> Candidates:
         licences[task.name] = task.licence
     if settings.pairs is not None:
         tasks += read_pairs(Path(settings.pairs), settings.instances_of_pairs)
-    if settings.leakage is None:
+    if benchmark is None:
         return Candidates(tasks, licences, None)
-    kept, lost = leakage.drop_overlapping(tasks, leakage.BenchmarkTexts.read(Path(settings.leakage)))
+    kept, lost = leakage.drop_overlapping(tasks, benchmark)
     return Candidates(kept, licences, lost)
 
 
