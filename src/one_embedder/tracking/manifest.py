@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import yaml
 
+from one_embedder.config.location import inside_project
 from one_embedder.config.schema import Config
 from one_embedder.errors import DataError
 from one_embedder.tracking.identity import TRAINING_SECTIONS, config_hash, resolved, run_id
@@ -83,7 +84,7 @@ class RunRecord:
             "name": name,
             "status": "started",
             "started_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "command": list(sys.orig_argv),
+            "command": [inside_project(argument) for argument in sys.orig_argv],
             "config": {"sha256": hashlib.sha256(text.encode()).hexdigest(), "resolved": RESOLVED_CONFIG},
             "code": code_state(),
             "data": [dict(item) for item in data],
