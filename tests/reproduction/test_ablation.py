@@ -301,3 +301,6 @@ def test_the_plan_counts_what_is_left_and_goes_by_earlier_runs(
     assert "8 minutes of training and 9 of evaluation" in plan(cfg)
     run(cfg, work, "backbone", "cold-s0")
     assert "6 evaluations to do; 2 of 5" in plan(cfg)
+    for place in read_children(folder(tmp_path) / "documentation")[0].metrics["evaluations"]:
+        shutil.rmtree(place["results"])
+    assert "1 of 5" in plan(cfg)  # as in a fresh clone, which has records without results

@@ -45,9 +45,10 @@ class Reader(HTMLParser):
 
 @pytest.fixture(scope="module")
 def experiments(tmp_path_factory: pytest.TempPathFactory, project_root: Path) -> Path:
-    """The committed records of Table 1 and a small record of an ablation, of which one run is missing."""
+    """The committed records but those of ablations, and a small one of an ablation, of which one run is missing."""
     folder = tmp_path_factory.mktemp("page") / "experiments"
-    shutil.copytree(project_root / "experiments" / "table1", folder / "table1")
+    for kept in ("table1", "folder"):
+        shutil.copytree(project_root / "experiments" / kept, folder / kept)
     write_small_record(folder, missing=("with-s2",))
     return folder
 

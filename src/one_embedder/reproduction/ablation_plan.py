@@ -18,7 +18,7 @@ from one_embedder.config.design import children, variants
 from one_embedder.config.location import PROJECT_ROOT
 from one_embedder.config.schema import Config
 from one_embedder.errors import DataError
-from one_embedder.reproduction.ablation_child import children_folder, read_children, require_possible
+from one_embedder.reproduction.ablation_child import ChildRecord, children_folder, read_children, require_possible
 from one_embedder.reproduction.expected import read_expected
 from one_embedder.tracking.identity import NEUTRAL, TRAINING_SECTIONS, facts, resolved
 from one_embedder.tracking.manifest import MANIFEST, RESOLVED_CONFIG, read_manifest
@@ -48,7 +48,7 @@ def plan(cfg: Config) -> str:
     """
     configurations = require_possible(cfg)
     every = children(cfg.ablation)
-    done = {record.id for record in read_children(children_folder(cfg)) if record.status == "completed"}
+    done = {record.id for record in read_children(children_folder(cfg)) if _has_results(record)}
     trained = _trained(cfg)
     to_train = [child for child in every if child.seed is not None and _facts(configurations[child.id]) not in trained]
     to_score = [child for child in every if child.id not in done]
@@ -63,6 +63,13 @@ def plan(cfg: Config) -> str:
             f"{evaluations} evaluations to do; {len(done)} of {len(every)} children have run",
             f"  estimate  {_told(seconds)}",
         ]
+    )
+
+
+def _has_results(record: ChildRecord) -> bool:
+    """Whether it has run here: a record that came with the checkout has its scores elsewhere."""
+    return record.status == "completed" and all(
+        (PROJECT_ROOT / evaluation["results"]).is_dir() for evaluation in record.metrics["evaluations"]
     )
 
 

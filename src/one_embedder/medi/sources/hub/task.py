@@ -131,7 +131,5 @@ class HubTask:
 
 
 def _told(lost: Mapping[str, int], overlapping: int) -> str:
-    return (
-        ", ".join(f"{count} {why}" for why, count in {**lost, "in the benchmark": overlapping}.items() if count)
-        or "none"
-    )
+    told = [f"{count} {why}" for why, count in {**lost, "in the benchmark": overlapping}.items() if count]
+    return ", ".join(told) or "none"
