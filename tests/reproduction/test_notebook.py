@@ -110,11 +110,17 @@ def test_records_and_data_are_the_projects_own_unless_said(monkeypatch: pytest.M
     assert (experiments_folder(), data_folder()) == (PROJECT_ROOT / "experiments", PROJECT_ROOT / "data")
 
 
-def test_a_trained_encoder_is_one_with_a_whole_checkpoint(tmp_path: Path) -> None:
-    assert trained_encoder(tmp_path) is None
-    for name in ("with_instructions-s0-a", "with_instructions-s1-b", "without_instructions-s0-c"):
-        (tmp_path / "runs" / name / "checkpoint").mkdir(parents=True)
-    assert trained_encoder(tmp_path) is None
-    whole = tmp_path / "runs" / "with_instructions-s1-b" / "checkpoint"
-    (whole / "modules.json").touch()
-    assert trained_encoder(tmp_path) == whole
+def test_the_trained_encoder_is_the_first_whole_checkpoint_of_the_table(
+    tmp_path: Path, configure: Callable[..., Config], work: FakeWork
+) -> None:
+    assert trained_encoder(tmp_path, "documentation") is None
+    cfg = configure("table.seeds=[0,1]")
+    reproduce(cfg, work.stages)
+    experiments = Path(cfg.paths.experiments)
+    assert trained_encoder(experiments, cfg.profile) is None
+    folders = [experiments / "runs" / run / "checkpoint" for run in ("an_ablations-s0", "with-s0", "with-s1")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    for folder in (folders[0], folders[2]):
+        (folder / "modules.json").touch()
+    assert trained_encoder(experiments, cfg.profile) == folders[2]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 from one_embedder.config.location import PROJECT_ROOT
+from one_embedder.reproduction.layout import INSTRUCTOR
 
 EXPERIMENTS = "ONE_EMBEDDER_EXPERIMENTS"
 DATA = "ONE_EMBEDDER_DATA"
@@ -26,11 +28,17 @@ def no_results(place: Path, command: str) -> str:
     return f"**No results yet**: there is nothing in `{place}`. Run `{command}`, then this notebook again."
 
 
-def trained_encoder(experiments: Path) -> Path | None:
-    """The checkpoint of a finetuning with instructions that is kept here, the first by name; None where there is none.
+def trained_encoder(experiments: Path, profile: str) -> Path | None:
+    """The checkpoint of INSTRUCTOR in Table 1, of the first seed that is kept here; None where there is none.
 
     Args:
         experiments: the folder of records.
+        profile: of the table.
     """
-    folders = sorted((experiments / "runs").glob("with_instructions-*/checkpoint"))
-    return next((folder for folder in folders if (folder / "modules.json").is_file()), None)
+    table = experiments / "table1" / f"{profile}.json"
+    if not table.is_file():
+        return None
+    rows = json.loads(table.read_text(encoding="utf-8"))["rows"]
+    runs = [Path(folder).parent.name for row in rows if row["id"] == INSTRUCTOR.id for folder in row["results"]]
+    checkpoints = (experiments / "runs" / run / "checkpoint" for run in runs)
+    return next((folder for folder in checkpoints if (folder / "modules.json").is_file()), None)
