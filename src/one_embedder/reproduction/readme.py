@@ -57,6 +57,7 @@ def generated_parts(root: Path = PROJECT_ROOT, conf: Path = CONF) -> dict[str, s
     expected = root / "experiments" / "expected"
     return {
         "table1": recorded_table(read_expected(expected / "table1_documentation.yaml")),
+        "super_ni": recorded_table(read_expected(expected / "table1_super_ni.yaml")),
         "paper": paper_grid(load_published(expected / "paper_table2.yaml")).markdown(),
         "harness": recorded_harness(
             read_published(expected / "minilm_published.yaml"),
