@@ -23,6 +23,11 @@ from tests.reproduction.fakes import FakeWork
 Configure = Callable[..., Config]
 
 
+def manifest_of(run: str, seconds: float) -> str:
+    """The record of a completed run, as text."""
+    return f"schema: 1\nstatus: completed\nrun_id: {run}\ncost: {{wall_s: {seconds}}}\n"
+
+
 def test_every_row_is_trained_and_evaluated_as_its_name_says(configure: Configure, work: FakeWork) -> None:
     assert reproduce(configure("table.seeds=[0,3]"), work.stages) == 0
     trainings = [(cfg.with_instructions, cfg.seed, cfg.output) for name, cfg in work.calls if name == "train"]
@@ -128,7 +133,7 @@ def test_a_recorded_run_keeps_the_records_and_curves_of_its_trainings(
     for name in names:
         run = tmp_path / "experiments" / "runs" / name
         run.mkdir(parents=True)
-        (run / "manifest.yaml").write_text(f"run_id: {name}")
+        (run / "manifest.yaml").write_text(manifest_of(name, 700.0))
         (run / "metrics.csv").write_text(f"step\n{name}")
     reproduce(configure("table.seeds=[0,1]"), work.stages)
     kept = tmp_path / "experiments" / "table1" / "runs"
@@ -137,8 +142,24 @@ def test_a_recorded_run_keeps_the_records_and_curves_of_its_trainings(
     assert sorted(path.name for path in kept.iterdir()) == sorted(
         f"{n}{end}" for n in names for end in (".csv", ".yaml")
     )
-    assert (kept / "with-s1.yaml").read_text() == "run_id: with-s1"
+    assert (kept / "with-s1.yaml").read_text() == manifest_of("with-s1", 700.0)
     assert (kept / "without-s0.csv").read_text() == "step\nwithout-s0"
+
+
+def test_the_recorded_cost_of_work_found_again_is_that_of_doing_it(
+    configure: Configure, work: FakeWork, tmp_path: Path
+) -> None:
+    cfg = configure("table.write_expected=true")
+    for place, seconds in (("runs/with-s0", 700.0), ("results/with-s0/documentation_test", 90.0)):
+        (tmp_path / "experiments" / place).mkdir(parents=True)
+        (tmp_path / "experiments" / place / "manifest.yaml").write_text(manifest_of("with-s0", seconds))
+    reproduce(cfg, work.stages)
+    expected = read_expected(Path(cfg.table.expected))
+    assert expected is not None
+    cost = expected.recorded["cost"]
+    assert cost["stages"]["train: INSTRUCTOR (finetuned with instructions), seed 0"] == 700.0
+    assert cost["stages"]["evaluate: INSTRUCTOR (finetuned with instructions), seed 0"] == 90.0
+    assert 790.0 <= cost["wall_s"] < 850.0
 
 
 def test_a_better_number_than_expected_is_off_too(configure: Configure, work: FakeWork) -> None:

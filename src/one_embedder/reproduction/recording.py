@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from one_embedder.config.location import PROJECT_ROOT
 from one_embedder.config.schema import Config
@@ -12,8 +13,9 @@ from one_embedder.reproduction.compare import Circumstances
 from one_embedder.reproduction.expected import write_expected
 from one_embedder.reproduction.report import Report
 from one_embedder.reproduction.scores import RowRuns
+from one_embedder.reproduction.stages import stage_name
 from one_embedder.reproduction.table import points
-from one_embedder.tracking.manifest import MANIFEST, METRICS
+from one_embedder.tracking.manifest import MANIFEST, METRICS, read_manifest
 
 
 def record(cfg: Config, report: Report, now: Circumstances, folder: Path) -> list[Path]:
@@ -51,10 +53,32 @@ def _write_expected(cfg: Config, report: Report, now: Circumstances) -> Path:
                 for interval in [report.results.bootstrap.interval(row.spec.id)]
             },
             "claims": report.claims(),
-            **{key: report.provenance[key] for key in ("bootstrap", "code", "hardware", "cost")},
+            "cost": _cost(report.provenance["cost"], rows, Path(cfg.paths.experiments) / "runs"),
+            **{key: report.provenance[key] for key in ("bootstrap", "code", "hardware")},
         },
     )
     return path
+
+
+def _cost(cost: Mapping[str, Any], rows: Sequence[RowRuns], runs: Path) -> dict[str, Any]:
+    """What it takes to do the work, not to find it again: later estimates go by it.
+
+    A stage whose work was done before took what its own record says; ``wall_s`` is all stages one after the other.
+    """
+    stages = dict(cost["stages"])
+    for row in rows:
+        for seed, folder in zip(row.seeds or (None,), row.folders, strict=True):
+            places = {"evaluate": PROJECT_ROOT / folder}
+            if seed is not None:
+                places["train"] = runs / Path(folder).parent.name
+            for verb, place in places.items():
+                name = stage_name(verb, row.spec, seed)
+                stages[name] = max(stages[name], _seconds(place))
+    return {**cost, "stages": stages, "wall_s": round(sum(stages.values()), 1)}
+
+
+def _seconds(folder: Path) -> float:
+    return float(read_manifest(folder)["cost"]["wall_s"]) if (folder / MANIFEST).is_file() else 0.0
 
 
 def _keep_trainings(runs: Path, rows: Sequence[RowRuns], kept: Path) -> list[Path]:

@@ -28,7 +28,7 @@ from one_embedder.reproduction.published_models import Beside, load_published_mo
 from one_embedder.reproduction.recording import record
 from one_embedder.reproduction.report import Report, write_report
 from one_embedder.reproduction.scores import RowRuns
-from one_embedder.reproduction.stages import StageClock, Stages, project_stages
+from one_embedder.reproduction.stages import StageClock, Stages, project_stages, stage_name
 from one_embedder.reproduction.statistics import paired_bootstrap
 from one_embedder.reproduction.table import Results, points
 from one_embedder.reproduction.wandb_tables import averages, wandb_tables
@@ -149,14 +149,13 @@ def _obtain_row(
     not_run: dict[str, NotRun] = {}
     for seed in cfg.table.seeds if spec.is_trained else [None]:
         run = None
-        name = spec.label if seed is None else f"{spec.label}, seed {seed}"
         if seed is not None:
-            with clock.stage(f"train: {name}"):
+            with clock.stage(stage_name("train", spec, seed)):
                 run = stages.train(
                     training_config(cfg, with_instructions=bool(spec.trained_with_instructions), seed=seed)
                 )
         child = evaluation_config(cfg, spec, run, instructions)
-        with clock.stage(f"evaluate: {name}"):
+        with clock.stage(stage_name("evaluate", spec, seed)):
             try:
                 runs.append(list(stages.evaluate(child)))
             except IncompleteEvaluation as error:

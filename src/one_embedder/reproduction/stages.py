@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from one_embedder.config.schema import Config
+from one_embedder.reproduction.layout import RowSpec
 
 if TYPE_CHECKING:
     from one_embedder.evaluation.benchmarks import TaskScore
@@ -50,6 +51,11 @@ def project_stages() -> Stages:
         return run
 
     return Stages(build, train_and_release, evaluate, data_identity)
+
+
+def stage_name(verb: str, spec: RowSpec, seed: int | None) -> str:
+    """What a stage that trains or evaluates one run of a row is called."""
+    return f"{verb}: {spec.label}" if seed is None else f"{verb}: {spec.label}, seed {seed}"
 
 
 @dataclass
