@@ -150,9 +150,14 @@ def test_the_recorded_cost_of_work_found_again_is_that_of_doing_it(
     configure: Configure, work: FakeWork, tmp_path: Path
 ) -> None:
     cfg = configure("table.write_expected=true")
-    for place, seconds in (("runs/with-s0", 700.0), ("results/with-s0/documentation_test", 90.0)):
+    records = {
+        "runs/with-s0": manifest_of("with-s0", 700.0),
+        "results/with-s0/documentation_test": manifest_of("with-s0", 90.0),
+        "runs/without-s0": "schema: 1\nstatus: started\n",  # killed before it could tell
+    }
+    for place, text in records.items():
         (tmp_path / "experiments" / place).mkdir(parents=True)
-        (tmp_path / "experiments" / place / "manifest.yaml").write_text(manifest_of("with-s0", seconds))
+        (tmp_path / "experiments" / place / "manifest.yaml").write_text(text)
     reproduce(cfg, work.stages)
     expected = read_expected(Path(cfg.table.expected))
     assert expected is not None

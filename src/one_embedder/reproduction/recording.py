@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,20 +65,29 @@ def _cost(cost: Mapping[str, Any], rows: Sequence[RowRuns], runs: Path) -> dict[
 
     A stage whose work was done before took what its own record says; ``wall_s`` is all stages one after the other.
     """
-    stages = dict(cost["stages"])
+    own = {name: _own_cost(folder) for name, folder in _run_folders(rows, runs)}
+    stages = {name: max(seconds, own.get(name, {}).get("wall_s", 0.0)) for name, seconds in cost["stages"].items()}
+    peaks = [of_run.get("peak_memory_gib") or 0.0 for of_run in own.values()]
+    return {
+        **cost,
+        "stages": stages,
+        "wall_s": round(sum(stages.values()), 1),
+        "peak_memory_gib": max(cost["peak_memory_gib"], *peaks),
+    }
+
+
+def _run_folders(rows: Sequence[RowRuns], runs: Path) -> Iterator[tuple[str, Path]]:
+    """The name of every stage that trains or evaluates, and the folder of its run."""
     for row in rows:
         for seed, folder in zip(row.seeds or (None,), row.folders, strict=True):
-            places = {"evaluate": PROJECT_ROOT / folder}
+            yield stage_name("evaluate", row.spec, seed), PROJECT_ROOT / folder
             if seed is not None:
-                places["train"] = runs / Path(folder).parent.name
-            for verb, place in places.items():
-                name = stage_name(verb, row.spec, seed)
-                stages[name] = max(stages[name], _seconds(place))
-    return {**cost, "stages": stages, "wall_s": round(sum(stages.values()), 1)}
+                yield stage_name("train", row.spec, seed), runs / Path(folder).parent.name
 
 
-def _seconds(folder: Path) -> float:
-    return float(read_manifest(folder)["cost"]["wall_s"]) if (folder / MANIFEST).is_file() else 0.0
+def _own_cost(folder: Path) -> Mapping[str, Any]:
+    """Of a run's last try; nothing where no record tells it."""
+    return (read_manifest(folder).get("cost") if (folder / MANIFEST).is_file() else None) or {}
 
 
 def _keep_trainings(runs: Path, rows: Sequence[RowRuns], kept: Path) -> list[Path]:
