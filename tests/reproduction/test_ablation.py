@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -290,15 +291,18 @@ def test_the_plan_counts_what_is_left_and_goes_by_earlier_runs(
     told = plan(cfg)
     assert "4 trainings of 400 steps (seeds 0, 1), 0 of them found; 9 evaluations to do; 0 of 5" in told
     assert "there is no earlier run" in told
+    manifest = tmp_path / "experiments" / "runs" / "earlier" / "manifest.yaml"
+    manifest.parent.mkdir(parents=True)
     earlier = {"schema": 1, "status": "completed", "data": [], "cost": {"wall_s": 60.0, "steps": 200}}
-    for place, more in (
-        ("runs/earlier", {"name": "train", "model": {"base": "minilm"}}),
-        ("results/earlier/documentation_test", {"name": "evaluate", "model": {}}),
-    ):
-        manifest = tmp_path / "experiments" / place / "manifest.yaml"
-        manifest.parent.mkdir(parents=True)
-        manifest.write_text(yaml.safe_dump({**earlier, **more}))
+    manifest.write_text(yaml.safe_dump({**earlier, "name": "train", "model": {"base": "minilm"}}))
+    results = tmp_path / "experiments" / "results" / "earlier" / "documentation_test" / "results"
+    results.mkdir(parents=True)
+    for task, seconds in (("Cheap", 20.0), ("Dear", 40.0)):
+        (results / f"{task}.json").write_text(json.dumps({"evaluation_time": seconds}))
     assert "8 minutes of training and 9 of evaluation" in plan(cfg)
+    cfg.benchmark.tasks = ["Cheap"]
+    assert "and 3 of evaluation" in plan(cfg)
+    cfg.benchmark.tasks = None
     run(cfg, work, "backbone", "cold-s0")
     assert "6 evaluations to do; 2 of 5" in plan(cfg)
     for place in read_children(folder(tmp_path) / "documentation")[0].metrics["evaluations"]:

@@ -21,10 +21,16 @@ def test_a_record_reads_back_as_it_was_written(tmp_path: Path) -> None:
     assert read.cell("with+paraphrased").intervals == written.cell("with+paraphrased").intervals
 
 
-def test_every_record_of_a_profile_is_found(tmp_path: Path) -> None:
-    write_small_record(tmp_path)
-    assert [record.name for record in read_records(tmp_path / "ablations", "documentation")] == ["wording"]
-    assert read_records(tmp_path / "ablations", "local") == []
+def test_records_are_found_by_profile_and_name(tmp_path: Path) -> None:
+    folder = write_small_record(tmp_path).parent.parent
+    for place in ("wording/local", "other/documentation"):
+        name, profile = place.split("/")
+        (folder / name).mkdir(exist_ok=True)
+        write_record(folder / f"{place}.json", replace(small_record(), name=name, profile=profile))
+    found = [(record.profile, record.name) for record in read_records(folder)]
+    assert found == [("documentation", "other"), ("documentation", "wording"), ("local", "wording")]
+    assert [record.name for record in read_records(folder, "local")] == ["wording"]
+    assert read_records(folder, "paper") == []
 
 
 def test_a_record_of_nothing_is_not_shown(tmp_path: Path) -> None:

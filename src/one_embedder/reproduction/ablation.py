@@ -32,6 +32,7 @@ from one_embedder.reproduction.ablation_record import AblationRecord, Axis, Cell
 from one_embedder.reproduction.ablation_tables import runs_csv, terminal, to_markdown
 from one_embedder.reproduction.contrasts import Evidence, decide_all
 from one_embedder.reproduction.layout import RowSpec
+from one_embedder.reproduction.profiles import make_command
 from one_embedder.reproduction.scores import RowRuns, run_columns
 from one_embedder.reproduction.stages import Stages
 from one_embedder.reproduction.statistics import Bootstrap, paired_bootstrap
@@ -75,7 +76,8 @@ def tabulate(cfg: Config) -> int:
     log_results(cfg, ablation_folder(cfg), "ablation", name, ablation_tables(record), {})
     lines = [terminal(record), "", *(f"missing: {what}" for what in missing.values())]
     if missing:
-        lines.append(f"run them with: make ablation-{cfg.ablation.name}; what has been done is not done again")
+        command = make_command(f"ablation-{cfg.ablation.name}", cfg.profile)
+        lines.append(f"run them with: {command}; what has been done is not done again")
     sys.stdout.write("\n".join([*lines, "Written:", *(f"  {path}" for path in written)]) + "\n")
     return EXIT_MISSING if missing else 0
 

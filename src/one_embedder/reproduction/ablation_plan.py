@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -90,18 +92,26 @@ def _seconds_of_training(cfg: Config) -> list[float]:
     """Of ``cfg.trainer.max_steps`` steps, at the speed of each earlier run of the same encoder."""
     return [
         manifest["cost"]["wall_s"] / manifest["cost"]["steps"] * cfg.trainer.max_steps
-        for manifest in _manifests(Path(cfg.paths.experiments) / "runs", f"*/{MANIFEST}", COMMITTED_RUNS, "*.yaml")
+        for manifest in _runs(Path(cfg.paths.experiments) / "runs")
         if manifest["name"] == "train" and manifest["model"]["base"] == cfg.encoder.name_or_path
     ]
 
 
 def _seconds_of_scoring(cfg: Config) -> list[float]:
-    """Of each earlier evaluation on the same benchmark; where there is none, of those of the recorded table."""
-    pattern = f"*/{cfg.benchmark.name}_{cfg.benchmark.split}*/{MANIFEST}"
-    own = [manifest["cost"]["wall_s"] for manifest in _manifests(Path(cfg.paths.experiments) / "results", pattern)]
-    recorded = None if own else read_expected(PROJECT_ROOT / cfg.table.expected)
+    """Of one evaluation, its tasks as long as in earlier ones; where there are none, of those of the recorded table."""
+    times: dict[str, list[float]] = defaultdict(list)
+    pattern = f"*/{cfg.benchmark.name}_{cfg.benchmark.split}*/results/*.json"
+    for path in (Path(cfg.paths.experiments) / "results").glob(pattern):
+        with suppress(ValueError, KeyError):  # a broken result is no reason to have no estimate
+            seconds = json.loads(path.read_text(encoding="utf-8"))["evaluation_time"]
+            times[path.stem].append(seconds)
+    wanted = cfg.benchmark.tasks or list(times)
+    known = [fmean(times[task]) for task in wanted if task in times]
+    if known:
+        return [fmean(known) * len(wanted)]
+    recorded = read_expected(PROJECT_ROOT / cfg.table.expected)
     stages = recorded.recorded["cost"]["stages"] if recorded else {}
-    return own or [seconds for stage, seconds in stages.items() if stage.startswith("evaluate")]
+    return [seconds for stage, seconds in stages.items() if stage.startswith("evaluate")]
 
 
 def _trained(cfg: Config) -> set[str]:
@@ -127,13 +137,14 @@ def _of_values(values: Mapping[str, Any]) -> str:
     return json.dumps(facts({**NEUTRAL, **values}, TRAINING_SECTIONS), sort_keys=True)
 
 
-def _manifests(*places: Path | str) -> Iterator[Manifest]:
-    """Completed ones; ``places`` are folders, each followed by a pattern."""
-    for folder, pattern in zip(places[::2], places[1::2], strict=True):
-        for path in sorted(Path(folder).glob(str(pattern))):
-            manifest = _completed(path.parent) if path.name == MANIFEST else yaml.safe_load(path.read_text("utf-8"))
-            if manifest:
-                yield manifest
+def _runs(folder: Path) -> Iterator[Manifest]:
+    """The completed ones in ``folder``, and those that came with the project."""
+    for path in sorted(folder.glob(f"*/{MANIFEST}")):
+        manifest = _completed(path.parent)
+        if manifest:
+            yield manifest
+    for path in sorted(COMMITTED_RUNS.glob("*.yaml")):
+        yield yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
 def _completed(folder: Path) -> Manifest | None:

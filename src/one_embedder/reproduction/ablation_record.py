@@ -226,17 +226,18 @@ def read_record(path: Path) -> AblationRecord:
         raise DataError(f"{path}: not the record of an ablation ({error!r}); delete it and tabulate again") from error
 
 
-def read_records(folder: Path, profile: str) -> list[AblationRecord]:
-    """Every ablation of which something has run on ``profile``, by name.
+def read_records(folder: Path, profile: str = "*") -> list[AblationRecord]:
+    """Every ablation of which something has run, by profile and name.
 
     Args:
         folder: ``<experiments>/ablations``.
-        profile: of the runs.
+        profile: of the runs, or a pattern.
 
     Raises:
         DataError: if a record is damaged.
     """
-    records = [read_record(path) for path in sorted(folder.glob(f"*/{profile}.json"))]
+    paths = sorted(folder.glob(f"*/{profile}.json"), key=lambda path: (path.stem, path))
+    records = [read_record(path) for path in paths]
     return [record for record in records if record.provenance]
 
 

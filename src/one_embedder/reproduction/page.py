@@ -24,12 +24,12 @@ from one_embedder.reproduction.page_sections import (
     table1_section,
 )
 from one_embedder.reproduction.page_side_by_side import side_by_side_section
+from one_embedder.reproduction.profiles import DEFAULT
 from one_embedder.reproduction.published import load_published
 from one_embedder.reproduction.readme import configured_ablations
 from one_embedder.reproduction.run_index import run_index
 from one_embedder.tracking.manifest import write_atomically
 
-PROFILE = "documentation"
 PUBLISHED = PROJECT_ROOT / "experiments" / "expected" / "paper_table2.yaml"
 _TITLE = "one-embedder: results"
 _LEAD = (
@@ -49,13 +49,13 @@ def sections(experiments: Path, ablations: Sequence[str]) -> list[Section]:
         DataError: a record is there but cannot be read.
     """
     runs = run_index(experiments)
-    profiles = sorted({PROFILE, *(path.stem for path in (experiments / "table1").glob("*.json"))})
-    records = read_records(experiments / "ablations", PROFILE)
+    profiles = sorted({DEFAULT, *(path.stem for path in (experiments / "table1").glob("*.json"))})
+    records = read_records(experiments / "ablations")
     return [
         *(table1_section(experiments, profile, runs) for profile in profiles),
         *(side_by_side_section(path) for path in sorted((experiments / "folder").glob("*.json"))),
         *(ablation_section(record, runs) for record in records),
-        absent_ablations(ablations, records, PROFILE),
+        absent_ablations(ablations, records),
         paper_section(load_published(PUBLISHED)),
         runs_section(runs),
     ]

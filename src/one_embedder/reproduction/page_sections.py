@@ -28,6 +28,7 @@ from one_embedder.reproduction.page_model import (
     number_cell,
     score_cell,
 )
+from one_embedder.reproduction.profiles import DEFAULT, make_command
 from one_embedder.reproduction.published import PublishedTable
 from one_embedder.reproduction.run_index import RunFile
 from one_embedder.reproduction.svg import inline_svg
@@ -44,7 +45,7 @@ def table1_section(experiments: Path, profile: str, runs: RunFiles) -> Section:
     title = f"Table 1, profile {profile}"
     path = experiments / "table1" / f"{profile}.json"
     if not path.is_file():
-        command = "make reproduce-table1" + ("" if profile == "documentation" else f" PROFILE={profile}")
+        command = make_command("reproduce-table1", profile)
         return Section(f"table1-{profile}", title, missing=[f"Profile {profile} was not run here: {command}"])
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -91,12 +92,13 @@ def ablation_section(record: AblationRecord, runs: RunFiles) -> Section:
     if differences is not None:
         drawings.append(_drawing(f"{record.name}: the difference that decides each claim", differences))
     missing = [
-        f"{len(record.missing)} of its runs are not there ({', '.join(record.missing)}): make ablation-{record.name}"
+        f"{len(record.missing)} of its runs are not there ({', '.join(record.missing)}): "
+        + make_command(f"ablation-{record.name}", record.profile)
     ]
     return Section(
-        f"ablation-{record.name}",
-        f"Ablation: {record.name.replace('_', ' ')}",
-        paragraphs=[record.question, f"Profile {record.profile}, trainings of {record.trained}."],
+        f"ablation-{record.profile}-{record.name}",
+        f"Ablation: {record.name.replace('_', ' ')}, profile {record.profile}",
+        paragraphs=[record.question, f"Trainings of {record.trained}; {len(record.task_categories)} tasks."],
         missing=[] if record.is_complete else missing,
         drawings=drawings,
         tables=[_cell_table(record, runs), _claim_table(record)],
@@ -104,14 +106,14 @@ def ablation_section(record: AblationRecord, runs: RunFiles) -> Section:
     )
 
 
-def absent_ablations(names: Sequence[str], records: Sequence[AblationRecord], profile: str) -> Section:
-    """The ablations that are configured and have no record."""
-    absent = sorted(set(names) - {record.name for record in records})
+def absent_ablations(names: Sequence[str], records: Sequence[AblationRecord]) -> Section:
+    """The ablations that are configured and have no record on the default profile."""
+    absent = sorted(set(names) - {record.name for record in records if record.profile == DEFAULT})
     return Section(
         "not-run",
         "Not run",
-        paragraphs=[] if absent else [f"Every ablation has a record on the profile {profile}."],
-        missing=[f"The ablation {name} was not run on the profile {profile}: make ablation-{name}" for name in absent],
+        paragraphs=[] if absent else [f"Every ablation has a record on the profile {DEFAULT}."],
+        missing=[f"The ablation {name} was not run on the profile {DEFAULT}: make ablation-{name}" for name in absent],
     )
 
 

@@ -9,6 +9,8 @@ import yaml
 
 from one_embedder.reproduction.grid import Grid
 
+DEFAULT = "documentation"
+"""The profile of a command that names none."""
 NOT_MEASURED = "not measured"
 PAPER_SCALE = ("released", "paper")
 """The profiles whose numbers belong beside the paper's."""
@@ -31,6 +33,11 @@ def read_about(conf: Path) -> dict[str, About]:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         profiles[path.stem] = {key: str(value).strip() for key, value in (content.get("about") or {}).items() if value}
     return profiles
+
+
+def make_command(target: str, profile: str) -> str:
+    """What to type for one of the Makefile's targets."""
+    return f"make {target}" + ("" if profile == DEFAULT else f" PROFILE={profile}")
 
 
 def statement(profile: str, description: str) -> str:
@@ -61,4 +68,4 @@ def others_grid(about: Mapping[str, About], profile: str) -> Grid:
 
 
 def _command(profile: str, section: About) -> str:
-    return section.get("command", f"make reproduce-table1 PROFILE={profile}")
+    return section.get("command", make_command("reproduce-table1", profile))
