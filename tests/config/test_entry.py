@@ -53,6 +53,19 @@ if __name__ == "__main__":
 """
 
 
+# The same, telling what a run record would hold as its command.
+COMMAND = """
+from one_embedder.config.entry import run_verb
+
+def work(cfg):
+    from one_embedder.tracking.surroundings import command
+    print(" ".join(command()))
+
+if __name__ == "__main__":
+    run_verb("train", work)
+"""
+
+
 def run(*arguments: str, cwd: Path = PROJECT_ROOT) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name != "HYDRA_FULL_ERROR"}
     command = [sys.executable, *arguments]
@@ -133,6 +146,21 @@ def test_a_sweep_without_an_ablation_is_an_ordinary_one(job: Path) -> None:
     job.write_text(CHILD)
     done = run_job(job, "--multirun", "seed=0,1")
     assert (done.returncode, done.stdout) == (0, "ran None\nran None\n"), done.stderr
+
+
+def test_a_run_is_recorded_with_what_was_typed(job: Path) -> None:
+    job.write_text(COMMAND)
+    done = run_job(job, "seed=4")
+    assert f"{job} seed=4 paths.experiments=" in done.stdout, done.stderr
+
+
+def test_a_job_of_a_sweep_is_recorded_with_the_command_that_runs_it_alone(job: Path) -> None:
+    job.write_text(COMMAND)
+    done = run_job(job, "--multirun", "seed=4,5", "launcher=joblib")
+    told = sorted(done.stdout.splitlines())
+    experiments = f"paths.experiments={job.parent / 'experiments'}"
+    jobs = [f"python -m one_embedder.train seed={seed} launcher=joblib {experiments}" for seed in (4, 5)]
+    assert told == jobs, done.stderr
 
 
 @pytest.mark.slow

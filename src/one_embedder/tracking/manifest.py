@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,11 +13,10 @@ from typing import Any, Self
 
 import yaml
 
-from one_embedder.config.location import inside_project
 from one_embedder.config.schema import Config
 from one_embedder.errors import DataError
 from one_embedder.tracking.identity import TRAINING_SECTIONS, config_hash, resolved, run_id
-from one_embedder.tracking.surroundings import code_state, environment, hardware, peak_memory_gib
+from one_embedder.tracking.surroundings import code_state, command, environment, hardware, peak_memory_gib
 
 __all__ = ["MANIFEST", "TRAINING_SECTIONS", "RunRecord", "config_hash", "is_complete", "read_manifest", "run_id"]
 
@@ -84,7 +82,7 @@ class RunRecord:
             "name": name,
             "status": "started",
             "started_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "command": [inside_project(argument) for argument in sys.orig_argv],
+            "command": command(),
             "config": {"sha256": hashlib.sha256(text.encode()).hexdigest(), "resolved": RESOLVED_CONFIG},
             "code": code_state(),
             "data": [dict(item) for item in data],

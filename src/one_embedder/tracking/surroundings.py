@@ -12,7 +12,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from one_embedder.config.location import LOCK, PROJECT_ROOT
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+
+from one_embedder.config.location import LOCK, PROJECT_ROOT, inside_project
 
 LIBRARIES = (
     "torch",
@@ -27,6 +30,14 @@ LIBRARIES = (
 )
 _GIB = 1024**3
 _CODE = ("--", ".", ":(exclude)experiments")
+
+
+def command() -> list[str]:
+    """What was typed; for a job of a sweep, whose process may be a launcher's own, what would run this job alone."""
+    if HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN:
+        hydra = HydraConfig.get()
+        return ["python", "-m", f"one_embedder.{hydra.job.config_name}", *hydra.overrides.task]
+    return [inside_project(argument) for argument in sys.orig_argv]
 
 
 def code_state(root: Path = PROJECT_ROOT) -> dict[str, Any]:
