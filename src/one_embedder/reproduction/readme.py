@@ -69,6 +69,7 @@ def generated_parts(root: Path = PROJECT_ROOT, conf: Path = CONF) -> dict[str, s
         "ablations": recorded_ablations(
             read_records(root / "experiments" / "ablations", "documentation"), configured_ablations(conf)
         ),
+        "ablations_super_ni": recorded_ablations(read_records(root / "experiments" / "ablations", "super_ni"), []),
         "profiles": others_grid(read_about(conf), "").markdown(),
     }
 
