@@ -17,10 +17,11 @@ from one_embedder.errors import ConfigError, DataError, EvaluationError
 from one_embedder.evaluation.benchmarks import TaskScore
 from one_embedder.evaluation.results import write_result
 from one_embedder.reproduction.ablation import ablate
-from one_embedder.reproduction.ablation_child import read_children
+from one_embedder.reproduction.ablation_child import read_children, require_possible
 from one_embedder.reproduction.ablation_plan import plan
 from one_embedder.reproduction.ablation_record import AblationRecord, read_record
 from one_embedder.reproduction.layout import AVERAGE
+from one_embedder.tracking.identity import resolved
 from one_embedder.tracking.manifest import config_hash, read_manifest
 from tests.reproduction.fakes import FakeWork, make_scores
 
@@ -308,3 +309,28 @@ def test_the_plan_counts_what_is_left_and_goes_by_earlier_runs(
     for place in read_children(folder(tmp_path) / "documentation")[0].metrics["evaluations"]:
         shutil.rmtree(place["results"])
     assert "1 of 5" in plan(cfg)  # as in a fresh clone, which has records without results
+
+
+def test_the_plan_counts_neither_trainings_nor_results_that_something_else_has_made(
+    cfg: Config, tmp_path: Path
+) -> None:
+    cfg.medi.folder = str(tmp_path / "data")
+    cfg.benchmark.tasks = ["Cheap", "Dear"]
+    data = tmp_path / "data" / "medi" / "manifest.json"
+    data.parent.mkdir(parents=True)
+    data.write_text(json.dumps({"sha256": "abc"}))
+    made = tmp_path / "experiments" / "runs" / "made_for_table1"
+    made.mkdir(parents=True)
+    (made / "config.yaml").write_text(yaml.safe_dump(resolved(require_possible(cfg)["cold-s0"])))
+    record = {"schema": 1, "status": "completed", "data": [{"sha256": "abc"}], "cost": {"wall_s": 60.0, "steps": 200}}
+    (made / "manifest.yaml").write_text(yaml.safe_dump({**record, "name": "train", "model": {"base": "minilm"}}))
+    assert "4 trainings of 400 steps (seeds 0, 1), 1 of them found; 9 evaluations to do" in plan(cfg)
+
+    results = tmp_path / "experiments" / "results" / made.name / "documentation_test" / "results"
+    results.mkdir(parents=True)
+    (results / "Cheap.json").write_text("{}")
+    assert "9 evaluations to do" in plan(cfg)  # one task of two
+    (results / "Dear.json").write_text("{}")
+    assert "8 evaluations to do" in plan(cfg)  # of the right instructions; the wrong ones were never given
+    shutil.copytree(results.parents[1], results.parents[2] / "minilm-plain")
+    assert "7 evaluations to do; 0 of 5" in plan(cfg)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from statistics import fmean
@@ -16,11 +16,17 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from one_embedder.config.compose import typed
-from one_embedder.config.design import children, variants
+from one_embedder.config.design import Child, children, variants
 from one_embedder.config.location import PROJECT_ROOT
 from one_embedder.config.schema import Config
 from one_embedder.errors import DataError
-from one_embedder.reproduction.ablation_child import ChildRecord, children_folder, read_children, require_possible
+from one_embedder.reproduction.ablation_child import (
+    ChildRecord,
+    children_folder,
+    read_children,
+    require_possible,
+    variant_config,
+)
 from one_embedder.reproduction.expected import read_expected
 from one_embedder.tracking.identity import NEUTRAL, TRAINING_SECTIONS, facts, resolved
 from one_embedder.tracking.manifest import MANIFEST, RESOLVED_CONFIG, read_manifest
@@ -52,16 +58,21 @@ def plan(cfg: Config) -> str:
     every = children(cfg.ablation)
     done = {record.id for record in read_children(children_folder(cfg)) if _has_results(record)}
     trained = _trained(cfg)
-    to_train = [child for child in every if child.seed is not None and _facts(configurations[child.id]) not in trained]
-    to_score = [child for child in every if child.id not in done]
-    evaluations = sum(len(variants(cfg.ablation, child)) for child in to_score)
-    trainings = sum(child.seed is not None for child in every)
-    seconds = [_estimate(_seconds_of_training(cfg), len(to_train)), _estimate(_seconds_of_scoring(cfg), evaluations)]
+    runs = {child.id: trained.get(_facts(configurations[child.id])) for child in every if child.seed is not None}
+    to_train = sum(run is None for run in runs.values())
+    tasks = cfg.benchmark.tasks or list(_seconds_of_tasks(cfg))
+    evaluations = sum(
+        not _is_scored(place, tasks)
+        for child in every
+        if child.id not in done
+        for place in _places(cfg, child, configurations[child.id], runs.get(child.id))
+    )
+    seconds = [_estimate(_seconds_of_training(cfg), to_train), _estimate(_seconds_of_scoring(cfg), evaluations)]
     return "\n".join(
         [
             f"Ablation {cfg.ablation.name}, profile {cfg.profile}: {cfg.ablation.question}",
-            f"  plan      {trainings} trainings of {cfg.trainer.max_steps} steps (seeds "
-            f"{', '.join(map(str, cfg.ablation.seeds))}), {trainings - len(to_train)} of them found; "
+            f"  plan      {len(runs)} trainings of {cfg.trainer.max_steps} steps (seeds "
+            f"{', '.join(map(str, cfg.ablation.seeds))}), {len(runs) - to_train} of them found; "
             f"{evaluations} evaluations to do; {len(done)} of {len(every)} children have run",
             f"  estimate  {_told(seconds)}",
         ]
@@ -73,6 +84,19 @@ def _has_results(record: ChildRecord) -> bool:
     return record.status == "completed" and all(
         (PROJECT_ROOT / evaluation["results"]).is_dir() for evaluation in record.metrics["evaluations"]
     )
+
+
+def _places(cfg: Config, child: Child, own: Config, run: Path | None) -> list[Path | None]:
+    """Where the evaluations of a child leave their results; None for each that waits for its training."""
+    every = variants(cfg.ablation, child)
+    if child.seed is not None and run is None:
+        return [None] * len(every)
+    return [Path(str(variant_config(cfg, child, own, variant, run).output)) for variant in every]
+
+
+def _is_scored(place: Path | None, tasks: Collection[str]) -> bool:
+    """Whether each task has a result there; that it is still up to date is checked when its turn comes."""
+    return bool(place and tasks) and all((place / "results" / f"{task}.json").is_file() for task in tasks)
 
 
 def _told(seconds: list[float | None]) -> str:
@@ -99,12 +123,7 @@ def _seconds_of_training(cfg: Config) -> list[float]:
 
 def _seconds_of_scoring(cfg: Config) -> list[float]:
     """Of one evaluation, its tasks as long as in earlier ones; where there are none, of those of the recorded table."""
-    times: dict[str, list[float]] = defaultdict(list)
-    pattern = f"*/{cfg.benchmark.name}_{cfg.benchmark.split}*/results/*.json"
-    for path in (Path(cfg.paths.experiments) / "results").glob(pattern):
-        with suppress(ValueError, KeyError):  # a broken result is no reason to have no estimate
-            seconds = json.loads(path.read_text(encoding="utf-8"))["evaluation_time"]
-            times[path.stem].append(seconds)
+    times = _seconds_of_tasks(cfg)
     wanted = cfg.benchmark.tasks or list(times)
     known = [fmean(times[task]) for task in wanted if task in times]
     if known:
@@ -114,17 +133,28 @@ def _seconds_of_scoring(cfg: Config) -> list[float]:
     return [seconds for stage, seconds in stages.items() if stage.startswith("evaluate")]
 
 
-def _trained(cfg: Config) -> set[str]:
-    """What the completed trainings on the present data were made with."""
+def _seconds_of_tasks(cfg: Config) -> dict[str, list[float]]:
+    """Task -> how long it took in each earlier evaluation of the benchmark."""
+    times: dict[str, list[float]] = defaultdict(list)
+    pattern = f"*/{cfg.benchmark.name}_{cfg.benchmark.split}*/results/*.json"
+    for path in (Path(cfg.paths.experiments) / "results").glob(pattern):
+        with suppress(ValueError, KeyError):  # a broken result is no reason to have no estimate
+            seconds = json.loads(path.read_text(encoding="utf-8"))["evaluation_time"]
+            times[path.stem].append(seconds)
+    return times
+
+
+def _trained(cfg: Config) -> dict[str, Path]:
+    """What a completed training on the present data was made with -> its run folder."""
     data = Path(cfg.medi.folder) / "medi" / "manifest.json"
     if not data.is_file():
-        return set()
+        return {}
     sha256 = json.loads(data.read_text(encoding="utf-8"))["sha256"]
-    found = set()
+    found = {}
     for path in (Path(cfg.paths.experiments) / "runs").glob(f"*/{RESOLVED_CONFIG}"):
         manifest = _completed(path.parent)
         if manifest and sha256 in [item["sha256"] for item in manifest["data"]]:
-            found.add(_of_values(yaml.safe_load(path.read_text(encoding="utf-8"))))
+            found[_of_values(yaml.safe_load(path.read_text(encoding="utf-8")))] = path.parent
     return found
 
 
