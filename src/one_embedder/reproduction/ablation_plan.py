@@ -96,7 +96,7 @@ def _places(cfg: Config, child: Child, own: Config, run: Path | None) -> list[Pa
 
 def _is_scored(place: Path | None, tasks: Collection[str]) -> bool:
     """Whether each task has a result there; that it is still up to date is checked when its turn comes."""
-    return bool(place and tasks) and all((place / "results" / f"{task}.json").is_file() for task in tasks)
+    return place is not None and bool(tasks) and all((place / "results" / f"{task}.json").is_file() for task in tasks)
 
 
 def _told(seconds: list[float | None]) -> str:
