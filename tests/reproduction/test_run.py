@@ -107,6 +107,18 @@ def test_markdown_latex_and_the_record_carry_the_same_average(
     assert not (tmp_path / "experiments" / "table1").exists(), "output= moves the table"
 
 
+@pytest.mark.parametrize(
+    ("seeds", "told"),
+    [("[0]", "over test items; one seed: another may turn a verdict"), ("[0,1]", "over test items, seeds redrawn too")],
+)
+def test_the_verdicts_come_with_what_their_intervals_hold(
+    configure: Configure, work: FakeWork, tmp_path: Path, capsys: pytest.CaptureFixture[str], seeds: str, told: str
+) -> None:
+    reproduce(configure(f"table.seeds={seeds}"), work.stages)
+    assert f"Claims (paired bootstrap {told}" in capsys.readouterr().out
+    assert f"Intervals: paired bootstrap {told}" in (tmp_path / "experiments/table1/documentation.md").read_text()
+
+
 def test_the_appendix_has_every_task_of_every_run(configure: Configure, work: FakeWork, tmp_path: Path) -> None:
     reproduce(configure("table.seeds=[0,1]"), work.stages)
     with (tmp_path / "experiments" / "table1" / "documentation_tasks.csv").open() as stream:

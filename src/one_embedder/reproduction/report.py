@@ -71,6 +71,14 @@ class Report:
         """What has to be told with the table."""
         return [] if self.beside is None else notes(self.results, self.beside)
 
+    def basis(self) -> str:
+        """What the intervals redraw, and what they therefore leave out."""
+        trained = len(self.results.row(INSTRUCTOR).seeds)
+        if trained > 1:
+            return "paired bootstrap over test items, seeds redrawn too"
+        alone = "; one seed: another may turn a verdict, which the intervals do not show" if trained else ""
+        return f"paired bootstrap over test items{alone}"
+
     def claims(self) -> list[str]:
         """One sentence a claim, with the difference that decides it."""
         return [
@@ -100,11 +108,7 @@ class Report:
 
     def _claims(self) -> list[str]:
         lines = self.claims()
-        return (
-            ["\n".join(["Claims (paired bootstrap over test items):", *(f"  {line}" for line in lines)])]
-            if lines
-            else []
-        )
+        return ["\n".join([f"Claims ({self.basis()}):", *(f"  {line}" for line in lines)])] if lines else []
 
     def _not_ok(self) -> list[str]:
         """The cells to look at, unless one sentence has said it for all of them."""
@@ -123,8 +127,7 @@ class Report:
             self.statement,
             self.table.markdown(),
             *(["\n".join(f"- {line}" for line in self.notes())] if self.beside else []),
-            "Intervals: paired bootstrap over test items, seeds redrawn too "
-            f"({self.provenance['bootstrap']['resamples']} resamples).",
+            f"Intervals: {self.basis()} ({self.provenance['bootstrap']['resamples']} resamples).",
             *(["## Claims\n\n" + "\n".join(f"- {line}" for line in self.claims())] if self.results.claims else []),
             "## INSTRUCTOR minus every other row, points\n\n" + difference_grid(self.results).markdown(),
             "## Every cell with its interval, points\n\n" + interval_grid(self.results).markdown(),
