@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from one_embedder.reproduction.ablation_record import PublishedPoint
+from one_embedder.reproduction.ablation_record import PublishedPoint, read_records
 from one_embedder.reproduction.figures import ablation_figure, averages_figure, claims_figure, differences_figure
 from one_embedder.reproduction.layout import COLUMNS
 from one_embedder.reproduction.svg import inline_svg
@@ -34,6 +36,17 @@ def test_the_papers_numbers_have_a_panel_of_their_own_and_second_hand_ones_are_h
     assert "second-hand" in papers.get_title()
     assert ours.get_ylim() != papers.get_ylim()
     assert len(ablation_figure(replace(small_record(), published=[])).axes) == 1
+
+
+def test_the_names_of_levels_do_not_meet_in_any_recorded_ablation(project_root: Path) -> None:
+    records = read_records(project_root / "experiments" / "ablations")
+    assert records
+    for record in records:
+        figure = ablation_figure(record)
+        FigureCanvasAgg(figure).draw()
+        for axes in figure.axes:
+            boxes = [label.get_window_extent() for label in axes.get_xticklabels()]
+            assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes)), record.name
 
 
 def test_claims_without_a_difference_are_left_out() -> None:

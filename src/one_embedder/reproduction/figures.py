@@ -23,6 +23,7 @@ INK = "#1a1b1c"
 FAINT = "#8a8b8c"
 SERIES = ("#2a6fbb", "#c2571a", "#3f8f4f", "#8d5aa8", "#b03a5b", "#6f6a1f")
 _WIDTH = 4.6  # inches
+_SMALL = 7.0  # points, for labels that would meet
 _STYLE: dict[Any, Any] = {
     "font.size": 8.5,
     "axes.edgecolor": FAINT,
@@ -170,9 +171,9 @@ def _draw_published(axes: Axes, record: AblationRecord, along: Axis) -> None:
         place = places.index(point.levels.get(along.name, point.label))
         face = "none" if point.second_hand else INK
         axes.plot(place, point.points, "s", markeredgecolor=INK, markerfacecolor=face, markersize=5)
-        axes.annotate(
-            textwrap.fill(point.label, 18), (place, point.points), xytext=(6, 0), textcoords="offset points", fontsize=7
-        )
+        if along.name in point.levels:  # else its place is called like it
+            name = textwrap.fill(point.label, 18)
+            axes.annotate(name, (place, point.points), xytext=(6, 0), textcoords="offset points", fontsize=_SMALL)
     _label_levels(axes, places, "")
     axes.set_ylabel("points")
     axes.set_title("the paper's (hollow: second-hand, not checked)")
@@ -180,7 +181,10 @@ def _draw_published(axes: Axes, record: AblationRecord, along: Axis) -> None:
 
 
 def _label_levels(axes: Axes, levels: Sequence[str], label: str) -> None:
-    axes.set_xticks(range(len(levels)), [textwrap.fill(level.replace("_", " "), 12) for level in levels])
+    many = len(levels) > 4
+    width = 9 if many else 12  # characters that fit beside each other
+    names = [textwrap.fill(level.replace("_", " "), width, break_long_words=False) for level in levels]
+    axes.set_xticks(range(len(levels)), names, fontsize=_SMALL if many else None)
     axes.set_xlim(-0.5, len(levels) - 0.5)
     axes.set_xlabel(label)
 
