@@ -59,8 +59,8 @@ def cfg(workplace: Path, encoder_folder: Path) -> Config:
 def run(cfg: Config, monkeypatch: pytest.MonkeyPatch, catch: Catch, output: str | None = None, **trainer: Any) -> Path:
     """Train with some of the trainer's settings changed."""
 
-    def build(cfg: Config, folder: Path, *, precision: str, callbacks: Any) -> Trainer:
-        return build_trainer(cfg, folder, precision=precision, callbacks=[catch, *callbacks])
+    def build(cfg: Config, folder: Path, *, callbacks: Any) -> Trainer:
+        return build_trainer(cfg, folder, callbacks=[catch, *callbacks])
 
     monkeypatch.setattr(run_module, "build_trainer", build)
     place = None if output is None else f"{cfg.paths.experiments}/{output}"

@@ -66,8 +66,8 @@ class PressCtrlC(Callback):
 def install(monkeypatch: pytest.MonkeyPatch, step: int | None) -> PressCtrlC:
     callback = PressCtrlC(step)
 
-    def build(cfg: Config, folder: Path, *, precision: str, callbacks: Any) -> Trainer:
-        return build_trainer(cfg, folder, precision=precision, callbacks=[callback, *callbacks])
+    def build(cfg: Config, folder: Path, *, callbacks: Any) -> Trainer:
+        return build_trainer(cfg, folder, callbacks=[callback, *callbacks])
 
     monkeypatch.setattr(run_module, "build_trainer", build)
     return callback

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -13,6 +15,7 @@ from one_embedder.errors import ConfigError
 from one_embedder.medi.collate import NO_CLASS, LabelNumbers, TextNumbers
 from one_embedder.training.loss import SPELLINGS, AlsoRight, Comparison, ContrastiveLoss, Sides
 from tests.reference.released_loss import paper_loss, released_loss
+from tests.reference.right_answers import right_texts, same_class
 
 REFERENCES: dict[str, Callable[[Tensor, Tensor, Tensor, float], Tensor]] = {
     "released": released_loss,
@@ -157,29 +160,41 @@ def _part(loss: ContrastiveLoss, whole: Sides, first: int) -> Comparison:
 
 
 # Texts as numbers: rows 0 and 3 share their query, rows 1 and 2 their positive; row 0's negative is row 1's positive,
-# and row 2's negative is row 3's own query.
-QUERIES = torch.tensor([10, 11, 12, 10])
-POSITIVES = torch.tensor([20, 21, 21, 22])
-NEGATIVES = torch.tensor([21, 31, 10, 32])
-TEXTS = TextNumbers(QUERIES, POSITIVES, NEGATIVES)
+# row 2's negative is row 3's own query, and row 3's positive is row 1's query.
+TEXTS = TextNumbers(torch.tensor([10, 11, 12, 10]), torch.tensor([20, 21, 21, 11]), torch.tensor([21, 31, 10, 32]))
 
 # Classes as numbers: rows 0 and 2 share theirs, which is that of negative 1; row 3 has none, nor has its negative.
 LABELS = LabelNumbers(torch.tensor([5, 6, 5, NO_CLASS]), torch.tensor([6, 5, 7, NO_CLASS]))
 
 
-def test_same_text_marks_every_candidate_that_is_also_right_and_no_other() -> None:
-    right = AlsoRight.by_text(TEXTS, TEXTS)
-    for i in range(4):
-        for j in range(4):
-            alike = i != j and (QUERIES[i] == QUERIES[j] or POSITIVES[i] == POSITIVES[j])
-            assert right.rows[i, j] == bool(alike)
-            assert right.negatives[i, j] == bool(NEGATIVES[j] in (POSITIVES[i], QUERIES[i]))
-    assert right.rows.sum() == 4 and right.negatives.sum() == 4
+def test_a_rows_own_text_on_the_other_side_of_another_row_is_no_negative() -> None:
+    """Rows a -> b and b -> c: b must meet b in neither direction."""
+    texts = TextNumbers(torch.tensor([1, 2]), torch.tensor([2, 3]), torch.tensor([8, 9]))
+    right = AlsoRight.by_text(texts, texts)
+    assert right.positives.tolist() == [[False, False], [True, False]]
+    assert right.queries.tolist() == [[False, True], [False, False]]
+    assert not right.negatives.any()
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 5)] * 3), min_size=1, max_size=6), st.data())
+def test_same_text_marks_every_candidate_that_is_also_right_and_no_other(
+    rows: list[tuple[int, int, int]], data: st.DataObject
+) -> None:
+    first = data.draw(st.integers(0, len(rows) - 1))
+    everyone = TextNumbers(*torch.tensor(rows).T)
+    right = AlsoRight.by_text(TextNumbers(*(numbers[first:] for numbers in everyone)), everyone, first)
+    pairs = [(query, positive) for query, positive, _ in rows]
+    for i, (query, positive, _) in enumerate(rows[first:]):
+        for j, (other_query, other_positive, other_negative) in enumerate(rows):
+            another = j != first + i
+            assert right.positives[i, j] == (another and other_positive in right_texts(query, pairs))
+            assert right.queries[i, j] == (another and other_query in right_texts(positive, pairs))
+            assert right.negatives[i, j] == (other_negative in right_texts(query, pairs))
 
 
 def test_same_label_marks_rows_and_negatives_of_the_own_class_and_nothing_where_there_is_none() -> None:
     right = AlsoRight.by_label(LABELS, LABELS)
-    assert right.rows.nonzero().tolist() == [[0, 2], [2, 0]]
+    assert right.positives.nonzero().tolist() == right.queries.nonzero().tolist() == [[0, 2], [2, 0]]
     assert right.negatives.nonzero().tolist() == [[0, 1], [1, 0], [2, 1]]
 
 
@@ -194,15 +209,18 @@ def test_loss_and_gradient_with_guards_equal_the_loops_over_the_remaining_candid
     guards = {"mask_same_text": same_text, "mask_same_label": same_label, "mask_margin": margin}
     loss = ContrastiveLoss(SPELLINGS[spelling], **guards)
     ours = gradients(loss.compare(unit(leaves, TEXTS, LABELS)).loss(0.1), leaves)
-    by_text, by_label = AlsoRight.by_text(TEXTS, TEXTS), AlsoRight.by_label(LABELS, LABELS)
     query, positive, negative = (normalize(leaf, dim=-1) for leaf in leaves)
+    texts, (of_rows, of_negatives) = [side.tolist() for side in TEXTS], [side.tolist() for side in LABELS]
+    pairs = list(zip(texts[0], texts[1], strict=True))
     left_out = 0
 
-    def keeps(asks: Tensor, candidate: Tensor, right: Tensor, side: str, i: int, j: int) -> bool:
+    def keeps(
+        asks: Tensor, candidate: Tensor, right: Tensor, its_texts: tuple[int, int], its_classes: tuple[int, int]
+    ) -> bool:
         nonlocal left_out
         too_similar = margin is not None and bool(asks @ candidate > right + margin)
-        alike = (same_text and bool(getattr(by_text, side)[i, j])) or (
-            same_label and bool(getattr(by_label, side)[i, j])
+        alike = (same_text and its_texts[1] in right_texts(its_texts[0], pairs)) or (
+            same_label and same_class(*its_classes)
         )
         left_out += too_similar or alike
         return not (too_similar or alike)
@@ -211,13 +229,16 @@ def test_loss_and_gradient_with_guards_equal_the_loops_over_the_remaining_candid
     for i in range(4):
         documents, queries, right = [positive[i]], [query[i]], query[i] @ positive[i]
         for j in range(4):
-            if keeps(query[i], negative[j], right, "negatives", i, j):
+            as_negative = (texts[0][i], texts[2][j]), (of_rows[i], of_negatives[j])
+            as_positive = (texts[0][i], texts[1][j]), (of_rows[i], of_rows[j])
+            as_query = (texts[1][i], texts[0][j]), (of_rows[i], of_rows[j])
+            if keeps(query[i], negative[j], right, *as_negative):
                 documents.append(negative[j])
             if j == i:
                 continue
-            if spelling == "paper" and keeps(query[i], positive[j], right, "rows", i, j):
+            if spelling == "paper" and keeps(query[i], positive[j], right, *as_positive):
                 documents.append(positive[j])
-            if keeps(positive[i], query[j], right, "rows", i, j):
+            if keeps(positive[i], query[j], right, *as_query):
                 queries.append(query[j])
         total += _log_share_of_first(query[i], documents) + _log_share_of_first(positive[i], queries)
     assert_same(ours, gradients(total / 4, leaves))

@@ -64,8 +64,8 @@ def exact(folder: Path, encoder: Path, **trainer: object) -> Config:
 def main(folder: Path, encoder: Path, kind: str, dies_at: int | None) -> None:
     """Run one kind: ``plain`` (DDP with dropout), ``ddp`` (as in ``exact``, watched) or ``fsdp`` (as in ``exact``)."""
 
-    def build(cfg: Any, place: Path, *, precision: str, callbacks: Any) -> Trainer:
-        return build_trainer(cfg, place, precision=precision, callbacks=[*callbacks, Witness(folder, dies_at)])
+    def build(cfg: Any, place: Path, *, callbacks: Any) -> Trainer:
+        return build_trainer(cfg, place, callbacks=[*callbacks, Witness(folder, dies_at)])
 
     run_module.build_trainer = build
     if kind == "plain":

@@ -17,7 +17,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "encoder.joining": ("pypi", "head"),
     "sampler.strategy": ("proportional", "uniform", "temperature", "capped", "released", "mixed"),
     "loss.spelling": ("released", "paper"),
-    "trainer.precision": ("auto", "32-true", "bf16-mixed"),
+    "trainer.precision": ("32-true", "bf16-mixed"),
     "trainer.accelerator": ("auto", "cpu", "gpu", "mps"),
     "medi.text_output": ("inputs", "outputs"),
     "evaluation.instructions": ("right", "wrong", "shuffled"),

@@ -131,7 +131,7 @@ class TrainerConfig:
     devices: int = 1
     num_nodes: int = 1
     strategy: str = "auto"
-    precision: str = "auto"  # "auto": bf16-mixed where the device computes it faster than fp32, measured at start
+    precision: str = "32-true"  # 32-true | bf16-mixed; a CPU without bfloat16 takes a hundred times longer with it
     gradient_clip_val: float | None = 1.0
     mini_batch_size: int | None = None  # texts embedded at a time, with the whole batch's exact gradient (GradCache)
     accumulate_grad_batches: int = 1  # batches of a step, each contrasted in itself

@@ -25,6 +25,9 @@ TRAINING_SECTIONS = (
     "schedule",
     "trainer",
 )
+# Raise it when the same settings, data and seed begin to give other weights: earlier checkpoints are then not taken for
+# those of the present code.
+TRAINING_VERSION = 2
 # Early stopping enters a run's id as a part, by what it watches and not by where that lies.
 _WITHOUT_EFFECT = frozenset({"log_every_n_steps", "checkpoint_every_n_steps", "early_stopping"})
 # Keys that came after the first results were recorded, with the value at which everything is as before they came. At
@@ -81,7 +84,8 @@ def facts(values: Mapping[str, Any], sections: Sequence[str]) -> dict[str, Any]:
 
 def run_id(cfg: Config, name: str, *parts: str) -> str:
     """``<name>-s<seed>-<8 hex>``, the hex from what determines a trained checkpoint and from ``parts``."""
-    return f"{name}-s{cfg.seed}-{config_hash(cfg, TRAINING_SECTIONS, *parts)[:8]}"
+    determined = config_hash(cfg, TRAINING_SECTIONS, f"training {TRAINING_VERSION}", *parts)
+    return f"{name}-s{cfg.seed}-{determined[:8]}"
 
 
 def effective(section: str, value: Any) -> Any:

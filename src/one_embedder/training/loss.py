@@ -50,26 +50,29 @@ class Sides:
 class AlsoRight:
     """Candidates of a batch that are no negatives, because they are right answers like the own one.
 
-    Bool; row i is who asks, column j the candidate. A row's own query and positive are never marked.
+    Bool; row i is who asks, column j the candidate. The other side of the own row is never marked: it is the answer.
 
     Attributes:
-        rows: (B, Q); query i and positive j, and positive i and query j, belong together like the sides of one row.
-        negatives: (B, N); negative j is no negative of query i.
+        positives: (B, Q); query i asks, positive j is right too.
+        queries: (B, Q); positive i asks, query j is right too.
+        negatives: (B, N); query i asks, negative j is right too.
     """
 
-    rows: Tensor
+    positives: Tensor
+    queries: Tensor
     negatives: Tensor
 
     @classmethod
     def by_text(cls, own: TextNumbers, candidates: TextNumbers, first: int = 0) -> AlsoRight:
-        """Rows with the same query or the same positive, and negatives that are the own query or positive.
+        """Candidates whose text is that of who asks, or stands beside it in a row of the batch.
 
-        Row i of ``own`` is row ``first + i`` of ``candidates``.
+        Row i of ``own`` is row ``first + i`` of ``candidates``. Which side a text stands on makes no difference: of the
+        rows a -> b and b -> c, the second's query is not compared with the first's positive, nor the other way round.
         """
-        query, positive = own.query[:, None], own.positive[:, None]
-        alike = (query == candidates.query) | (positive == candidates.positive)
-        alike &= ~_own_columns(alike, first)
-        return cls(alike, (positive == candidates.negative) | (query == candidates.negative))
+        positives = _right_texts(own.query, candidates.positive, candidates)
+        queries = _right_texts(own.positive, candidates.query, candidates)
+        others = ~_own_columns(positives, first)
+        return cls(positives & others, queries & others, _right_texts(own.query, candidates.negative, candidates))
 
     @classmethod
     def by_label(cls, own: LabelNumbers, candidates: LabelNumbers, first: int = 0) -> AlsoRight:
@@ -78,11 +81,13 @@ class AlsoRight:
         has_class = label != NO_CLASS
         alike = has_class & (label == candidates.row)
         alike &= ~_own_columns(alike, first)
-        return cls(alike, has_class & (label == candidates.negative))
+        return cls(alike, alike, has_class & (label == candidates.negative))
 
     def __or__(self, other: AlsoRight) -> AlsoRight:
         """What either marks."""
-        return AlsoRight(self.rows | other.rows, self.negatives | other.negatives)
+        return AlsoRight(
+            self.positives | other.positives, self.queries | other.queries, self.negatives | other.negatives
+        )
 
 
 @dataclass(frozen=True)
@@ -157,6 +162,7 @@ class ContrastiveLoss:
         bidirectional: whether the reverse direction is added, as the released script and the paper do.
         mask_same_text: leave out candidates whose text is also right. False compares with all, as both published
             spellings do.
+        mask_same_label: leave out candidates of the own class.
         mask_margin: leave out candidates more similar to who asks than its own right answer is, by more than this. The
             encoder judges itself, where GISTEmbed (arXiv:2402.16829) asks a second model. None: none are left out.
 
@@ -206,7 +212,7 @@ class ContrastiveLoss:
         documents = [right]
         if self.in_batch_positives:
             positives = own.query @ candidates.positive.T  # (B, Q)
-            others = self._wrong(positives, right, right_too.rows if right_too else None)
+            others = self._wrong(positives, right, right_too.positives if right_too else None)
             others = others.masked_fill(_own_columns(positives, first), float("-inf"))  # stands in column 0
             documents.append(others)
         if self.hard_negatives:
@@ -215,7 +221,7 @@ class ContrastiveLoss:
         to_queries = None
         if self.bidirectional:
             queries = own.positive @ candidates.query.T  # (B, Q)
-            others = self._wrong(queries, right, right_too.rows if right_too else None)
+            others = self._wrong(queries, right, right_too.queries if right_too else None)
             to_queries = torch.where(_own_columns(queries, first), queries, others)
         return Comparison(torch.cat(documents, dim=1), to_queries, first)
 
@@ -254,6 +260,20 @@ def _divided(similarity: Tensor, temperature: float | Tensor) -> Tensor:
         return similarity / temperature
     left_out = similarity == float("-inf")
     return (similarity.masked_fill(left_out, 0.0) / temperature).masked_fill(left_out, float("-inf"))
+
+
+def _right_texts(asks: Tensor, texts: Tensor, batch: TextNumbers) -> Tensor:
+    """Bool, (B, C): whether text j is the asking text i, or its other side in a row of the batch.
+
+    Args:
+        asks: (B,), texts as numbers.
+        texts: (C,), the candidates.
+        batch: the rows, Q of them.
+    """
+    sides = ((batch.query, batch.positive), (batch.positive, batch.query))
+    # (B, Q) @ (Q, C) counts the rows with the one text on this side and the other on that.
+    rows = sum((asks[:, None] == this).float() @ (that[:, None] == texts).float() for this, that in sides)
+    return (asks[:, None] == texts) | (rows > 0)
 
 
 def _own_columns(table: Tensor, first: int) -> Tensor:

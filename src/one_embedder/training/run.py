@@ -31,10 +31,9 @@ from one_embedder.training.loss import ContrastiveLoss
 from one_embedder.training.memory import keep_freed_memory
 from one_embedder.training.module import InstructorModule
 from one_embedder.training.outcome import BEST, CHECKPOINT, Trained
-from one_embedder.training.precision import Precision, choose_precision
 from one_embedder.training.report import TASK_TABLE, batch_facts, left_out_tasks, start_report, task_table
 from one_embedder.training.sharding import WholeWeights
-from one_embedder.training.trainer import build_trainer, is_main_process, quiet_lightning, training_device
+from one_embedder.training.trainer import build_trainer, is_main_process, quiet_lightning
 
 __all__ = ["BEST", "CHECKPOINT", "DEV", "Run", "train"]
 
@@ -97,11 +96,10 @@ def train(cfg: Config, dev: DevScore | None = None) -> Path:
         log.info("%s is already trained: %s", run.identity, run.folder)
         return run.folder
     checkpoint = _checkpoint_to_resume(run)
-    precision = _precision(run, resumes=checkpoint is not None)
     data = _data(run)
-    with _record(run, data, precision) as record:
-        _announce(run, data, precision, checkpoint)
-        trained = _fit(run, data, precision, checkpoint)
+    with _record(run, data) as record:
+        _announce(run, data, checkpoint)
+        trained = _fit(run, data, checkpoint)
         if record is not None:
             save_encoder(_whole(run, trained), run.folder / CHECKPOINT, _prompts(cfg))
             for folder, steps in trained.checkpoints():
@@ -174,15 +172,6 @@ def _holds_this_run(run: Run) -> bool:
     return True
 
 
-def _precision(run: Run, *, resumes: bool) -> Precision:
-    """As configured or measured; a run keeps the choice that it began with, and all ranks follow rank 0."""
-    if resumes or not is_main_process():
-        begun_with = (read_manifest(run.folder).get("batch") or {}).get("precision")
-        if begun_with is not None:
-            return Precision(str(begun_with), "as the run began")
-    return choose_precision(run.cfg.trainer.precision, training_device(run.cfg.trainer.accelerator))
-
-
 def _prompts(cfg: Config) -> dict[str, str]:
     """The evaluation instructions under the names that mteb looks for: ``<task>`` and ``<task>-query|document``."""
     if not cfg.with_instructions:
@@ -217,7 +206,7 @@ def _training_tokenizer(run: Run) -> InstructionTokenizer:
     return tokenizer.with_max_length(length)
 
 
-def _record(run: Run, data: MediDataModule, precision: Precision) -> RunRecord | nullcontext[None]:
+def _record(run: Run, data: MediDataModule) -> RunRecord | nullcontext[None]:
     """The run record, kept by one process."""
     if not is_main_process():
         return nullcontext()
@@ -240,19 +229,19 @@ def _record(run: Run, data: MediDataModule, precision: Precision) -> RunRecord |
             "revision": run.revision,
             "parameters": sum(parameter.numel() for parameter in run.encoder.parameters()),
         },
-        batch={**batch_facts(run.cfg, run.world_size, run.medi.negatives_per_row), "precision": precision.name},
+        batch={**batch_facts(run.cfg, run.world_size, run.medi.negatives_per_row), "precision": run.cfg.trainer.precision},
         identity=run.identity,
     )
 
 
-def _announce(run: Run, data: MediDataModule, precision: Precision, checkpoint: Path | None) -> None:
+def _announce(run: Run, data: MediDataModule, checkpoint: Path | None) -> None:
     if not is_main_process():
         return
     parameters = list(run.encoder.parameters())
     notes = [
         f"encoder: {run.cfg.encoder.name_or_path}, {sum(p.numel() for p in parameters) / 1e6:.1f} M parameters, "
         f"{run.cfg.optimizer.frozen_layers} layers frozen, instructions {'on' if run.cfg.with_instructions else 'off'}",
-        f"precision: {precision.name} ({precision.reason})",
+        f"precision: {run.cfg.trainer.precision}",
         f"run: {run.folder}" + (f", resuming from {checkpoint.name}" if checkpoint else ""),
     ]
     shares = data.sampler(world_size=run.world_size).summary()
@@ -263,7 +252,7 @@ def _announce(run: Run, data: MediDataModule, precision: Precision, checkpoint: 
         log.warning("%s", sentence)
 
 
-def _fit(run: Run, data: MediDataModule, precision: Precision, checkpoint: Path | None) -> Trained:
+def _fit(run: Run, data: MediDataModule, checkpoint: Path | None) -> Trained:
     cfg = run.cfg
     module = InstructorModule(
         run.encoder,
@@ -283,7 +272,7 @@ def _fit(run: Run, data: MediDataModule, precision: Precision, checkpoint: Path 
     # In this order: what stop saves is what watch knows by then.
     callbacks = [RandomState(), speed, curves, *([watch] if watch is not None else []), stop, whole]
     with quiet_lightning():
-        trainer = build_trainer(cfg, run.folder, precision=precision.name, callbacks=callbacks)
+        trainer = build_trainer(cfg, run.folder, callbacks=callbacks)
         if trainer.strategy.root_device.type == "cpu":
             keep_freed_memory()
         torch.manual_seed(cfg.seed)

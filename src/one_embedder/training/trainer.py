@@ -29,13 +29,12 @@ _MADE_ON_PURPOSE = (
 )
 
 
-def build_trainer(cfg: Config, folder: Path, *, precision: str, callbacks: Sequence[Callback]) -> Trainer:
+def build_trainer(cfg: Config, folder: Path, *, callbacks: Sequence[Callback]) -> Trainer:
     """A trainer that runs ``trainer.max_steps`` steps, whatever the length of an epoch, and validates nothing.
 
     Args:
         cfg: sections trainer and tracking are read.
         folder: the run folder.
-        precision: Lightning's name.
         callbacks: in the order in which they run; the periodic checkpoint comes after them.
 
     Raises:
@@ -54,26 +53,17 @@ def build_trainer(cfg: Config, folder: Path, *, precision: str, callbacks: Seque
         devices=settings.devices,
         num_nodes=settings.num_nodes,
         strategy=sharded_strategy() if sharded else settings.strategy,
-        precision=None if sharded else precision,  # type: ignore[arg-type]
+        precision=None if sharded else settings.precision,  # type: ignore[arg-type]
         callbacks=[*callbacks, _periodic_checkpoint(folder, settings.checkpoint_every_n_steps)],
         logger=loggers(cfg, folder),
         accumulate_grad_batches=accumulated if by_lightning else 1,
         log_every_n_steps=settings.log_every_n_steps * (1 if by_lightning else accumulated),
         use_distributed_sampler=False,  # SameTaskBatchSampler knows the rank
-        plugins=[AtomicCheckpointIO(), *([ShardedPrecision(precision)] if sharded else [])],  # type: ignore[arg-type]
+        plugins=[AtomicCheckpointIO(), *([ShardedPrecision(settings.precision)] if sharded else [])],  # type: ignore[arg-type]
         enable_progress_bar=sys.stderr.isatty(),
         enable_model_summary=False,
         default_root_dir=folder,
     )
-
-
-def training_device(accelerator: str) -> torch.device:
-    """The kind of device that Lightning's accelerator name means here."""
-    if accelerator in ("cuda", "gpu", "auto") and torch.cuda.is_available():
-        return torch.device("cuda")
-    if accelerator in ("mps", "gpu", "auto") and torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("cpu")
 
 
 def is_main_process() -> bool:
