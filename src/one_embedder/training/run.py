@@ -229,7 +229,10 @@ def _record(run: Run, data: MediDataModule) -> RunRecord | nullcontext[None]:
             "revision": run.revision,
             "parameters": sum(parameter.numel() for parameter in run.encoder.parameters()),
         },
-        batch={**batch_facts(run.cfg, run.world_size, run.medi.negatives_per_row), "precision": run.cfg.trainer.precision},
+        batch={
+            **batch_facts(run.cfg, run.world_size, run.medi.negatives_per_row),
+            "precision": run.cfg.trainer.precision,
+        },
         identity=run.identity,
     )
 
