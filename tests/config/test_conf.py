@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from omegaconf import OmegaConf
 
-from one_embedder.config.compose import VERBS, load_config
+from one_embedder.config.compose import VERBS, compose_verb, load_config
 from one_embedder.config.location import CONF, PROJECT_ROOT
 from one_embedder.config.schema import Config
 
+PROFILES = ["documentation", "local", "paper", "released", "super_ni"]
 FILES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
 CHOICES = [
     path for path in FILES if len(path.parts) > 1 and path.parts[0] not in ("hydra", "local")
@@ -55,12 +60,64 @@ def test_groups_repeat_the_schemas_defaults() -> None:
         assert getattr(composed, section) == getattr(bare, section), section
 
 
-@pytest.mark.parametrize("profile", ["documentation", "local", "paper", "released", "super_ni"])
+@pytest.mark.parametrize("profile", PROFILES)
 def test_a_profile_sets_the_name_of_its_group_and_says_what_it_takes(profile: str) -> None:
     cfg = load_config("reproduce", [f"profile={profile}"])
     assert cfg.profile == profile  # the key has the group's name: Hydra must take the override for the group
     assert cfg.about.description and cfg.about.hardware and cfg.about.time
     assert profile == "documentation" or f"PROFILE={profile}" in cfg.about.command
+
+
+def own_values(path: Path) -> tuple[str, dict[str, Any]]:
+    """The section that a choice writes to, and what it and the choices it builds on write there."""
+    text = (CONF / path).read_text(encoding="utf-8")
+    package = re.match(r"# @package (\S+)", text)
+    content = yaml.safe_load(text) or {}
+    values: dict[str, Any] = {}
+    for other in content.pop("defaults", []):
+        if other != "_self_":
+            values = merged(values, own_values(path.parent / f"{other}.yaml")[1])
+    return package[1] if package else path.parts[0], merged(values, content)
+
+
+def merged(values: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
+    both = dict(values)
+    for key, value in later.items():
+        both[key] = merged(both[key], value) if isinstance(value, dict) and isinstance(both.get(key), dict) else value
+    return both
+
+
+def departures(written: dict[str, Any], composed: dict[str, Any], at: str) -> list[str]:
+    """The keys below ``at`` whose composed value is not the written one."""
+    found = []
+    for key, value in written.items():
+        if isinstance(value, dict) and value:
+            found += departures(value, composed[key], f"{at}.{key}")
+        elif composed[key] != value:
+            found.append(f"{at}.{key}: {composed[key]!r} instead of {value!r}")
+    return found
+
+
+GROUPS = ("encoder", "medi", "benchmark", "sampler", "loss", "optimizer", "trainer", "devices", "prompt_retrieval")
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_choice_on_the_command_line_has_its_own_values_under_every_profile(profile: str) -> None:
+    columns = [[path for path in CHOICES if path.parts[0] == group] for group in (*GROUPS, "tracking")]
+    for n in range(max(map(len, columns))):
+        chosen = [column[n % len(column)] for column in columns]
+        composed = compose_verb("train", [f"profile={profile}", "instructions=none", *map(choice, chosen)])
+        values: dict[str, Any] = OmegaConf.to_container(composed, resolve=False)  # type: ignore[assignment]
+        for path in chosen:
+            section, written = own_values(path)
+            assert not departures(written, values[section], section), f"{path} under profile={profile}"
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_profile_chooses_groups_and_sets_nothing_else(profile: str) -> None:
+    content = yaml.safe_load((CONF / "profile" / f"{profile}.yaml").read_text(encoding="utf-8"))
+    assert set(content) == {"defaults", "profile", "about"}
+    assert all(next(iter(entry)).startswith("override /") for entry in content["defaults"])
 
 
 def test_the_command_line_beats_the_profile() -> None:

@@ -158,8 +158,8 @@ def test_every_checked_key_exists() -> None:
         (["sampler.strategy=unifrom"], "'uniform'"),
         (["sampler=temperature", "sampler.temperature=null"], "temperature needs sampler.temperature"),
         (["sampler.cap=100"], "has an effect with sampler.strategy=capped only"),
-        (["trainer=fsdp", "loss.learn_temperature=true"], "a single number cannot be sharded"),
-        (["trainer=fsdp", "trainer.early_stopping.every_n_steps=5"], "early_stopping needs every weight on one device"),
+        (["devices=fsdp", "loss.learn_temperature=true"], "a single number cannot be sharded"),
+        (["devices=fsdp", "trainer.early_stopping.every_n_steps=5"], "early_stopping needs every weight on one device"),
         (["benchmark.shares=2", "benchmark.share=2"], "benchmark.share=2 must be below benchmark.shares=2"),
         (["trainer.early_stopping.every_n_steps=0"], "every_n_steps=0 must be at least 1"),
         (["sampler=capped", "sampler.cap=16", "sampler.global_batch_size=32"], "at least sampler.global_batch_size=32"),
@@ -172,5 +172,5 @@ def test_settings_that_do_not_go_together_are_refused(overrides: list[str], mess
 
 def test_cached_gradients_are_refused_where_no_device_holds_all_weights() -> None:
     with pytest.raises(ConfigError, match=r"trainer\.mini_batch_size .* use trainer\.strategy=ddp"):
-        load_config("train", ["trainer=fsdp", "trainer.mini_batch_size=8"])
-    assert load_config("train", ["trainer=ddp", "trainer.mini_batch_size=8"]).trainer.mini_batch_size == 8
+        load_config("train", ["devices=fsdp", "trainer.mini_batch_size=8"])
+    assert load_config("train", ["devices=ddp", "trainer.mini_batch_size=8"]).trainer.mini_batch_size == 8

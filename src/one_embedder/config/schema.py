@@ -179,7 +179,7 @@ class EvaluationConfig:
 
     batch_size: int = 64
     dtype: str = "float32"  # of the encoder's weights; bfloat16 and float16 are faster and move scores a little
-    document_instructions: bool = True
+    document_instructions: bool = True  # the published retrieval scores were probably computed without them
     instructions: str = "right"  # right | wrong (another task's) | shuffled (the words in another order)
     demonstrations: int = 1  # shown to the in-context learner for each test input of prompt retrieval
 
