@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,9 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from one_embedder.__main__ import VERBS
 from scripts import make_environment
 from scripts.make_environment import BEGUN, STAMP, SetupError, diagnose, fingerprint, prepare
-
-VERBS = ("build_medi", "train", "evaluate", "reproduce", "encode", "push")
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +86,57 @@ def test_tools_are_pinned_exactly_because_their_verdicts_change(wanted: list[Req
     assert all(pins[name].startswith("==") for name in ("ruff", "mypy", "torch"))
 
 
-def test_console_scripts_have_the_names_of_the_entry_points(pyproject: dict[str, Any]) -> None:
-    assert pyproject["project"]["scripts"] == {verb: f"one_embedder.{verb}:main" for verb in VERBS}
+def test_one_command_has_every_verb_and_puts_no_other_name_into_the_path(
+    pyproject: dict[str, Any], project_root: Path
+) -> None:
+    assert pyproject["project"]["scripts"] == {"one-embedder": "one_embedder.__main__:main"}
+    own_main = [
+        path.stem for path in (project_root / "src/one_embedder").glob("[!_]*.py") if "def main" in path.read_text()
+    ]
+    assert sorted(VERBS) == sorted(own_main)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        ([], 0, "reproduce"),
+        (["train", "--help"], 0, "temperature"),
+        (["encode", "--help"], 0, "--instruction"),
+        (["trian"], 2, "did you mean 'train'?"),
+        (["train", "loss.temperatur=1"], 2, "did you mean 'loss.temperature'?"),
+    ],
+)
+def test_the_command_hands_on_what_a_verb_is_told(arguments: list[str], code: int, told: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "one_embedder", *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code
+    assert told in done.stdout + done.stderr
+
+
+def test_a_wheel_works_outside_of_the_checkout(project_root: Path, tmp_path: Path) -> None:
+    copy, wheels, installed, place = (tmp_path / name for name in ("copy", "wheels", "installed", "place"))
+    shutil.copytree(project_root / "src", copy / "src", ignore=shutil.ignore_patterns("*.egg-info", "__pycache__"))
+    shutil.copytree(project_root / "conf", copy / "conf")
+    for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE"):
+        shutil.copy(project_root / name, copy)
+    build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index", "-w", str(wheels)]
+    subprocess.run([*build, str(copy)], check=True, capture_output=True)
+    with zipfile.ZipFile(next(wheels.glob("*.whl"))) as wheel:
+        wheel.extractall(installed)
+    place.mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+
+    def one_embedder(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "one_embedder", *arguments]
+        return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False)
+
+    composed = one_embedder("train", "profile=local")
+    assert composed.returncode == 2
+    assert str(place / "data" / "local" / "medi") in composed.stderr, "data lies where the command is typed"
+    refused = one_embedder("reproduce")
+    assert refused.returncode == 2
+    assert "reproduce reads recorded results that only a clone of the repository has" in refused.stderr
 
 
 def test_the_licence_is_the_one_that_is_declared(project_root: Path, pyproject: dict[str, Any]) -> None:

@@ -70,7 +70,7 @@ def copied_conf(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     copy = folder / "conf"
     shutil.copytree(CONF, copy)
-    monkeypatch.setattr(compose, "conf_folder", lambda: copy)
+    monkeypatch.setattr(compose, "CONF", copy)
     return copy
 
 

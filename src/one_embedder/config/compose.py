@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from one_embedder.config.checks import check
 from one_embedder.config.design import jobs
 from one_embedder.config.instructions import written_out
-from one_embedder.config.location import PROJECT_ROOT, conf_folder
+from one_embedder.config.location import CONF, PROJECT_ROOT
 from one_embedder.config.messages import as_config_errors
 from one_embedder.config.schema import Config
 
@@ -59,7 +59,7 @@ def compose_verb(verb: str, overrides: Sequence[str] = ()) -> DictConfig:
     """
     register()
     GlobalHydra.instance().clear()
-    with as_config_errors(), initialize_config_dir(config_dir=str(conf_folder()), version_base="1.3"):
+    with as_config_errors(), initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
         return compose(verb, overrides=list(overrides))
 
 

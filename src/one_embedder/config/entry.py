@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from one_embedder.config.compose import register, typed
 from one_embedder.config.help import help_text
-from one_embedder.config.location import conf_folder
+from one_embedder.config.location import CONF
 from one_embedder.config.messages import explain
 from one_embedder.config.quiet import quiet
 from one_embedder.config.schema import Config
@@ -69,7 +69,7 @@ def _run_hydra(verb: str, task: Callable[[DictConfig], None]) -> None:
         return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hand errors on: they are told below, by our rules
     register()
-    hydra.main(config_path=str(conf_folder()), config_name=verb, version_base="1.3")(task)()
+    hydra.main(config_path=str(CONF), config_name=verb, version_base="1.3")(task)()
 
 
 def told(run: Callable[[], object]) -> int:

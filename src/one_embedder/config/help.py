@@ -8,7 +8,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from one_embedder.config.compose import compose_verb
-from one_embedder.config.location import conf_folder
+from one_embedder.config.location import CONF
 
 _FOOTER = """
 --multirun runs key=a,b for each value; --cfg job shows the configuration without running; --hydra-help has the rest.
@@ -17,7 +17,7 @@ _FOOTER = """
 
 def help_text(verb: str, overrides: Sequence[str]) -> str:
     """What the verb does, the groups to choose from and every key with the value it would have."""
-    folder = conf_folder()
+    folder = CONF
     values = OmegaConf.to_yaml(compose_verb(verb, overrides))
     groups = "\n".join(f"  {name}: {', '.join(choices)}" for name, choices in _groups(folder))
     return f"{_heading(folder, verb)}\n\nGroups (group=choice):\n{groups}\n\nKeys (key=value):\n\n{values}{_FOOTER}"

@@ -1,4 +1,4 @@
-"""Where the project lies on disk."""
+"""Where the project lies on disk: in its checkout, or wherever an installed wheel is used."""
 
 from __future__ import annotations
 
@@ -6,8 +6,14 @@ from pathlib import Path
 
 from one_embedder.errors import ConfigError
 
-PROJECT_ROOT = Path(__file__).resolve().parents[3]
-CONF = PROJECT_ROOT / "conf"
+_PACKAGE = Path(__file__).resolve().parents[1]
+_CHECKOUT = _PACKAGE.parents[1]
+IN_CHECKOUT = (_CHECKOUT / "conf" / "base.yaml").is_file()
+"""Whether the package runs from a clone, where recorded results, data and configuration lie beside ``src``."""
+PROJECT_ROOT = _CHECKOUT if IN_CHECKOUT else Path.cwd()
+"""Where ``data`` and ``experiments`` are: the clone, or the folder in which an installed package was started."""
+CONF = (PROJECT_ROOT if IN_CHECKOUT else _PACKAGE) / "conf"
+"""The Hydra configs; a wheel carries them along."""
 LOCK = PROJECT_ROOT / "requirements.lock"
 
 
@@ -17,14 +23,11 @@ def inside_project(path: Path | str) -> str:
     return path.relative_to(PROJECT_ROOT).as_posix() if path.is_relative_to(PROJECT_ROOT) else str(path)
 
 
-def conf_folder() -> Path:
-    """The folder of Hydra configs beside the source.
+def need_checkout(what: str, in_checkout: bool = IN_CHECKOUT) -> None:
+    """Refuse what reads files that only a clone has.
 
     Raises:
-        ConfigError: if the package was installed away from its checkout, where ``conf/`` does not travel along.
+        ConfigError: the package was installed away from its clone.
     """
-    if not (CONF / "reproduce.yaml").is_file():
-        raise ConfigError(
-            f"no configuration in {CONF}: run `make setup` in a clone (an editable install), not a plain install"
-        )
-    return CONF
+    if not in_checkout:
+        raise ConfigError(f"{what} reads recorded results that only a clone of the repository has: run it there")

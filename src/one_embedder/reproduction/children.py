@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from one_embedder.config.checks import check
 from one_embedder.config.instructions import written_out
-from one_embedder.config.location import conf_folder
+from one_embedder.config.location import CONF
 from one_embedder.config.messages import as_config_errors, suggestion
 from one_embedder.config.schema import Config, InstructionsConfig
 from one_embedder.errors import ConfigError
@@ -79,7 +79,7 @@ def instruction_table(name: str) -> InstructionsConfig:
     Raises:
         ConfigError: if there is no such table.
     """
-    path = conf_folder() / "instructions" / f"{name}.yaml"
+    path = CONF / "instructions" / f"{name}.yaml"
     if not path.is_file():
         raise ConfigError(
             f"no instruction table for the benchmark {name!r}: write {path}, or choose one with instructions=NAME"
