@@ -19,6 +19,7 @@ def texts() -> TokenizedBatch:
 def gradients(family: str, frozen: int, *, dropout: bool, checkpointed: bool) -> tuple[dict[str, Tensor], list[int]]:
     """The gradient of every weight that learns, and how often the first matrix of each layer was used."""
     encoder = tiny_encoder(family)
+    encoder.skip_padding = False  # as with checkpointed layers, so that the last bit is the same
     encoder.train(dropout)
     freeze_layers(encoder, frozen)
     if checkpointed:

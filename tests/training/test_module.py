@@ -39,6 +39,24 @@ def test_dropout_is_active_exactly_when_asked_for(dropout: bool) -> None:
     assert torch.equal(encoder(batch), encoder(batch)) is not dropout
 
 
+@pytest.mark.parametrize("family", ["t5", "bert", "mpnet"])
+@pytest.mark.parametrize("dropout", [False, True])
+def test_sides_embedded_together_are_those_embedded_one_by_one(workplace: Path, family: str, dropout: bool) -> None:
+    """Texts that stand in several rows included, and each of those with dropout of its own."""
+    encoder = tiny_encoder(family, dropout=0.5 if dropout else 0.0)
+    optimizer = OptimizerConfig(dropout=dropout)
+    module = InstructorModule(encoder, loss=LossConfig(), optimizer=optimizer, schedule=ScheduleConfig(), max_steps=1)
+    data = make_data(workplace)
+    batch = data.collator([data.medi.dataset[row] for row in (0, 1, 2, 3, 0, 1)])
+    together = torch.cat(module.embed(batch))
+    if dropout:
+        assert not torch.equal(together[0], together[4])
+    else:
+        encoder.skip_padding = False
+        torch.testing.assert_close(together, torch.cat(module.embed(batch)), rtol=0, atol=1e-6)
+        assert torch.equal(together[0], together[4])
+
+
 def make_data(workplace: Path, *, batch: int = 8) -> MediDataModule:
     medi = load_medi(workplace / "data" / "medi")
     return MediDataModule(

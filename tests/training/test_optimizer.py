@@ -12,15 +12,14 @@ FAMILIES = ["t5", "bert", "mpnet"]
 
 
 def backward(encoder: nn.Module) -> list[bool]:
-    """One backward pass; whether each layer's output was part of a graph."""
+    """One backward pass; whether what each layer's last matrix gave was part of a graph."""
     tracked: list[bool] = []
 
-    def look(module: nn.Module, inputs: object, output: object) -> None:
-        hidden = output[0] if isinstance(output, tuple) else output
-        tracked.append(isinstance(hidden, Tensor) and hidden.requires_grad)
+    def look(module: nn.Module, inputs: object, output: Tensor) -> None:
+        tracked.append(output.requires_grad)
 
     for layer in transformer_layers(encoder.backbone):
-        layer.register_forward_hook(look)
+        [module for module in layer.modules() if isinstance(module, nn.Linear)][-1].register_forward_hook(look)
     embedding = encoder(encoder.tokenizer(["", ""], ["q0_0 q0_1", "q1_0"]))
     embedding.pow(3).sum().backward()
     return tracked

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from one_embedder.encoder.dense import Dense
 from one_embedder.encoder.pooling import at_least_float32, masked_mean
 from one_embedder.encoder.tokenize import InstructionTokenizer, TokenizedBatch
+from one_embedder.encoder.unpadded import is_unpadded, unpadded_means
 from one_embedder.errors import CheckpointError
 
 
@@ -24,6 +25,10 @@ class InstructionEncoder(nn.Module):
         tokenizer: joins, tokenises and masks; made for this backbone.
         dense: layers between pooling and normalisation, in order; usually none or one.
 
+    Attributes:
+        skip_padding: leave padding out of the computation where the backbone can do without it (``unpadded``). False
+            computes it as transformers does; embeddings are the same up to the order of additions.
+
     Raises:
         CheckpointError: if the layers' sizes do not fit each other or the tokenizer has ids beyond the vocabulary.
     """
@@ -34,6 +39,7 @@ class InstructionEncoder(nn.Module):
         self.backbone = backbone
         self.tokenizer = tokenizer
         self.dense = nn.Sequential(*dense)
+        self.skip_padding = True
 
     @property
     def dimension(self) -> int:
@@ -48,9 +54,17 @@ class InstructionEncoder(nn.Module):
         Returns:
             (B, dimension) float32, or float64 from float64 weights, each row of length 1.
         """
-        hidden = self.backbone(input_ids=batch.input_ids, attention_mask=batch.attention_mask).last_hidden_state
-        embedding: Tensor = self.dense(masked_mean(hidden, batch.pooling_mask))
+        means = unpadded_means(self.backbone, batch) if self.skip_padding else None
+        if means is None:
+            hidden = self.backbone(input_ids=batch.input_ids, attention_mask=batch.attention_mask).last_hidden_state
+            means = masked_mean(hidden, batch.pooling_mask)
+        embedding: Tensor = self.dense(means)
         return functional.normalize(at_least_float32(embedding), dim=-1)
+
+    @property
+    def is_unpadded(self) -> bool:
+        """Whether padding costs nothing: texts of any lengths may then share a batch."""
+        return self.skip_padding and is_unpadded(self.backbone)
 
     @property
     def device(self) -> torch.device:

@@ -25,6 +25,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from transformers import PreTrainedTokenizerFast
 
 from one_embedder.errors import CheckpointError, ConfigError
@@ -79,6 +80,23 @@ class TokenizedBatch:
     def __getitem__(self, rows: slice) -> TokenizedBatch:
         """Some of the rows, padded as they are."""
         return TokenizedBatch(self.input_ids[rows], self.attention_mask[rows], self.pooling_mask[rows])
+
+    @classmethod
+    def stacked(cls, batches: Sequence[TokenizedBatch]) -> TokenizedBatch:
+        """The rows of all, in order, padded to the longest."""
+        length = max(batch.input_ids.shape[1] for batch in batches)
+
+        def stack(name: str) -> Tensor:
+            sides = [getattr(batch, name) for batch in batches]
+            return torch.cat([functional.pad(side, (0, length - side.shape[1])) for side in sides])
+
+        return cls(stack("input_ids"), stack("attention_mask"), stack("pooling_mask"))
+
+    def distinct(self) -> tuple[TokenizedBatch, Tensor]:
+        """Each different row once, in no order that means anything, and for each row which of them it is, (B,)."""
+        rows = 4 * self.input_ids + 2 * self.attention_mask + self.pooling_mask
+        found, which = torch.unique(rows, dim=0, return_inverse=True)
+        return TokenizedBatch(found >> 2, found >> 1 & 1, found & 1), which
 
     def to(self, device: torch.device | str) -> TokenizedBatch:
         """The same batch on another device."""

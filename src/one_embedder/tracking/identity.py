@@ -27,7 +27,7 @@ TRAINING_SECTIONS = (
 )
 # Raise it when the same settings, data and seed begin to give other weights: earlier checkpoints are then not taken for
 # those of the present code.
-TRAINING_VERSION = 2
+TRAINING_VERSION = 3
 # Early stopping enters a run's id as a part, by what it watches and not by where that lies.
 _WITHOUT_EFFECT = frozenset({"log_every_n_steps", "checkpoint_every_n_steps", "early_stopping"})
 # Keys that came after the first results were recorded, with the value at which everything is as before they came. At

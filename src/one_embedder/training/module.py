@@ -17,6 +17,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from one_embedder.config.schema import LossConfig, OptimizerConfig, ScheduleConfig
 from one_embedder.encoder.model import InstructionEncoder
+from one_embedder.encoder.tokenize import TokenizedBatch
 from one_embedder.errors import ConfigError, OneEmbedderError
 from one_embedder.medi.collate import ContrastiveBatch
 from one_embedder.training.callbacks import is_logged
@@ -100,9 +101,21 @@ class InstructorModule(LightningModule):
     def embed(self, batch: ContrastiveBatch) -> tuple[Tensor, Tensor, Tensor]:
         """Embeddings of the queries and positives, (B, D) each, and of the negatives, (N, D).
 
-        One forward pass a side: each is padded to its own longest text, so that short queries do not pay for documents.
+        Where padding is skipped, all sides in one forward pass, and a text that the batch holds several times (a
+        label's name, a negative that rows share) once. Else one pass a side, each padded to its own longest text. With
+        dropout every occurrence is embedded for itself.
         """
-        return self.encoder(batch.query), self.encoder(batch.positive), self.encoder(batch.negative)
+        sides = batch.query, batch.positive, batch.negative
+        if not self.encoder.is_unpadded:
+            return self.encoder(sides[0]), self.encoder(sides[1]), self.encoder(sides[2])
+        texts = TokenizedBatch.stacked(sides)
+        if self.encoder.training:
+            embeddings = self.encoder(texts)
+        else:
+            texts, which = texts.distinct()
+            embeddings = self.encoder(texts).index_select(0, which)
+        query, positive, negative = embeddings.split([len(side) for side in sides])
+        return query, positive, negative
 
     def compare(self, embeddings: Sequence[Tensor], batch: ContrastiveBatch) -> Comparison:
         """Similarities of this process's rows to their candidates, those of the other processes included if asked for.
