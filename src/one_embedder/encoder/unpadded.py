@@ -99,7 +99,8 @@ class Places:
         asking = self.tokens.index_select(0, self.pooled) if only_pooled else self.tokens
 
         def by_head(rows: Tensor, places: Tensor) -> Tensor:
-            return self.padded(rows, places).unflatten(-1, (heads, -1)).transpose(1, 2)  # (B, heads, L, W / heads)
+            spread = self.padded(rows, places)
+            return spread.view(*spread.shape[:2], heads, -1).transpose(1, 2)  # (B, heads, L, W / heads)
 
         mask = self.mask
         if bias is not None:
@@ -174,7 +175,9 @@ def _bert(backbone: PreTrainedModel, places: Places) -> Tensor:
 def _mpnet(backbone: PreTrainedModel, places: Places) -> Tensor:
     """(P, W), the last hidden states of the pooled tokens."""
     model = cast(Any, backbone)
-    positions = create_position_ids_from_input_ids(places.batch.input_ids, model.embeddings.padding_idx)
+    positions: Tensor = create_position_ids_from_input_ids(  # type: ignore[no-untyped-call]
+        places.batch.input_ids, model.embeddings.padding_idx
+    )
     positions = positions.flatten().index_select(0, places.tokens)
     hidden: Tensor = model.embeddings(input_ids=places.input_ids[None], position_ids=positions[None])[0]
     bias = model.encoder.compute_position_bias(places.batch.input_ids[:1])
