@@ -88,8 +88,9 @@ type: $(READY) ## Types, strictly
 	$(BIN)/mypy
 
 .PHONY: bench
-bench: $(READY) ## Speed of encode against sentence-transformers, to experiments/bench/
-	$(BIN)/python scripts/bench_encode.py $(ARGS)
+bench: $(READY) ## Speed of encode and of a training step against peers, to experiments/bench/
+	$(BIN)/python -m scripts.bench_encode $(ARGS)
+	$(BIN)/python -m scripts.bench_train_step $(ARGS)
 
 .PHONY: format
 format: $(READY) ## Rewrite the code in the project's style

@@ -1,0 +1,217 @@
+"""Measure the default profile's training step against the same step as transformers and the released script compute it.
+
+    python -m scripts.bench_train_step [--threads 1 --clock cpu] [--rounds 5]
+
+One step is forward, loss and backward on one batch of the data that the profile trains on, with its frozen layers and
+without dropout. ``padded``: a plain transformers loop, one pass a side, each padded to its own longest text, with this
+project's loss. ``released``: every text padded to 512 tokens and the loss in Python loops, as the published script
+does it (measured on one batch). All take turns in one process. Their gradients have to agree, else nothing is recorded.
+Writes ``experiments/bench/train_step.{json,md}``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from one_embedder.config.compose import load_config
+from one_embedder.encoder.checkpoint import load_encoder
+from one_embedder.encoder.tokenize import TokenizedBatch
+from one_embedder.errors import OneEmbedderError
+from one_embedder.medi.collate import ContrastiveBatch
+from one_embedder.medi.datamodule import MediDataModule
+from one_embedder.training.module import InstructorModule
+from tests.reference.released_loss import released_loss
+
+CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
+TOLERANCE = 1e-5
+RECORD = Path(__file__).parent.parent / "experiments" / "bench" / "train_step"
+RELEASED_LENGTH = 512
+
+Loss = Callable[[ContrastiveBatch], Tensor]
+
+
+def main() -> None:
+    """Measure and write the record."""
+    arguments = _parser().parse_args()
+    try:
+        record = bench(arguments)
+    except OneEmbedderError as error:
+        sys.exit(f"error: {error}")
+    arguments.record.parent.mkdir(parents=True, exist_ok=True)
+    arguments.record.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    arguments.record.with_suffix(".md").write_text(rendered(record), encoding="utf-8")
+    sys.stdout.write(rendered(record))
+
+
+def bench(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The record: what was measured, on what, and with what."""
+    from one_embedder.tracking.surroundings import code_state, environment, hardware
+
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    rows = [_row(with_instructions, arguments) for with_instructions in (True, False)]
+    settings = {name: getattr(arguments, name) for name in ("batches", "rounds", "clock")}
+    return {
+        "settings": settings | {"threads": torch.get_num_threads()},
+        "code": code_state(),
+        "environment": environment(),
+        "hardware": hardware(),
+        "rows": rows,
+    }
+
+
+def _row(with_instructions: bool, arguments: argparse.Namespace) -> dict[str, Any]:
+    cfg = load_config("train", [f"with_instructions={with_instructions}".lower()])
+    encoder = load_encoder(cfg.encoder.name_or_path)
+    module = InstructorModule(
+        encoder, loss=cfg.loss, optimizer=cfg.optimizer, schedule=cfg.schedule, max_steps=cfg.trainer.max_steps
+    )
+    data = MediDataModule(
+        Path(cfg.medi.folder) / "medi",
+        encoder.tokenizer.with_max_length(int(cfg.trainer.max_length or encoder.tokenizer.max_length)),
+        sampler=cfg.sampler,
+        with_instructions=with_instructions,
+        seed=cfg.seed,
+        instruction_detail=cfg.instruction_detail,
+    )
+    drawn = list(islice(iter(data.sampler()), arguments.batches))
+    batches = [data.collator([data.medi.dataset[row] for row in rows]) for rows in drawn]
+    weights = [weight for weight in module.parameters() if weight.requires_grad]
+    ours, padded = _ours(module), _padded(module)
+    ways = {"ours": ours, "padded": padded}
+    distance = max(_distance(ours(batch), padded(batch), weights) for batch in batches)
+    if not distance <= TOLERANCE:
+        raise OneEmbedderError(f"the gradients differ by {distance:.1e} of their length: not the same work")
+    seconds = _seconds(ways, batches, weights, arguments.rounds, CLOCKS[arguments.clock])
+    released = _seconds({"released": _released(module)}, batches[:1], weights, 1, CLOCKS[arguments.clock])
+    sides = [side for batch in batches for side in (batch.query, batch.positive, batch.negative)]
+    return {
+        "with_instructions": with_instructions,
+        "tokens": round(statistics.mean(batch.tokens for batch in batches)),
+        "padded_tokens": round(sum(side.input_ids.numel() for side in sides) / len(batches)),
+        "seconds": {name: round(statistics.median(each), 4) for name, each in (seconds | released).items()},
+        "padded_ratios": [round(a / b, 3) for a, b in zip(seconds["padded"], seconds["ours"], strict=True)],
+        "released_ratio": round(released["released"][0] / seconds["ours"][0], 1),
+        "gradient_distance": distance,
+    }
+
+
+def _seconds(
+    ways: dict[str, Loss],
+    batches: list[ContrastiveBatch],
+    weights: list[Tensor],
+    rounds: int,
+    clock: Callable[[], float],
+) -> dict[str, list[float]]:
+    """Mean seconds of a step in each round; in every round all ways see every batch, in turn."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        spent = dict.fromkeys(ways, 0.0)
+        for batch in batches:
+            for name, loss in ways.items():
+                began = clock()
+                torch.autograd.grad(loss(batch), weights, allow_unused=True)
+                spent[name] += clock() - began
+        for name, total in spent.items():
+            seconds[name].append(total / len(batches))
+    return seconds
+
+
+def _ours(module: InstructorModule) -> Loss:
+    def loss(batch: ContrastiveBatch) -> Tensor:
+        module.encoder.skip_padding = True
+        return module.compare(module.embed(batch), batch).loss(module.temperature)
+
+    return loss
+
+
+def _padded(module: InstructorModule) -> Loss:
+    def loss(batch: ContrastiveBatch) -> Tensor:
+        module.encoder.skip_padding = False
+        return module.compare(module.embed(batch), batch).loss(module.temperature)
+
+    return loss
+
+
+def _released(module: InstructorModule) -> Loss:
+    def loss(batch: ContrastiveBatch) -> Tensor:
+        module.encoder.skip_padding = False
+        sides = (_widened(side) for side in (batch.query, batch.positive, batch.negative))
+        return released_loss(*(module.encoder(side) for side in sides), float(module.temperature))
+
+    return loss
+
+
+def _widened(side: TokenizedBatch) -> TokenizedBatch:
+    """Padded to the released script's length."""
+    filler = torch.zeros(1, RELEASED_LENGTH, dtype=torch.int64)
+    return TokenizedBatch.stacked([side, TokenizedBatch(filler, filler, filler)])[: len(side)]
+
+
+def _distance(one: Tensor, other: Tensor, weights: list[Tensor]) -> float:
+    """Between two gradients, as a share of the first one's length."""
+    first, second = (
+        torch.cat(
+            [part.flatten() for part in torch.autograd.grad(loss, weights, allow_unused=True) if part is not None]
+        )
+        for loss in (one, other)
+    )
+    return float((first - second).norm() / first.norm())
+
+
+def rendered(record: dict[str, Any]) -> str:
+    """The record as Markdown."""
+    from one_embedder.reproduction.grid import Grid
+
+    settings, environment, hardware = record["settings"], record["environment"], record["hardware"]
+    head = ["instructions", "tokens (padded)", "ours, s", "padded, s", "times as fast", "released, s", "times as fast"]
+    body = []
+    for row in record["rows"]:
+        seconds, ratios = row["seconds"], row["padded_ratios"]
+        body.append(
+            [
+                "with" if row["with_instructions"] else "without",
+                f"{row['tokens']} ({row['padded_tokens']})",
+                f"{seconds['ours']:.3f}",
+                f"{seconds['padded']:.3f}",
+                f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
+                f"{seconds['released']:.1f}",
+                f"{row['released_ratio']:.0f}",
+            ]
+        )
+    distance = max(row["gradient_distance"] for row in record["rows"])
+    note = (
+        f"Forward, loss and backward of the default profile on {settings['batches']} of its batches, "
+        f"{settings['threads']} thread(s), {hardware['gpu'] or hardware['cpu']}; {settings['clock']} time, medians "
+        f"(range) over {settings['rounds']} rounds in which the ways take turns; `released` on one batch. Gradients of "
+        f"ours and padded differ by at most {distance:.0e} of their length. transformers "
+        f"{environment['transformers']}, torch {environment['torch']}, commit {str(record['code']['commit'])[:7]}. "
+        "Written by scripts/bench_train_step.py."
+    )
+    return f"# Speed of a training step\n\n{note}\n\n{Grid(head, body).markdown()}\n"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    add = parser.add_argument
+    add("--batches", type=int, default=16, help="[%(default)s]")
+    add("--rounds", type=int, default=5, help="[%(default)s]")
+    add("--threads", type=int, help="of torch [its own choice]")
+    add("--clock", choices=CLOCKS, default="wall", help="cpu: the process's own seconds, for a busy CPU [%(default)s]")
+    add("--record", type=Path, default=RECORD, help="where to write .json and .md [%(default)s]")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

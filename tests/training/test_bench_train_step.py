@@ -1,0 +1,54 @@
+"""The benchmark of a training step compares steps of equal gradients, and records what it compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from one_embedder.config.schema import LossConfig, OptimizerConfig, SamplerConfig, ScheduleConfig
+from one_embedder.medi.datamodule import MediDataModule
+from one_embedder.training.module import InstructorModule
+from scripts.bench_train_step import _distance, _ours, _padded, _released, rendered
+from tests.medi.toy import instruction_tokenizer
+from tests.training.tiny import tiny_encoder
+
+
+def test_the_three_ways_compute_one_loss_and_ours_the_padded_gradient(workplace: Path) -> None:
+    optimizer = OptimizerConfig(dropout=False)
+    module = InstructorModule(
+        tiny_encoder(), loss=LossConfig(temperature=0.1), optimizer=optimizer, schedule=ScheduleConfig(), max_steps=1
+    )
+    data = MediDataModule(
+        workplace / "data" / "medi",
+        instruction_tokenizer(),
+        sampler=SamplerConfig(global_batch_size=4),
+        with_instructions=True,
+        seed=0,
+    )
+    batch = data.collator([data.medi.dataset[row] for row in (0, 1, 2, 3)])
+    ours, padded, released = (way(module)(batch) for way in (_ours, _padded, _released))
+    torch.testing.assert_close(ours, released, rtol=1e-4, atol=1e-5)
+    assert _distance(ours, padded, list(module.parameters())) < 1e-5
+    assert _distance(2 * _ours(module)(batch), padded, list(module.parameters())) == pytest.approx(0.5, abs=1e-3)
+
+
+def test_the_record_is_told_as_a_table() -> None:
+    row = {
+        "with_instructions": True,
+        "tokens": 10,
+        "padded_tokens": 20,
+        "seconds": {"ours": 1.0, "padded": 2.0, "released": 40.0},
+        "padded_ratios": [1.9, 2.0, 2.1],
+        "released_ratio": 40.0,
+        "gradient_distance": 1e-6,
+    }
+    record = {
+        "settings": {"batches": 2, "rounds": 3, "clock": "cpu", "threads": 1},
+        "code": {"commit": "0123456789"},
+        "environment": {"transformers": "5", "torch": "2"},
+        "hardware": {"gpu": None, "cpu": "some CPU"},
+        "rows": [row],
+    }
+    assert "| with | 10 (20) | 1.000 | 2.000 | 2.00 (1.90 to 2.10) | 40.0 | 40 |" in rendered(record)
