@@ -28,10 +28,11 @@ def test_the_three_ways_compute_one_loss_and_ours_the_padded_gradient(workplace:
         seed=0,
     )
     batch = data.collator([data.medi.dataset[row] for row in (0, 1, 2, 3)])
-    ours, padded, released = (way(module)(batch) for way in (_ours, _padded, _released))
-    torch.testing.assert_close(ours, released, rtol=1e-4, atol=1e-5)
-    assert _distance(ours, padded, list(module.parameters())) < 1e-5
-    assert _distance(2 * _ours(module)(batch), padded, list(module.parameters())) == pytest.approx(0.5, abs=1e-3)
+    ours, padded, released = (way(module) for way in (_ours, _padded, _released))
+    weights = list(module.parameters())
+    torch.testing.assert_close(ours(batch), released(batch), rtol=1e-4, atol=1e-5)
+    assert _distance(ours(batch), padded(batch), weights) < 1e-5
+    assert _distance(2 * ours(batch), padded(batch), weights) == pytest.approx(0.5, abs=1e-3)
 
 
 def test_the_record_is_told_as_a_table() -> None:
