@@ -26,7 +26,7 @@ from one_embedder.encoder.dense import Dense, load_dense, save_dense
 from one_embedder.encoder.folder import read_layout
 from one_embedder.encoder.locate import locate
 from one_embedder.encoder.model import InstructionEncoder
-from one_embedder.encoder.tokenize import InstructionTokenizer
+from one_embedder.encoder.tokenize import JOININGS, InstructionTokenizer
 from one_embedder.errors import CheckpointError, ConfigError
 
 _UNLIMITED = 1_000_000  # tokenizers without a maximum length state a number far above this one
@@ -73,6 +73,16 @@ def load_encoder(
 def save_encoder(encoder: InstructionEncoder, folder: Path, prompts: Mapping[str, str] | None = None) -> None:
     """Write a folder that ``SentenceTransformer(folder)`` loads as it is, with embeddings equal to ours.
 
+    They differ where sentence-transformers joins or masks otherwise than INSTRUCTOR, which no setting of a folder
+    changes (tests/parity/test_sentence_transformers.py measures each):
+
+    - a text begins with white space, which we strip and which stands there between prompt and text: under a prompt that
+      does not itself end with white space, and in byte-level vocabularies (RoBERTa, ModernBERT) under any prompt;
+    - the prompt is a single token of a T5, which "pypi" pools, or white space alone, which masks ``[CLS]`` there;
+    - prompt and text merge into no more tokens than the prompt has alone: we pool the end token, they nothing.
+
+    With the joining "head" a prompt has to be stripped first; the prompts that are saved are.
+
     The folder is written beside its place and then renamed, so that a half-written one is never taken for whole.
     An older model folder at that place is replaced.
 
@@ -93,7 +103,8 @@ def save_encoder(encoder: InstructionEncoder, folder: Path, prompts: Mapping[str
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(partial, ignore_errors=True)
-        _write(encoder, partial, dict(prompts or {}))
+        joining = JOININGS[encoder.tokenizer.joining]
+        _write(encoder, partial, {name: joining.prompt(text) for name, text in (prompts or {}).items()})
         if folder.exists():
             folder.rename(replaced)
         partial.rename(folder)
@@ -184,7 +195,7 @@ def _write(encoder: InstructionEncoder, folder: Path, prompts: dict[str, str]) -
 def _write_tokenizer(tokenizer: InstructionTokenizer, folder: Path) -> None:
     with quiet_transformers():
         tokenizer.tokenizer.save_pretrained(folder)
-    (folder / "tokenizer.json").write_text(tokenizer.vocabulary(), encoding="utf-8")
+    (folder / "tokenizer.json").write_text(tokenizer.vocabulary_for_others(), encoding="utf-8")
     path = folder / "tokenizer_config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     # This class takes tokenizer.json to the letter, in transformers 4 and 5; a model's own class may rebuild it.

@@ -19,6 +19,7 @@ and returns a zero vector; here the end token stays.
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -31,6 +32,7 @@ from transformers import PreTrainedTokenizerFast
 from one_embedder.encoder.truncation import Cut
 from one_embedder.errors import CheckpointError, ConfigError
 
+_STRIP = {"type": "Strip", "strip_left": True, "strip_right": True}
 _MEASURED = 65_536  # instructions whose length is remembered, so that a server may be sent ever new ones
 
 
@@ -48,7 +50,11 @@ class Joining:
 
     def __call__(self, instruction: str, text: str) -> str:
         """Instruction and text as the encoder reads them."""
-        return ((instruction.strip() if self.strip_instruction else instruction) + text.strip()).strip()
+        return (self.prompt(instruction) + text.strip()).strip()
+
+    def prompt(self, instruction: str) -> str:
+        """What comes in front of the text."""
+        return instruction.strip() if self.strip_instruction else instruction
 
 
 JOININGS = {
@@ -160,6 +166,19 @@ class InstructionTokenizer:
         """The tokenizer as JSON, without truncation and padding."""
         return str(self._backend.to_str())
 
+    def vocabulary_for_others(self) -> str:
+        """The tokenizer as JSON for programs that do not strip texts and instructions, such as sentence-transformers.
+
+        Where white space at the ends of a text makes tokens (in byte-level vocabularies), it is taken off there.
+        """
+        if self._token_ids([" a "]) == self._token_ids(["a"]):
+            return self.vocabulary()
+        content = json.loads(self.vocabulary())
+        own = content["normalizer"]
+        inner = {"type": "Sequence", "normalizers": [] if own is None else [own]}
+        content["normalizer"] = {"type": "Sequence", "normalizers": [inner, _STRIP]}
+        return json.dumps(content, ensure_ascii=False)
+
     @property
     def _pad_token_id(self) -> int:
         return int(self.tokenizer.pad_token_id)
@@ -192,11 +211,21 @@ class InstructionTokenizer:
 
 def _unlimited(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
     """A copy of the underlying tokenizer that neither truncates nor pads."""
-    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    backend = Tokenizer.from_str(_without_strip(tokenizer.backend_tokenizer.to_str()))
     backend.no_truncation()
     backend.no_padding()
     backend.encode_special_tokens = tokenizer.split_special_tokens
     return backend
+
+
+def _without_strip(vocabulary: str) -> str:
+    """Without what ``vocabulary_for_others`` added: texts come stripped here, and it acts beside special tokens too."""
+    content = json.loads(vocabulary)
+    match content["normalizer"]:
+        case {"type": "Sequence", "normalizers": [{"type": "Sequence", "normalizers": own}, added]} if added == _STRIP:
+            content["normalizer"] = own[0] if own else None
+            return json.dumps(content, ensure_ascii=False)
+    return vocabulary
 
 
 def _checked_ending(tokenizer: PreTrainedTokenizerFast, backend: Tokenizer) -> int:
@@ -208,9 +237,10 @@ def _checked_ending(tokenizer: PreTrainedTokenizerFast, backend: Tokenizer) -> i
             "the tokenizer cuts texts at their beginning, where the instruction is; set truncation_side to 'right' in "
             "its tokenizer_config.json"
         )
-    added = backend.encode("a").special_tokens_mask
+    encoded = backend.encode("a")
+    added = encoded.special_tokens_mask
     ending = added[::-1].index(0) if 0 in added else 0
-    if not ending:
+    if not ending or encoded.ids[-1] not in tokenizer.all_special_ids:
         raise CheckpointError(
             "the tokenizer puts no special token at the end of a text, so an empty text would have nothing to pool; "
             "use an encoder whose tokenizer adds one (T5, BERT, RoBERTa, MPNet, ...)"
