@@ -36,6 +36,7 @@ def _add_files(group: _ArgumentGroup) -> None:
     add("--text-field", default="text", metavar="FIELD", help="field of the text [%(default)s]")
     add("--instruction", default="", help="of all texts: 'Represent the question for retrieval: ' [none]")
     add("--instruction-field", metavar="FIELD", help="field of each text's own instruction")
+    add("--quoted", action="store_true", help="cells of a .tsv are in quotes where they need it, as in .csv")
     add("--restart", action="store_true", help="begin anew, whatever an earlier run left")
 
 
@@ -87,6 +88,7 @@ def work(options: Namespace) -> None:
         text_field=options.text_field,
         instruction_field=options.instruction_field,
         instruction=options.instruction,
+        quoted=options.quoted,
     )
     devices: list[str] = options.device.split(",") if options.device else []
     embedder = InstructionEmbedder(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,15 +12,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from one_embedder.encoder import batches
-from one_embedder.encoder.checkpoint import weights_sha256
+from one_embedder.encoder.checkpoint import save_encoder, weights_sha256
 from one_embedder.encoder.dense import Dense
 from one_embedder.encoder.embedder import InstructionEmbedder
 from one_embedder.encoder.model import InstructionEncoder
-from one_embedder.errors import ConfigError, DataError, OneEmbedderError
+from one_embedder.errors import CheckpointError, ConfigError, DataError, OneEmbedderError
 from one_embedder.instruction import Instruction
 
 INSTRUCTION = "represent the question for retrieval: "
 TEXTS = ["the cats", "", "dog", "cats and dogs? " * 20, "a document", "dog", "   "]
+pytestmark = pytest.mark.filterwarnings("ignore::one_embedder.encoder.truncation.TruncationWarning")
 
 
 @pytest.fixture(scope="module")
@@ -209,3 +211,27 @@ def test_the_revision_changes_with_whatever_changes_the_embeddings(
     twin.dense[0].linear.weight.data[0, 0] += 1
     assert InstructionEmbedder(twin, device="cpu").revision != revision
     assert weights_sha256(twin) != weights_sha256(tiny)
+
+
+@pytest.mark.filterwarnings("ignore:torch:DeprecationWarning", "ignore:torch:UserWarning")
+def test_a_quantised_encoder_embeds_and_has_a_revision_of_its_own(tiny: InstructionEncoder, tmp_path: Path) -> None:
+    def quantised() -> InstructionEncoder:
+        from torch.ao.quantization import quantize_dynamic
+
+        return quantize_dynamic(deepcopy(tiny), {torch.nn.Linear}, dtype=torch.qint8)
+
+    exact, rough, again = (InstructionEmbedder(encoder, device="cpu") for encoder in (tiny, quantised(), quantised()))
+    embeddings = rough.encode(TEXTS, INSTRUCTION)
+    assert 0 < np.abs(embeddings - exact.encode(TEXTS, INSTRUCTION)).max() < 0.1
+    assert rough.revision == again.revision != exact.revision
+    other = quantised()
+    weight = other.dense[0].linear.weight()
+    other.dense[0].linear.set_weight_bias(
+        torch.quantize_per_tensor(weight.dequantize() * 2, 0.01, 0, torch.qint8), None
+    )
+    assert InstructionEmbedder(other, device="cpu").revision != rough.revision
+    with pytest.raises(ConfigError, match="dtype='bfloat16': the encoder is quantised"):
+        InstructionEmbedder(other, device="cpu", dtype="bfloat16")
+    with pytest.raises(CheckpointError, match="save the encoder before it is quantised"):
+        save_encoder(other, tmp_path / "model")
+    assert not list(tmp_path.iterdir())

@@ -25,10 +25,11 @@ def write(path: Path, rows: list[dict[str, str]]) -> Path:
     if kind == "parquet":
         parquet.write_table(pa.Table.from_pylist(rows), path)
         return path
-    if kind in ("csv", "tsv"):
-        delimiter = "," if kind == "csv" else "\t"
+    if kind == "csv":
         cells = [list(rows[0]), *([value.replace('"', '""') for value in row.values()] for row in rows)]
-        content = "".join(delimiter.join(f'"{cell}"' for cell in row) + "\r\n" for row in cells)
+        content = "".join(",".join(f'"{cell}"' for cell in row) + "\r\n" for row in cells)
+    elif kind == "tsv":
+        content = "".join("\t".join(cells) + "\n" for cells in [rows[0].keys(), *(row.values() for row in rows)])
     elif kind == "txt":
         content = "".join(row["text"] + "\n" for row in rows)
     else:
@@ -92,9 +93,12 @@ BROKEN = [
     ("a.txt", b"one\ntw\xffo\n", "a.txt, line 2 is not UTF-8"),
     ("a.csv", b"id,body\n1,a\n", "a.csv has no column 'text', only 'id', 'body'; name another with --text-field"),
     ("a.csv", b"", "has no column 'text', only none"),
-    ("a.csv", b"text,id\na,1\nb,2,3\n", "line 3 has more cells than the header"),
-    ("a.csv", b"id,text\n1,a\n2\n", "line 3: field 'text' is None"),
-    ("a.csv", b'text\n"a\n', "cannot be read after line 1"),
+    ("a.csv", b"text,id\na,1\nb,2,3\n", "line 3: 3 cells, where the header has 2; quote cells that hold a comma"),
+    ("a.csv", b"id,text\n1,a\n2\n", "line 3: 1 cells, where the header has 2"),
+    ("a.csv", b'text\n"a\n', "line 2: a cell begins with a quote that no line closes"),
+    ("a.csv", b"text\na\nb\xff\n", "a.csv, line 3 is not UTF-8"),
+    ("a.csv.gz", gzip.compress(b"text\n" + b"a\n" * 99)[:-9], "is damaged after line"),
+    ("a.tsv", b"text\tid\na\t1\nb\n", "line 3: 1 cells, where the header has 2; a tab or a line break"),
     ("a.jsonl.gz", gzip.compress(b'"one"\n' * 9)[:-9], "is damaged after line"),
     ("a.jsonl.gz", b'"one"\n', "is damaged after line 0"),
     ("a.parquet", b"no parquet", "cannot be read after row 0"),
@@ -135,6 +139,7 @@ def test_a_row_without_its_instruction_is_named(tmp_path: Path) -> None:
         ("a", {}, "ends with one of"),
         ("a.txt", {"instruction_field": "how"}, "has no fields"),
         ("a.jsonl", {"instruction_field": "how", "instruction": "i"}, "exclude each other"),
+        ("a.csv", {"quoted": True}, "drop --quoted"),
     ],
 )
 def test_what_can_never_be_read_is_refused_at_once(

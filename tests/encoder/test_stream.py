@@ -366,6 +366,70 @@ def test_the_plan_the_pace_and_the_end_are_told(
     assert told[2:] == [f"{tmp_path / 'out.npy'}: 50 rows of 24 float32"]
 
 
+class Changing(RecordFile):
+    """Has one text more at its second or third reading."""
+
+    at = 2
+    readings = 0
+
+    def __iter__(self) -> Iterator[Record]:
+        self.readings += 1
+        yield from super().__iter__()
+        if self.readings == self.at:
+            yield Record("", "one more")
+
+
+@pytest.mark.parametrize("at", [2, 3])
+def test_texts_that_change_while_they_are_read_make_no_output(
+    embedder: InstructionEmbedder, source: RecordFile, tmp_path: Path, at: int
+) -> None:
+    changing = Changing(source.path)
+    changing.at = at
+    with pytest.raises(DataError, match=r"changed while it was read: 50 texts at first, then 51"):
+        encode_file(embedder, changing, tmp_path / "out.parquet", with_text=True)
+    assert not (tmp_path / "out.parquet").exists()
+
+
+@pytest.mark.parametrize("at", [1, 4])
+def test_what_was_cut_is_counted_over_all_chunks_and_interruptions_recorded_and_told(
+    tiny: InstructionEncoder, tmp_path: Path, at: int
+) -> None:
+    long, huge = "cats and dogs " * 30, "represent the question " * 100
+    rows = [
+        {"text": long if row % 5 == 0 else "cat", "how": huge if row % 10 == 1 else INSTRUCTION} for row in range(40)
+    ]
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    source = RecordFile(tmp_path / "texts.jsonl", instruction_field="how")
+    with pytest.raises(KeyboardInterrupt):
+        encode_file(Interrupted(tiny, at), source, tmp_path / "out.npy", chunk_size=CHUNK)
+    told: list[str] = []
+    encode_file(Interrupted(tiny, 9), source, tmp_path / "out.npy", chunk_size=CHUNK, say=told.append)
+    assert json.loads((tmp_path / "out.npy.json").read_text())["truncation"] == {"cut": 12, "lost": 4}
+    expected = "12 of 40 texts are, with their instruction, longer than 32 tokens and were cut; of 4 the instruction"
+    assert expected in told[-1]
+    encode_file(Interrupted(tiny, 0), source, tmp_path / "out.npy", say=told.append)
+    assert "complete already" in told[-1] and expected in told[-1]
+
+
+def test_an_output_of_before_cuts_were_counted_is_still_complete(
+    tiny: InstructionEncoder, embedder: InstructionEmbedder, source: RecordFile, tmp_path: Path
+) -> None:
+    encode_file(embedder, source, tmp_path / "out.npy")
+    record = json.loads((tmp_path / "out.npy.json").read_text())
+    assert record.pop("truncation") == {"cut": 0, "lost": 0}
+    (tmp_path / "out.npy.json").write_text(json.dumps(record))
+    assert encode_file(Interrupted(tiny, 0), source, tmp_path / "out.npy") == 50
+
+
+def test_rows_over_several_lines_are_told_before_anything_is_encoded(
+    embedder: InstructionEmbedder, tmp_path: Path
+) -> None:
+    (tmp_path / "texts.csv").write_text('text,id\n"cats",1\n"dogs\nand\ncats",2\n')
+    told: list[str] = []
+    assert encode_file(embedder, RecordFile(tmp_path / "texts.csv"), tmp_path / "out.npy", say=told.append) == 2
+    assert "2 texts; 1 of its rows go over several lines, within quotes; output" in told[0]
+
+
 def test_chunks_end_early_where_texts_are_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "CHUNK_CHARACTERS", 10)
     lengths = [3, 3, 3, 3, 20, 9, 1, 1, 1, 1, 1]
@@ -387,7 +451,7 @@ def test_the_first_chunk_is_short_so_that_there_is_an_estimate_soon(
 class Blank:
     """Stands in for an embedder: zeros, at once."""
 
-    revision, dtype, dimension = "none", "float32", 384
+    revision, dtype, dimension, max_seq_length = "none", "float32", 384, 256
     encoded = 0
 
     def encode(self, sentences: list[str], *arguments: Any, **options: Any) -> np.ndarray:

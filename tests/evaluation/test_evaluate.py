@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from mteb.results import TaskResult
 from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score
 
+from one_embedder.encoder.embedder import InstructionEmbedder
+from one_embedder.encoder.truncation import TruncationWarning
 from one_embedder.errors import ConfigError, DataError, EvaluationError
 from one_embedder.evaluation.benchmarks import CATEGORIES, METRICS, category_means, load_scores, overall_mean
 from one_embedder.evaluation.run import evaluate
@@ -223,6 +226,32 @@ def test_the_run_record_names_data_model_and_cost(evaluated) -> None:
     assert record["cost"]["encoded_texts"] == sum(len(texts) for _, texts in encoder.calls)
     assert record["cost"]["cache_hits"] > 0
     assert record["outcome"]["metrics"]["mean"] == pytest.approx(overall_mean(scores))
+
+
+def test_what_the_maximum_length_takes_away_is_in_the_result_the_record_and_one_line(
+    cfg, task_folder: Callable, rewrite: Callable, caplog: pytest.LogCaptureFixture
+) -> None:
+    for row in (0, 3):
+        rewrite(task_folder("TinySTS"), "test", row, sentence1="one ship and the other ship and the old harbour")
+    rows = JsonLines.read(task_folder("TinySTS"), "test")
+    texts = rows.texts("sentence1") + rows.texts("sentence2")
+    encoder = InstructionEmbedder("minilm", device="cpu", max_length=9)
+    lengths = [len(encoder.encoder.tokenizer.tokenizer(text)["input_ids"]) for text in texts]
+    cut = sum(length > 9 for length in lengths)
+    assert 0 < cut < len(texts)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", TruncationWarning)
+        evaluate(cfg, encoder)
+    counts = {"texts": len(texts), "cut": cut, "lost": 0}
+    assert json.loads(result_file(cfg, "TinySTS").read_text())["one_embedder"]["truncation"] == counts
+    assert read_manifest(Path(cfg.output))["cost"]["texts_cut"] == cut
+
+    caplog.clear()
+    cfg.instructions.table = {"TinySTS": {"text": "Represent the sentence, which is short, for nothing: "}}
+    with caplog.at_level("WARNING"), pytest.raises(EvaluationError, match="the score is nan"):
+        evaluate(cfg, encoder)
+    (line,) = (message for message in caplog.messages if "the instruction left nothing" in message)
+    assert line.startswith(f"{len(texts)} of {len(texts)} texts are") and "TinySTS" in line
 
 
 def test_a_finished_evaluation_is_read_back_without_touching_its_record(evaluated, tmp_path, encoder) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from mteb.models.models_protocols import EncoderProtocol
 from mteb.types import PromptType
 
+from one_embedder.encoder.truncation import Truncation, tell
 from one_embedder.errors import EvaluationError, OneEmbedderError
 from one_embedder.evaluation.instructions import TaskInstructions
 from one_embedder.evaluation.mteb_encoder import CachingEncoder, MtebEncoder
@@ -40,6 +42,30 @@ def test_what_is_asked_for_in_large_numbers_is_answered_rightly_and_not_kept(enc
         assert np.array_equal(streaming.encode(texts, "", task="T"), keeping.encode(texts, "", task="T"))
     assert len(streaming._embeddings) == 2 and len(keeping._embeddings) == 8
     assert (streaming.encoded, keeping.encoded) == (8 + 8 + 2 + 6, 8)
+
+
+class CuttingEncoder:
+    """Reports texts of three words as cut and of four as lost, as ``InstructionEmbedder`` does."""
+
+    revision = "cutting"
+
+    def encode(self, sentences, instruction, **_):
+        tell(np.array([max(0, len(text.split()) - 2) for text in sentences], dtype=np.uint8), 2)
+        return np.ones((len(sentences), 3), dtype=np.float32)
+
+
+@pytest.mark.parametrize("limits", [{}, {"max_entries": 2}, {"max_kept_at_once": 1}])
+def test_what_was_cut_is_counted_for_every_task_that_asks_for_it_whoever_asked_first(limits) -> None:
+    caching = CachingEncoder(CuttingEncoder(), batch_size=2, **limits)
+    texts = ["a", "a b c", "a b c d", "a b c"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for task in ("T1", "T2"):
+            caching.encode(texts, "", task=task)
+            caching.encode(texts[:3], "", task=task)
+    assert caching.truncation == {task: Truncation(texts=7, cut=5, lost=2) for task in ("T1", "T2")}
+    caching.encode(["a"], "", task="T3")
+    assert caching.truncation["T3"] == Truncation(texts=1)
 
 
 def test_an_embedding_that_is_not_finite_names_task_and_row() -> None:

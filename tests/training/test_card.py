@@ -63,6 +63,15 @@ def facts(*, with_instructions: bool = True) -> tuple[dict[str, Any], dict[str, 
     return manifest, settings
 
 
+def test_a_card_says_where_plain_sentence_transformers_differs_and_strips_the_prompt_if_the_joining_does() -> None:
+    for joining, example in (("pypi", EXAMPLE), ("head", EXAMPLE.strip())):
+        manifest, settings = facts()
+        card = model_card(tiny_encoder(), "owner/name", manifest, settings | {"encoder": {"joining": joining}})
+        assert f"prompt={example!r}" in card
+        assert "A text that begins with white space has another embedding here" in card
+    assert "white space" not in model_card(tiny_encoder(), "owner/name", *facts(with_instructions=False))
+
+
 @pytest.mark.parametrize("library", ["sentence-transformers", "transformers alone", "LangChain"])
 @pytest.mark.parametrize("with_instructions", [True, False])
 @pytest.mark.parametrize(("family", "layers"), [("bert", 0), ("t5", 1), ("mpnet", 2)])

@@ -17,7 +17,9 @@ from safetensors.torch import load_file
 from one_embedder.config.schema import Config
 from one_embedder.encoder.checkpoint import load_encoder, weights_sha256
 from one_embedder.encoder.embedder import InstructionEmbedder
+from one_embedder.encoder.truncation import Truncation
 from one_embedder.errors import ConfigError, DataError
+from one_embedder.medi.collate import ContrastiveCollator
 from one_embedder.medi.store import write_medi
 from one_embedder.tracking.manifest import read_manifest
 from one_embedder.training import run as run_module
@@ -84,6 +86,38 @@ def test_a_run_leaves_checkpoint_metrics_config_and_a_completed_record(cfg: Conf
     trained = load_encoder(folder / CHECKPOINT)
     assert weights_sha256(trained) != weights_sha256(load_encoder(encoder_folder))
     assert InstructionEmbedder(folder / CHECKPOINT).encode(["q0_0"]).shape == (1, trained.dimension)
+
+
+@pytest.mark.parametrize("stop_at", [None, 5])
+def test_texts_that_the_maximum_length_cuts_are_counted_over_the_whole_run_and_told(
+    cfg: Config, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, stop_at: int | None
+) -> None:
+    cfg.trainer.max_length = 6
+    counts: list[Truncation] = []
+    batches = ContrastiveCollator.__call__
+
+    def collate(self: ContrastiveCollator, rows: Any) -> Any:
+        batch = batches(self, rows)
+        sides = [(row[f"{key}_instruction"], row[f"{key}_text"]) for row in rows for key in ("query", "pos", "neg")]
+        tokenize = self.tokenizer.tokenizer
+        long = [pair for pair in sides if len(tokenize((pair[0] + pair[1].strip()).strip())["input_ids"]) > 6]
+        lost = [pair for pair in long if len(tokenize(pair[0].strip())["input_ids"]) >= 6]
+        counts.append(Truncation(len(sides), len(long), len(lost)))
+        assert batch.truncation == counts[-1]
+        return batch
+
+    monkeypatch.setattr(ContrastiveCollator, "__call__", collate)
+    if stop_at is not None:
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            install(patch, At(stop_at, press_ctrl_c))
+            train(cfg)
+        del counts[stop_at:]
+    folder = train(cfg)
+    total = sum(counts[:12], Truncation())
+    assert 0 < total.lost <= total.cut <= total.texts == 12 * 4 * 3
+    cost = read_manifest(folder)["cost"]
+    assert (cost["texts"], cost["texts_cut"], cost["texts_lost"]) == (total.texts, total.cut, total.lost)
+    assert caplog.text.count("in a batch of this training") == 1
 
 
 def test_the_plan_is_logged_once_and_names_the_task_that_is_left_out(

@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from one_embedder.encoder.model import InstructionEncoder
-from one_embedder.encoder.tokenize import TokenizedText
+from one_embedder.encoder.tokenize import InstructionTokenizer, TokenizedText
+from one_embedder.encoder.truncation import Cuts
+from one_embedder.errors import ConfigError
 
 # 32 texts of 512 tokens, the published checkpoints' full length: short texts fill a large batch, long ones a small one.
 MAX_TOKENS_PER_BATCH = 16_384
 # Tokenised together: enough to sort well, few enough to fit in memory (the tokenizer takes some 35 bytes a character).
 WINDOW_BATCHES = 64
 WINDOW_CHARACTERS = 4_000_000
+
+
+class Embedded(NamedTuple):
+    """What became of N texts.
+
+    Attributes:
+        embeddings: (N, dimension) float32.
+        cuts: (N,), what the maximum length took away of each text.
+    """
+
+    embeddings: NDArray[np.float32]
+    cuts: Cuts
+
+    @classmethod
+    def empty(cls, count: int, dimension: int) -> Embedded:
+        """Room for ``count`` texts."""
+        return cls(np.empty((count, dimension), dtype=np.float32), np.zeros(count, dtype=np.uint8))
 
 
 def embed_in_batches(
@@ -27,7 +46,7 @@ def embed_in_batches(
     batch_size: int,
     max_tokens: int | None,
     report: Callable[[int], Any],
-) -> NDArray[np.float32]:
+) -> Embedded:
     """Embed texts, the longest first, so that too large a batch fails at once.
 
     Args:
@@ -40,16 +59,19 @@ def embed_in_batches(
         report: told after every forward pass how many texts it had.
 
     Returns:
-        (N, dimension) float32 in the order given.
+        Rows in the order given.
     """
-    embeddings = np.empty((len(texts), encoder.dimension), dtype=np.float32)
+    made = Embedded.empty(len(texts), encoder.dimension)
+    tokenizer = encoder.tokenizer  # the same to the end, whatever else is done with the encoder meanwhile
     characters = [len(instruction) + len(text) for instruction, text in zip(instructions, texts, strict=True)]
     for window in windows(characters, WINDOW_BATCHES * batch_size):
-        tokens = encoder.tokenizer.tokenize([instructions[row] for row in window], [texts[row] for row in window])
+        tokens = tokenizer.tokenize([instructions[row] for row in window], [texts[row] for row in window])
+        made.cuts[window] = [each.cut for each in tokens]
         for places in token_batches([len(each.input_ids) for each in tokens], batch_size, max_tokens):
-            embeddings[[window[place] for place in places]] = _forward(encoder, [tokens[place] for place in places])
+            rows = [window[place] for place in places]
+            made.embeddings[rows] = _forward(encoder, tokenizer, [tokens[place] for place in places])
             report(len(places))
-    return embeddings
+    return made
 
 
 def windows(characters: Sequence[int], most: int) -> Iterator[list[int]]:
@@ -77,7 +99,17 @@ def token_batches(lengths: Sequence[int], batch_size: int, max_tokens: int | Non
         first += size
 
 
+def check_budgets(batch_size: int, max_tokens: int | None) -> None:
+    """Raise ConfigError if a batch could hold nothing."""
+    if batch_size < 1:
+        raise ConfigError(f"batch_size={batch_size} must be at least 1")
+    if max_tokens is not None and max_tokens < 1:
+        raise ConfigError(f"max_tokens_per_batch={max_tokens} must be at least 1, or None for no bound")
+
+
 @torch.inference_mode()
-def _forward(encoder: InstructionEncoder, tokens: Sequence[TokenizedText]) -> NDArray[np.float32]:
-    embeddings: NDArray[np.float32] = encoder(encoder.tokenizer.pad(tokens).to(encoder.device)).cpu().numpy()
+def _forward(
+    encoder: InstructionEncoder, tokenizer: InstructionTokenizer, tokens: Sequence[TokenizedText]
+) -> NDArray[np.float32]:
+    embeddings: NDArray[np.float32] = encoder(tokenizer.pad(tokens).to(encoder.device)).cpu().numpy()
     return embeddings

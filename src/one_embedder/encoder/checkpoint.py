@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,7 +26,7 @@ from one_embedder.encoder.dense import Dense, load_dense, save_dense
 from one_embedder.encoder.folder import read_layout
 from one_embedder.encoder.locate import locate
 from one_embedder.encoder.model import InstructionEncoder
-from one_embedder.encoder.tokenize import InstructionTokenizer
+from one_embedder.encoder.tokenize import JOININGS, InstructionTokenizer
 from one_embedder.errors import CheckpointError, ConfigError
 
 _UNLIMITED = 1_000_000  # tokenizers without a maximum length state a number far above this one
@@ -73,6 +73,16 @@ def load_encoder(
 def save_encoder(encoder: InstructionEncoder, folder: Path, prompts: Mapping[str, str] | None = None) -> None:
     """Write a folder that ``SentenceTransformer(folder)`` loads as it is, with embeddings equal to ours.
 
+    They differ where sentence-transformers joins or masks otherwise than INSTRUCTOR, which no setting of a folder
+    changes (tests/parity/test_sentence_transformers.py measures each):
+
+    - a text begins with white space, which we strip and which stands there between prompt and text: under a prompt that
+      does not itself end with white space, and in byte-level vocabularies (RoBERTa, ModernBERT) under any prompt;
+    - the prompt is a single token of a T5, which "pypi" pools, or white space alone, which masks ``[CLS]`` there;
+    - prompt and text merge into no more tokens than the prompt has alone: we pool the end token, they nothing.
+
+    With the joining "head" a prompt has to be stripped first; the prompts that are saved are.
+
     The folder is written beside its place and then renamed, so that a half-written one is never taken for whole.
     An older model folder at that place is replaced.
 
@@ -82,15 +92,19 @@ def save_encoder(encoder: InstructionEncoder, folder: Path, prompts: Mapping[str
         prompts: instructions by name, for ``SentenceTransformer.encode(..., prompt_name=...)``.
 
     Raises:
-        CheckpointError: if the place holds something else than a model folder, or cannot be written to.
+        CheckpointError: if the place holds something else than a model folder, or cannot be written to, or the encoder
+            is quantised.
     """
     folder = Path(folder)
+    if is_quantized(encoder):
+        raise CheckpointError(f"{folder}: quantised weights cannot be saved; save the encoder before it is quantised")
     _refuse_foreign(folder)
     partial, replaced = (folder.with_name(f".{folder.name}.{use}-{os.getpid()}") for use in ("partial", "replaced"))
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(partial, ignore_errors=True)
-        _write(encoder, partial, dict(prompts or {}))
+        joining = JOININGS[encoder.tokenizer.joining]
+        _write(encoder, partial, {name: joining.prompt(text) for name, text in (prompts or {}).items()})
         if folder.exists():
             folder.rename(replaced)
         partial.rename(folder)
@@ -101,23 +115,52 @@ def save_encoder(encoder: InstructionEncoder, folder: Path, prompts: Mapping[str
         shutil.rmtree(replaced, ignore_errors=True)
 
 
+def check_positions(backbone: PreTrainedModel, max_length: int) -> None:
+    """Raise ConfigError if the model cannot take so many tokens."""
+    limit = position_limit(backbone.config)
+    if limit is not None and max_length > limit:
+        raise ConfigError(f"max_length={max_length} is more than the {limit} tokens that the model has positions for")
+
+
 def weights_sha256(encoder: InstructionEncoder) -> str:
     """Hash of every weight's name, type, shape and bytes; equal before saving and after loading."""
     digest = hashlib.sha256()
     for name, weight in sorted(encoder.state_dict().items()):
-        digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}\n".encode())
-        digest.update(weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        for part in _parts(weight):
+            if not isinstance(part, torch.Tensor):
+                digest.update(f"{name} {part}\n".encode())
+                continue
+            digest.update(f"{name} {part.dtype} {tuple(part.shape)}\n".encode())
+            digest.update(part.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def is_quantized(encoder: InstructionEncoder) -> bool:
+    """Whether layers hold quantised weights, as ``torch.ao`` makes them; they keep their type."""
+    return any(not isinstance(w, torch.Tensor) or w.is_quantized for w in encoder.state_dict().values())
+
+
+def _parts(weight: Any) -> Iterator[Any]:
+    """The plain tensors and facts that an entry of a state_dict consists of; those of quantised layers are nested."""
+    if isinstance(weight, tuple | list):
+        for each in weight:
+            yield from _parts(each)
+    elif isinstance(weight, torch.Tensor) and weight.is_quantized:
+        per_channel = weight.qscheme() in (torch.per_channel_affine, torch.per_channel_symmetric)
+        yield weight.int_repr()
+        yield weight.q_per_channel_scales() if per_channel else weight.q_scale()
+        yield weight.q_per_channel_zero_points() if per_channel else weight.q_zero_point()
+    else:
+        yield weight
 
 
 def _max_length(
     backbone: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, *, asked: int | None, stated: int | None
 ) -> int:
-    limit = position_limit(backbone.config)
     if asked is not None:
-        if limit is not None and asked > limit:
-            raise ConfigError(f"max_length={asked} is more than the {limit} tokens that the model has positions for")
+        check_positions(backbone, asked)
         return asked
+    limit = position_limit(backbone.config)
     if stated is None:
         own = tokenizer.model_max_length
         stated = own if own < _UNLIMITED else _DEFAULT_MAX_LENGTH
@@ -152,7 +195,7 @@ def _write(encoder: InstructionEncoder, folder: Path, prompts: dict[str, str]) -
 def _write_tokenizer(tokenizer: InstructionTokenizer, folder: Path) -> None:
     with quiet_transformers():
         tokenizer.tokenizer.save_pretrained(folder)
-    (folder / "tokenizer.json").write_text(tokenizer.vocabulary(), encoding="utf-8")
+    (folder / "tokenizer.json").write_text(tokenizer.vocabulary_for_others(), encoding="utf-8")
     path = folder / "tokenizer_config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     # This class takes tokenizer.json to the letter, in transformers 4 and 5; a model's own class may rebuild it.

@@ -14,8 +14,8 @@ Sentences: TypeAlias = str | Iterable[str] | Iterable[Sequence[str]]
 Instructions: TypeAlias = str | Instruction | Iterable[str | Instruction] | None
 
 
-def pair_up(sentences: Sentences, instruction: Instructions) -> tuple[list[str], list[str]]:
-    """Instructions and texts, row by row; ``""`` for no instruction.
+def pair_up(sentences: Sentences, instruction: Instructions, default: str = "") -> tuple[list[str], list[str]]:
+    """Instructions and texts, row by row; plain texts without an instruction get the default one.
 
     Any iterable in order will do: list, tuple, array, pandas or ``datasets`` column, generator. It is read to its end
     and checked before anything is returned.
@@ -31,7 +31,7 @@ def pair_up(sentences: Sentences, instruction: Instructions) -> tuple[list[str],
         pairs = [_checked_pair(pair, index) for index, pair in enumerate(rows)]
         return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     texts = [_checked_text(text, "sentences[{}]", index) for index, text in enumerate(rows)]
-    return _one_each(instruction, len(texts)), texts
+    return _one_each(default if instruction is None else instruction, len(texts)), texts
 
 
 def _listed(values: Any, name: str) -> list[Any]:
@@ -58,9 +58,7 @@ def _checked_pair(pair: Any, index: int) -> tuple[str, str]:
     return _written(instruction, "sentences[{}][0]", index), _checked_text(text, "sentences[{}][1]", index)
 
 
-def _one_each(instruction: Instructions, count: int) -> list[str]:
-    if instruction is None:
-        return [""] * count
+def _one_each(instruction: str | Instruction | Iterable[str | Instruction], count: int) -> list[str]:
     if isinstance(instruction, str | Instruction):
         return [_written(instruction, "instruction")] * count
     rows = _listed(instruction, "instruction")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, cast, get_args
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from one_embedder.errors import ConfigError
 
@@ -73,3 +75,65 @@ def quantize(
 
     known = None if ranges is None else np.asarray(ranges, dtype=np.float32)
     return cast("NDArray[np.generic]", quantize_embeddings(embeddings, precision=precision, ranges=known))
+
+
+def dequantize(rows: Any, precision: str, ranges: NDArray[np.float32] | None, dimension: int) -> Tensor:
+    """What rows of a precision stand for.
+
+    Args:
+        rows: (N, D) as ``quantize`` gives them, or one of them (D,); an array, a tensor or a list of rows.
+        precision: of the rows.
+        ranges: that the rows were quantised with, for int8 and uint8.
+        dimension: of the encoder; so many of the signs are embeddings', the rest fills the last byte.
+
+    Returns:
+        (N, D) floats as they are; the middles of the steps of int8 and uint8; the signs of "binary" and "ubinary", -1
+        or 1. Where embeddings were truncated to another number of dimensions than a multiple of 8, the signs that fill
+        the last byte are left in: -1.
+
+    Raises:
+        ConfigError: if the rows are not of this precision, or the ranges lack or are of another width.
+    """
+    if precision not in _STORED:
+        raise ConfigError(f"precision={precision!r} is unknown; choose one of {', '.join(_STORED)}")
+    values = _tensor(rows)
+    values = values.unsqueeze(0) if values.dim() == 1 else values
+    stored = _STORED[precision]
+    if values.dtype != stored and (stored != torch.float32 or not values.is_floating_point()):
+        raise ConfigError(
+            f"rows of {values.dtype} are not of precision={precision!r}; pass the precision and the ranges that they "
+            "were encoded with"
+        )
+    if stored == torch.float32:
+        return values
+    codes: NDArray[np.int16] = values.cpu().numpy().astype(np.int16) + (128 if stored == torch.int8 else 0)
+    if needs_ranges(precision):
+        return torch.from_numpy(_middles(codes, ranges))
+    signs = np.unpackbits(codes.astype(np.uint8), axis=1).astype(np.float32) * 2 - 1
+    return torch.from_numpy(signs[:, :dimension] if signs.shape[1] - dimension in range(8) else signs)
+
+
+_STORED = {
+    "float32": torch.float32,
+    "int8": torch.int8,
+    "uint8": torch.uint8,
+    "binary": torch.int8,
+    "ubinary": torch.uint8,
+}
+
+
+def _tensor(rows: Any) -> Tensor:
+    if isinstance(rows, list | tuple) and rows and not isinstance(rows[0], int | float):
+        return torch.stack([torch.as_tensor(row) for row in rows])
+    return torch.as_tensor(rows)
+
+
+def _middles(codes: NDArray[np.int16], ranges: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    if ranges is None or np.shape(ranges) != (2, codes.shape[1]):
+        raise ConfigError(
+            f"rows of int8 and uint8 are compared by the ranges that they were encoded with, of shape "
+            f"(2, {codes.shape[1]}), not {None if ranges is None else np.shape(ranges)}; pass ranges="
+        )
+    start, end = np.asarray(ranges, dtype=np.float32)
+    middles: NDArray[np.float32] = start + (codes.astype(np.float32) + np.float32(0.5)) * (end - start) / 255
+    return middles

@@ -16,11 +16,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from one_embedder.encoder.batches import embed_in_batches, windows
+from one_embedder.encoder.batches import Embedded, embed_in_batches, windows
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.errors import ConfigError, OneEmbedderError
 
@@ -44,7 +42,7 @@ class EncoderPool:
 
     def __init__(self, encoder: InstructionEncoder, devices: Sequence[str]) -> None:
         self.devices = _checked(devices)
-        self.encoder = encoder
+        self.encoder, self.tokenizer = encoder, encoder.tokenizer
         self._folder = Path(tempfile.mkdtemp(prefix="one_embedder-"))
         context = multiprocessing.get_context("spawn")
         queue = context.Queue()
@@ -59,6 +57,13 @@ class EncoderPool:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
 
+    def require(self, encoder: InstructionEncoder) -> None:
+        """Raise ConfigError if the processes hold another encoder, or have it cut texts elsewhere."""
+        if encoder is not self.encoder or encoder.tokenizer is not self.tokenizer:
+            raise ConfigError(
+                "the pool holds another encoder, or another max_seq_length; start one with this embedder's start_pool"
+            )
+
     def embed(
         self,
         instructions: Sequence[str],
@@ -67,22 +72,22 @@ class EncoderPool:
         batch_size: int,
         max_tokens: int | None,
         report: Callable[[int], Any],
-    ) -> NDArray[np.float32]:
+    ) -> Embedded:
         """As ``embed_in_batches``, on all devices.
 
         Raises:
             OneEmbedderError: if a process fails, with its device and message; texts not begun are dropped then.
         """
-        embeddings = np.empty((len(texts), self.encoder.dimension), dtype=np.float32)
+        made = Embedded.empty(len(texts), self.encoder.dimension)
         characters = [len(instruction) + len(text) for instruction, text in zip(instructions, texts, strict=True)]
-        begun: dict[Future[NDArray[np.float32]], list[int]] = {}
+        begun: dict[Future[Embedded], list[int]] = {}
         try:
             for rows in windows(characters, self._chunk_rows(len(texts), batch_size)):
                 chunk = [instructions[row] for row in rows], [texts[row] for row in rows]
                 begun[self._executor.submit(_embed, *chunk, batch_size, max_tokens)] = rows
             for done in as_completed(list(begun)):
                 rows = begun.pop(done)
-                embeddings[rows] = done.result()
+                made.embeddings[rows], made.cuts[rows] = done.result()
                 report(len(rows))
         except BrokenProcessPool as error:
             raise OneEmbedderError(
@@ -92,7 +97,7 @@ class EncoderPool:
         finally:
             for future in begun:
                 future.cancel()
-        return embeddings
+        return made
 
     def close(self) -> None:
         """End the processes, after what they are at."""
@@ -159,7 +164,7 @@ def _end_with_parent() -> None:
         os._exit(1)  # the parent was killed: nobody else would end this process
 
 
-def _embed(instructions: list[str], texts: list[str], batch_size: int, max_tokens: int | None) -> NDArray[np.float32]:
+def _embed(instructions: list[str], texts: list[str], batch_size: int, max_tokens: int | None) -> Embedded:
     try:
         if _encoder is None:
             raise _failure or RuntimeError("the encoder was not loaded")

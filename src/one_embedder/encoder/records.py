@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
-import io
 import json
-import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
+from one_embedder.encoder.delimited import Line, Place, csv_rows, is_quoted, require_columns, tsv_rows
 from one_embedder.encoder.inputs import fault
 from one_embedder.errors import ConfigError, DataError
 
 _PARQUET_ROWS = 1024  # read together
-
-Place = str  # where a row stands in its file: "line 12"
 
 
 class Record(NamedTuple):
@@ -31,22 +27,33 @@ class RecordFile:
     """A file of texts, read anew by every iteration.
 
     ``.jsonl`` and ``.ndjson`` hold an object or a string a line, and blank lines are skipped; ``.txt`` holds a text a
-    line, blank ones included; ``.csv`` and ``.tsv`` have a header; all of these may end with ``.gz``. ``.parquet`` has
-    columns.
+    line, blank ones included; ``.csv`` (by RFC 4180) and ``.tsv`` (without quotes) have a header; all of these may end
+    with ``.gz``. ``.parquet`` has columns.
 
     Args:
         path: the file; its name's ending says how it is read.
         text_field: field or column of the text.
         instruction_field: field or column of each text's instruction, or None.
         instruction: of all texts, where no field is named.
+        quoted: the cells of a ``.tsv`` are quoted as those of a ``.csv`` are.
+
+    Attributes:
+        notes: what the last whole reading has to tell: rows over several lines, quotes that were read as text.
 
     Raises:
         DataError: if there is no such file.
-        ConfigError: if the ending is unknown, or an instruction is named in both ways or in one the file lacks.
+        ConfigError: if the ending is unknown or has no use for ``quoted``, or an instruction is named in both ways or
+            in one the file lacks.
     """
 
     def __init__(
-        self, path: Path, *, text_field: str = "text", instruction_field: str | None = None, instruction: str = ""
+        self,
+        path: Path,
+        *,
+        text_field: str = "text",
+        instruction_field: str | None = None,
+        instruction: str = "",
+        quoted: bool = False,
     ) -> None:
         self.path = Path(path)
         self.text_field = text_field
@@ -62,9 +69,13 @@ class RecordFile:
             raise ConfigError(
                 f"{self.path} has no fields; an instruction of its own for each text needs .jsonl or .csv"
             )
+        if quoted and kind != "tsv":
+            raise ConfigError(f"{self.path}: only the cells of a .tsv may be quoted or not; drop --quoted")
         if not self.path.is_file():
             raise DataError(f"there is no file {self.path}")
-        self._rows = _READERS[kind]
+        self._rows = _quoted_tsv_rows if quoted else _READERS[kind]
+        self._takes_quotes_as_text = kind == "tsv" and not quoted
+        self.notes: list[str] = []
 
     def __iter__(self) -> Iterator[Record]:
         """Every text in the order of the file.
@@ -73,12 +84,18 @@ class RecordFile:
             DataError: naming file, line or row, field and remedy, at the first row that cannot be used.
         """
         fields = [self.text_field] + ([self.instruction_field] if self.instruction_field is not None else [])
+        spread = quoted = 0
         for place, row in self._rows(self.path, fields):
             text = self._value(row, self.text_field, place)
+            spread += place.startswith("lines")
+            quoted += self._takes_quotes_as_text and is_quoted(text)
             if self.instruction_field is None:
                 yield Record(self.instruction, text)
             else:
                 yield Record(self._value(row, self.instruction_field, place), text)
+        self.notes = [f"{spread:,} of its rows go over several lines, within quotes"] if spread else []
+        if quoted:
+            self.notes.append(f"{quoted:,} of its texts are in quotes, which are read as text; --quoted takes them off")
 
     def _value(self, row: Any, field: str, place: Place) -> str:
         if isinstance(row, str) and field == self.text_field:
@@ -100,7 +117,7 @@ class RecordFile:
         return DataError(f"{self.path}, {place} {wrong} and run the command again")
 
 
-def _json_lines(path: Path, fields: list[str]) -> Iterator[tuple[Place, Any]]:
+def _json_lines(path: Path, fields: Sequence[str]) -> Iterator[tuple[Place, Any]]:
     for number, line in _lines(path):
         if line.isspace():
             continue
@@ -113,13 +130,29 @@ def _json_lines(path: Path, fields: list[str]) -> Iterator[tuple[Place, Any]]:
             ) from error
 
 
-def _text_lines(path: Path, fields: list[str]) -> Iterator[tuple[Place, str]]:
+def _text_lines(path: Path, fields: Sequence[str]) -> Iterator[tuple[Place, str]]:
+    for number, line in _decoded(path):
+        yield f"line {number}", line.rstrip("\r\n")
+
+
+def _csv_rows(path: Path, fields: Sequence[str]) -> Iterator[tuple[Place, dict[str, str]]]:
+    return csv_rows(path, _decoded(path), fields)
+
+
+def _tsv_rows(path: Path, fields: Sequence[str]) -> Iterator[tuple[Place, dict[str, str]]]:
+    return tsv_rows(path, _decoded(path), fields)
+
+
+def _quoted_tsv_rows(path: Path, fields: Sequence[str]) -> Iterator[tuple[Place, dict[str, str]]]:
+    return csv_rows(path, _decoded(path), fields, delimiter="\t")
+
+
+def _decoded(path: Path) -> Iterator[Line]:
     for number, line in _lines(path):
         try:
-            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+            yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
             raise DataError(f"{path}, line {number} is not UTF-8 ({error}); convert the file") from error
-        yield f"line {number}", text.rstrip("\r\n")
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -132,34 +165,15 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
             raise DataError(f"{path} is damaged after line {number} ({error}); fetch or compress it again") from error
 
 
-def _csv_rows(path: Path, fields: list[str], delimiter: str = ",") -> Iterator[tuple[Place, dict[str, Any]]]:
-    csv.field_size_limit(sys.maxsize)  # else a text of 131,072 characters is an error
-    with _opened(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
-        reader = csv.DictReader(text, delimiter=delimiter, strict=True)
-        try:
-            _require_columns(path, reader.fieldnames or [], fields)
-            for row in reader:
-                if None in row:
-                    raise DataError(f"{path}, line {reader.line_num} has more cells than the header; quote its text")
-                yield f"line {reader.line_num}", row
-        except (csv.Error, UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error) as error:
-            after = f"{path} cannot be read after line {reader.line_num}"
-            raise DataError(f"{after} ({error}); correct or convert the file") from error
-
-
-def _tsv_rows(path: Path, fields: list[str]) -> Iterator[tuple[Place, dict[str, Any]]]:
-    return _csv_rows(path, fields, delimiter="\t")
-
-
-def _parquet_rows(path: Path, fields: list[str]) -> Iterator[tuple[Place, dict[str, Any]]]:
+def _parquet_rows(path: Path, fields: Sequence[str]) -> Iterator[tuple[Place, dict[str, Any]]]:
     import pyarrow
     from pyarrow import parquet
 
     number = 0
     try:
         with parquet.ParquetFile(path) as file:
-            _require_columns(path, file.schema_arrow.names, fields)
-            for batch in file.iter_batches(_PARQUET_ROWS, columns=fields):
+            require_columns(path, file.schema_arrow.names, fields)
+            for batch in file.iter_batches(_PARQUET_ROWS, columns=list(fields)):
                 for row in batch.to_pylist():
                     number += 1
                     yield f"row {number}", row
@@ -167,18 +181,11 @@ def _parquet_rows(path: Path, fields: list[str]) -> Iterator[tuple[Place, dict[s
         raise DataError(f"{path} cannot be read after row {number} ({error}); fetch or write it again") from error
 
 
-def _require_columns(path: Path, columns: Any, fields: list[str]) -> None:
-    for field, option in zip(fields, ("--text-field", "--instruction-field"), strict=False):
-        if field not in columns:
-            known = ", ".join(map(repr, columns)) or "none"
-            raise DataError(f"{path} has no column {field!r}, only {known}; name another with {option}")
-
-
 def _opened(path: Path) -> IO[bytes]:
     return cast(IO[bytes], gzip.open(path, "rb")) if path.suffix.lower() == ".gz" else path.open("rb")
 
 
-_READERS: dict[str, Callable[[Path, list[str]], Iterator[tuple[Place, Any]]]] = {
+_READERS: dict[str, Callable[[Path, Sequence[str]], Iterator[tuple[Place, Any]]]] = {
     "jsonl": _json_lines,
     "ndjson": _json_lines,
     "txt": _text_lines,

@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import shutil
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import DTypeLike, NDArray
 
+from one_embedder.encoder.truncation import Truncation
 from one_embedder.errors import ConfigError, DataError, OneEmbedderError
 
 _ROWS, _STATE = "embeddings.npy", "state.json"
@@ -29,12 +30,25 @@ class StoreState:
         rows: how many are written and safe.
         texts_sha256: hash of their instructions and texts; empty for no rows.
         ranges: smallest and largest value of every dimension, for int8 and uint8.
+        truncation: how many of the texts were cut, and how many of these lost everything; None where an older version
+            that did not count wrote them.
     """
 
     settings: dict[str, Any]
     rows: int = 0
     texts_sha256: str = ""
     ranges: list[list[float]] | None = None
+    truncation: dict[str, int] | None = field(default_factory=lambda: {"cut": 0, "lost": 0})
+
+    def add(self, truncation: Truncation) -> None:
+        """Count further texts."""
+        if self.truncation is not None:
+            self.truncation["cut"] += truncation.cut
+            self.truncation["lost"] += truncation.lost
+
+    def counted(self) -> Truncation:
+        """The counts; none where they are not known."""
+        return Truncation(self.rows, **(self.truncation or {}))
 
 
 def finished(output: Path, settings: dict[str, Any]) -> StoreState | None:
@@ -180,7 +194,9 @@ def _record(output: Path) -> Path:
 def _read_state(path: Path, settings: dict[str, Any], made: Path) -> StoreState:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        state = StoreState(**{field.name: content[field.name] for field in fields(StoreState)})
+        content.setdefault("truncation", None)
+        state = StoreState(**{each.name: content[each.name] for each in fields(StoreState)})
+        state.counted()
         names = sorted(settings.keys() | state.settings.keys())
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is damaged ({error}); add --restart") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -20,7 +19,9 @@ from one_embedder.encoder.pace import Pace, size
 from one_embedder.encoder.processes import EncoderPool
 from one_embedder.encoder.records import Record, RecordFile
 from one_embedder.encoder.store import EmbeddingStore, StoreState, finished
-from one_embedder.errors import ConfigError, DataError, OneEmbedderError
+from one_embedder.encoder.survey import Survey, TextsHash, survey, unchanged
+from one_embedder.encoder.truncation import Truncation, cuts_kept
+from one_embedder.errors import ConfigError, OneEmbedderError
 
 CHUNK_CHARACTERS = 16_000_000  # a chunk of very long texts ends earlier, so that it fits in memory
 _PARQUET_GROUP = 8192
@@ -82,29 +83,34 @@ def encode_file(
     )  # fmt: skip
     settings = _settings(embedder, source, truncate_dim, precision) | {"with_text": with_text}
 
-    def embed(records: list[Record]) -> NDArray[np.float32]:
+    def embed(records: list[Record]) -> tuple[NDArray[np.float32], Truncation]:
         texts, instructions = [record.text for record in records], [record.instruction for record in records]
-        return embedder.encode(
-            texts, instructions, batch_size=batch_size, max_tokens_per_batch=max_tokens_per_batch,
-            truncate_dim=truncate_dim, show_progress_bar=False, pool=pool,
-        )  # fmt: skip
+        with cuts_kept() as cuts:
+            embeddings = embedder.encode(
+                texts, instructions, batch_size=batch_size, max_tokens_per_batch=max_tokens_per_batch,
+                truncate_dim=truncate_dim, show_progress_bar=False, pool=pool,
+            )  # fmt: skip
+        return embeddings, sum(map(Truncation.of, cuts), Truncation())
 
     if source.path.stat().st_size > _LARGE_BYTES:
         say(f"reading {source.path} once, to count and check its texts")
     done = None if restart else finished(output, settings)
     if done is not None:
-        _survey(source, done, output, complete=True)
-        say(f"{output} is complete already: {done.rows:,} rows")
+        survey(source, done, output, complete=True)
+        _tell(say, f"{output} is complete already: {done.rows:,} rows", done, embedder.max_seq_length)
         return done.rows
     with EmbeddingStore(output, settings, width=empty.shape[1], dtype=empty.dtype, restart=restart) as store:
-        total = _survey(source, store.state, store.folder)
-        _require_space(store, total, copies=2 if kind == ".parquet" else 1)
-        say(_plan(source, store, total))
-        _encode_rest(source, store, total, embed, precision, chunk_size, say)
+        found = survey(source, store.state, store.folder)
+        _require_space(store, found.rows, copies=2 if kind == ".parquet" else 1)
+        say(_plan(source, store, found.rows))
+        _encode_rest(source, store, found, embed, precision, chunk_size, say)
         rows = store.complete()
-        store.publish(_as_parquet(rows, source if with_text else None) if kind == ".parquet" else rows)
-    say(f"{output}: {total:,} rows of {store.width} {store.dtype.name}")
-    return total
+        if kind == ".parquet":
+            rows = _as_parquet(rows, unchanged(source, found) if with_text else None)
+        store.publish(rows)
+    line = f"{output}: {found.rows:,} rows of {store.width} {store.dtype.name}"
+    _tell(say, line, store.state, embedder.max_seq_length)
+    return found.rows
 
 
 def chunks(records: Iterable[Record], size: int, first: int | None = None) -> Iterator[list[Record]]:
@@ -121,20 +127,6 @@ def chunks(records: Iterable[Record], size: int, first: int | None = None) -> It
         characters += length
     if chunk:
         yield chunk
-
-
-class _TextsHash:
-    """Hash of texts and instructions in their order."""
-
-    def __init__(self) -> None:
-        self._sha256 = hashlib.sha256()
-
-    def add(self, record: Record) -> None:
-        instruction, text = record.instruction.encode(), record.text.encode()
-        self._sha256.update(b"%d %d " % (len(instruction), len(text)) + instruction + text)
-
-    def value(self) -> str:
-        return self._sha256.hexdigest()
 
 
 def _checked(source: RecordFile, output: Path, with_text: bool, chunk_size: int) -> str:
@@ -165,30 +157,6 @@ def _settings(
     }
 
 
-def _survey(source: RecordFile, state: StoreState, made: Path, *, complete: bool = False) -> int:
-    """How many texts there are, all checked.
-
-    Raises:
-        DataError: if one cannot be used, or ``made`` was not made of the first of them (of all, if complete).
-    """
-    records = iter(source)
-    seen = _TextsHash()
-    for record in islice(records, state.rows):
-        seen.add(record)
-    more = sum(1 for _ in records)
-    if state.rows and seen.value() != state.texts_sha256:
-        raise DataError(
-            f"the first {state.rows:,} texts of {source.path} are not those that {made} was made of; "
-            "restore them, choose another output or add --restart"
-        )
-    if complete and more:
-        raise DataError(
-            f"{made} holds {state.rows:,} rows and {source.path} {more:,} texts more; encode those to another output "
-            "or add --restart"
-        )
-    return state.rows + more
-
-
 def _require_space(store: EmbeddingStore, total: int, copies: int) -> None:
     needed = (total * copies - store.state.rows) * store.row_bytes
     free = shutil.disk_usage(store.folder).free
@@ -202,40 +170,48 @@ def _require_space(store: EmbeddingStore, total: int, copies: int) -> None:
 def _plan(source: RecordFile, store: EmbeddingStore, total: int) -> str:
     begun = f", {store.state.rows:,} of them done by an earlier run" if store.state.rows else ""
     free = size(shutil.disk_usage(store.folder).free)
-    return f"{source.path}: {total:,} texts{begun}; output {size(total * store.row_bytes)}, {free} free"
+    read = "; ".join([f"{total:,} texts{begun}", *source.notes])
+    return f"{source.path}: {read}; output {size(total * store.row_bytes)}, {free} free"
+
+
+def _tell(say: Callable[[str], Any], line: str, state: StoreState, max_length: int) -> None:
+    """Say how it ended, and what was cut."""
+    truncation = state.counted()
+    say(line + (f"; {truncation.sentence(max_length)}" if truncation.cut else ""))
 
 
 def _encode_rest(
     source: RecordFile,
     store: EmbeddingStore,
-    total: int,
-    embed: Callable[[list[Record]], NDArray[np.float32]],
+    found: Survey,
+    embed: Callable[[list[Record]], tuple[NDArray[np.float32], Truncation]],
     precision: Precision,
     chunk_size: int,
     say: Callable[[str], Any],
 ) -> None:
     """Encode and write what the store lacks."""
-    records = iter(source)
-    seen = _TextsHash()
+    records = unchanged(source, found)
+    seen = TextsHash()
     for record in islice(records, store.state.rows):
         seen.add(record)
-    pace = Pace(store.state.rows, total, say)
+    pace = Pace(store.state.rows, found.rows, say)
     # Only where no earlier run wrote rows: the chunks, and with them the bytes, are those of an uninterrupted run.
     first = min(_FIRST_ROWS, chunk_size) if not store.state.rows and not needs_ranges(precision) else None
     for chunk in chunks(records, chunk_size, first):
-        embeddings = _embedded(embed, chunk, store.state.rows)
+        embeddings, truncation = _embedded(embed, chunk, store.state.rows)
         if needs_ranges(precision) and store.state.ranges is None:
             store.state.ranges = _measured(embeddings, precision, say)
         ranges = None if store.state.ranges is None else np.array(store.state.ranges, dtype=np.float32)
         for record in chunk:
             seen.add(record)
+        store.state.add(truncation)
         store.append(quantize(embeddings, precision, ranges), seen.value())
         pace.tell(store.state.rows)
 
 
 def _embedded(
-    embed: Callable[[list[Record]], NDArray[np.float32]], chunk: list[Record], before: int
-) -> NDArray[np.float32]:
+    embed: Callable[[list[Record]], tuple[NDArray[np.float32], Truncation]], chunk: list[Record], before: int
+) -> tuple[NDArray[np.float32], Truncation]:
     try:
         return embed(chunk)
     except torch.OutOfMemoryError as error:
@@ -253,13 +229,12 @@ def _measured(embeddings: NDArray[np.float32], precision: str, say: Callable[[st
     return [embeddings.min(axis=0).tolist(), embeddings.max(axis=0).tolist()]
 
 
-def _as_parquet(rows: Path, source: RecordFile | None) -> Path:
-    """Write the rows, with the texts if a source is given, as parquet beside them, group by group."""
+def _as_parquet(rows: Path, texts: Iterator[Record] | None) -> Path:
+    """Write the rows, with their texts if given, as parquet beside them, group by group."""
     import pyarrow as pa
     from pyarrow import parquet
 
     embeddings = np.load(rows, mmap_mode="r")
-    texts = None if source is None else iter(source)
     path = rows.with_suffix(".parquet")
     fields = [("row", pa.int64())] + ([("text", pa.large_string())] if texts is not None else [])
     schema = pa.schema([*fields, ("embedding", pa.list_(pa.from_numpy_dtype(embeddings.dtype), embeddings.shape[1]))])
@@ -271,4 +246,6 @@ def _as_parquet(rows: Path, source: RecordFile | None) -> Path:
                 columns.append([record.text for record in islice(texts, len(block))])
             vectors = pa.FixedSizeListArray.from_arrays(pa.array(block.reshape(-1)), embeddings.shape[1])
             writer.write_table(pa.table([*columns, vectors], schema=schema))
+    for _ in texts or ():  # none is left, unless the file was changed; the reading is checked at its end
+        pass
     return path

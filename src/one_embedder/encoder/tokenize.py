@@ -19,16 +19,22 @@ and returns a zero vector; here the end token stays.
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional
 from transformers import PreTrainedTokenizerFast
 
+from one_embedder.encoder.truncation import Cut
 from one_embedder.errors import CheckpointError, ConfigError
+
+_STRIP = {"type": "Strip", "strip_left": True, "strip_right": True}
+_MEASURED = 65_536  # instructions whose length is remembered, so that a server may be sent ever new ones
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,11 @@ class Joining:
 
     def __call__(self, instruction: str, text: str) -> str:
         """Instruction and text as the encoder reads them."""
-        return ((instruction.strip() if self.strip_instruction else instruction) + text.strip()).strip()
+        return (self.prompt(instruction) + text.strip()).strip()
+
+    def prompt(self, instruction: str) -> str:
+        """What comes in front of the text."""
+        return instruction.strip() if self.strip_instruction else instruction
 
 
 JOININGS = {
@@ -55,10 +65,11 @@ JOININGS = {
 
 
 class TokenizedText(NamedTuple):
-    """Token ids of one joined text and how many of the first ones are left out of pooling."""
+    """Token ids of one joined text, how many of the first ones are left out of pooling, and what was cut off."""
 
     input_ids: list[int]
     instruction_length: int
+    cut: Cut = Cut.NONE
 
 
 @dataclass(frozen=True)
@@ -108,7 +119,10 @@ class TokenizedBatch:
 
 
 class InstructionTokenizer:
-    """Joins, tokenises, pads and masks.
+    """Joins, tokenises, pads and masks; from as many threads at once as you like.
+
+    The tokenizer is copied and the copy never changed: setting a tokenizer's truncation for one call is seen by another
+    that runs beside it. What is too long is cut here instead.
 
     Args:
         tokenizer: a fast tokenizer that ends every text with a special token (T5, BERT and their kin).
@@ -117,15 +131,17 @@ class InstructionTokenizer:
 
     Raises:
         ConfigError: if the joining is unknown or no token of the text would fit in the maximum length.
-        CheckpointError: if the tokenizer ends texts with no special token, or has no padding token.
+        CheckpointError: if the tokenizer ends texts with no special token, has no padding token, or cuts texts at their
+            beginning, where the instruction is.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, max_length: int, joining: str = "pypi") -> None:
         if joining not in JOININGS:
             raise ConfigError(f"encoder.joining={joining!r} is unknown; choose one of {', '.join(JOININGS)}")
-        _check_special_tokens(tokenizer)
         self.tokenizer = tokenizer
         self.joining = joining
+        self._backend = _unlimited(tokenizer)
+        self._ending = _checked_ending(tokenizer, self._backend)
         self.max_length = _checked_max_length(tokenizer, max_length)
         self._instruction_lengths: dict[str, int] = {}
 
@@ -147,10 +163,10 @@ class InstructionTokenizer:
         """
         join = JOININGS[self.joining]
         joined = [join(instruction, text) for instruction, text in zip(instructions, texts, strict=True)]
-        self._measure(instructions)
+        lengths = self._measured(instructions)
         return [
-            TokenizedText(ids, min(self._instruction_lengths[instruction], len(ids) - 1))
-            for ids, instruction in zip(self._token_ids(joined, self.max_length), instructions, strict=True)
+            self._limited(ids, lengths[instruction], text)
+            for ids, instruction, text in zip(self._token_ids(joined), instructions, texts, strict=True)
         ]
 
     def pad(self, rows: Sequence[TokenizedText]) -> TokenizedBatch:
@@ -165,50 +181,89 @@ class InstructionTokenizer:
         return TokenizedBatch(input_ids, attended.long(), pooled.long())
 
     def vocabulary(self) -> str:
-        """The underlying tokenizer as JSON, without the truncation and padding that the last call left set in it."""
-        backend = self.tokenizer.backend_tokenizer
-        backend.no_truncation()
-        backend.no_padding()
-        return str(backend.to_str())
+        """The tokenizer as JSON, without truncation and padding."""
+        return str(self._backend.to_str())
+
+    def vocabulary_for_others(self) -> str:
+        """The tokenizer as JSON for programs that do not strip texts and instructions, such as sentence-transformers.
+
+        Where white space at the ends of a text makes tokens (in byte-level vocabularies), it is taken off there.
+        """
+        if self._token_ids([" a "]) == self._token_ids(["a"]):
+            return self.vocabulary()
+        content = json.loads(self.vocabulary())
+        own = content["normalizer"]
+        inner = {"type": "Sequence", "normalizers": [] if own is None else [own]}
+        content["normalizer"] = {"type": "Sequence", "normalizers": [inner, _STRIP]}
+        return json.dumps(content, ensure_ascii=False)
 
     @property
     def _pad_token_id(self) -> int:
         return int(self.tokenizer.pad_token_id)
 
-    def _measure(self, instructions: Iterable[str]) -> None:
-        """Remember the length of every instruction not met before."""
-        new = [text for text in dict.fromkeys(instructions) if text not in self._instruction_lengths]
-        if not new:
-            return
-        for instruction, ids in zip(new, self._token_ids([text.strip() for text in new], None), strict=True):
+    def _limited(self, ids: list[int], instruction_length: int, text: str) -> TokenizedText:
+        """The first tokens and the special ones of the end, at most ``max_length`` in all."""
+        if len(ids) <= self.max_length:
+            return TokenizedText(ids, min(instruction_length, len(ids) - 1))
+        kept = ids[: self.max_length - self._ending] + ids[-self._ending :]
+        lost = instruction_length >= self.max_length - self._ending and bool(text.strip())
+        return TokenizedText(kept, min(instruction_length, len(kept) - 1), Cut.ALL if lost else Cut.END)
+
+    def _measured(self, instructions: Iterable[str]) -> dict[str, int]:
+        """Instructions -> how many tokens are left out of pooling. Each is tokenised when it is first met."""
+        known = self._instruction_lengths
+        lengths = {instruction: known.get(instruction, -1) for instruction in dict.fromkeys(instructions)}
+        new = [instruction for instruction, length in lengths.items() if length < 0]
+        for instruction, ids in zip(new, self._token_ids([text.strip() for text in new]), strict=True):
             length = len(ids) - 1  # without the end token
             masked = bool(instruction.strip()) and length >= JOININGS[self.joining].shortest_masked
-            self._instruction_lengths[instruction] = length if masked else 0
+            lengths[instruction] = length if masked else 0
+        if len(known) + len(new) > _MEASURED:
+            known = self._instruction_lengths = {}
+        known.update((instruction, lengths[instruction]) for instruction in new[:_MEASURED])
+        return lengths
 
-    def _token_ids(self, texts: list[str], max_length: int | None) -> list[list[int]]:
-        if not texts:
-            return []
-        encoded = self.tokenizer(
-            texts,
-            truncation=max_length is not None,
-            max_length=max_length,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-            verbose=False,
-        )
-        token_ids: list[list[int]] = encoded["input_ids"]
-        return token_ids
+    def _token_ids(self, texts: list[str]) -> list[list[int]]:
+        return [encoding.ids for encoding in self._backend.encode_batch_fast(texts)] if texts else []
 
 
-def _check_special_tokens(tokenizer: PreTrainedTokenizerFast) -> None:
+def _unlimited(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
+    """A copy of the underlying tokenizer that neither truncates nor pads."""
+    backend = Tokenizer.from_str(_without_strip(tokenizer.backend_tokenizer.to_str()))
+    backend.no_truncation()
+    backend.no_padding()
+    backend.encode_special_tokens = tokenizer.split_special_tokens
+    return backend
+
+
+def _without_strip(vocabulary: str) -> str:
+    """Without what ``vocabulary_for_others`` added: texts come stripped here, and it acts beside special tokens too."""
+    content = json.loads(vocabulary)
+    match content["normalizer"]:
+        case {"type": "Sequence", "normalizers": [{"type": "Sequence", "normalizers": own}, added]} if added == _STRIP:
+            content["normalizer"] = own[0] if own else None
+            return json.dumps(content, ensure_ascii=False)
+    return vocabulary
+
+
+def _checked_ending(tokenizer: PreTrainedTokenizerFast, backend: Tokenizer) -> int:
+    """How many special tokens the tokenizer puts at the end of a text."""
     if tokenizer.pad_token_id is None:
         raise CheckpointError("the tokenizer has no padding token; set pad_token in its tokenizer_config.json")
-    last = tokenizer("a")["input_ids"][-1:]
-    if not last or last[0] not in tokenizer.all_special_ids:
+    if tokenizer.truncation_side != "right":
+        raise CheckpointError(
+            "the tokenizer cuts texts at their beginning, where the instruction is; set truncation_side to 'right' in "
+            "its tokenizer_config.json"
+        )
+    encoded = backend.encode("a")
+    added = encoded.special_tokens_mask
+    ending = added[::-1].index(0) if 0 in added else 0
+    if not ending or encoded.ids[-1] not in tokenizer.all_special_ids:
         raise CheckpointError(
             "the tokenizer puts no special token at the end of a text, so an empty text would have nothing to pool; "
             "use an encoder whose tokenizer adds one (T5, BERT, RoBERTa, MPNet, ...)"
         )
+    return ending
 
 
 def _checked_max_length(tokenizer: PreTrainedTokenizerFast, max_length: int) -> int:

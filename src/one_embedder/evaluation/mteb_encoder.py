@@ -13,6 +13,7 @@ from mteb.types import PromptType
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from one_embedder.encoder.truncation import Truncation, cuts_kept
 from one_embedder.errors import EvaluationError, OneEmbedderError
 from one_embedder.evaluation.instructions import TaskInstructions
 
@@ -46,6 +47,8 @@ class CachingEncoder:
     Attributes:
         encoded: texts that went through the model.
         hits: texts that did not have to.
+        truncation: task -> how many of the texts that it asked for, repeats included, were cut; no matter for which
+            task they were encoded.
     """
 
     def __init__(
@@ -67,6 +70,8 @@ class CachingEncoder:
         self.hits = 0
         self._threads = torch.get_num_threads()  # tasks are scored with one thread, texts encoded with all
         self._embeddings: dict[tuple[str, str], Embeddings] = {}
+        self._cut: dict[tuple[str, str], int] = {}  # of those kept, the ones that were cut
+        self.truncation: dict[str, Truncation] = {}
 
     def encode(self, texts: Sequence[str], instruction: str, *, task: str) -> Embeddings:
         """Unit-length embeddings (N, D) float32, row i of text i.
@@ -78,25 +83,41 @@ class CachingEncoder:
         self.encoded += len(new)
         self.hits += len(texts) - len(new)
         if len(new) == len(texts) > self.max_kept_at_once:
-            return self._checked(new, instruction, texts, task)
-        known = self._embeddings
+            embeddings, cuts = self._checked(new, instruction, texts, task)
+            self._count(task, cuts)
+            return embeddings
+        known, cut = self._embeddings, self._cut
         if len(known) + len(new) > self.max_entries:
             known = {(instruction, t): known[instruction, t] for t in texts if (instruction, t) in known}
-        fresh = dict(zip(new, self._checked(new, instruction, texts, task), strict=True)) if new else {}
+            cut = {key: kind for key, kind in cut.items() if key in known}
+        fresh: dict[str, Embeddings] = {}
+        fresh_cut: dict[str, int] = {}
+        if new:
+            embeddings, cuts = self._checked(new, instruction, texts, task)
+            fresh = dict(zip(new, embeddings, strict=True))
+            fresh_cut = {text: kind for text, kind in zip(new, cuts, strict=True) if kind}
         if len(new) <= self.max_kept_at_once:
             known.update(((instruction, text), row) for text, row in fresh.items())
-        self._embeddings = known
+            cut.update(((instruction, text), kind) for text, kind in fresh_cut.items())
+        self._embeddings, self._cut = known, cut
+        self._count(task, [fresh_cut.get(text) or cut.get((instruction, text), 0) for text in texts])
         return np.stack([fresh[text] if text in fresh else known[instruction, text] for text in texts])
 
-    def _checked(self, new: Sequence[str], instruction: str, texts: Sequence[str], task: str) -> Embeddings:
-        fresh = self._encode(new, instruction, task)
-        _check_finite(fresh, new, texts, task)
-        return fresh
+    def _count(self, task: str, cuts: Sequence[int]) -> None:
+        self.truncation[task] = self.truncation.get(task, Truncation()) + Truncation.of(cuts)
 
-    def _encode(self, texts: Sequence[str], instruction: str, task: str) -> Embeddings:
+    def _checked(
+        self, new: Sequence[str], instruction: str, texts: Sequence[str], task: str
+    ) -> tuple[Embeddings, Sequence[int]]:
+        fresh, cuts = self._encode(new, instruction, task)
+        _check_finite(fresh, new, texts, task)
+        return fresh, cuts
+
+    def _encode(self, texts: Sequence[str], instruction: str, task: str) -> tuple[Embeddings, Sequence[int]]:
         try:
-            with threadpool_limits(self._threads):
-                return self.encoder.encode(texts, instruction, batch_size=self.batch_size, show_progress_bar=False)
+            with threadpool_limits(self._threads), cuts_kept() as kept:
+                rows = self.encoder.encode(texts, instruction, batch_size=self.batch_size, show_progress_bar=False)
+            return rows, [cut for cuts in kept for cut in cuts.tolist()] or [0] * len(texts)
         except OneEmbedderError as error:
             raise EvaluationError(f"task {task}, among its texts not encoded before: {error}") from error
 

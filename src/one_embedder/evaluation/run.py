@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm.auto import tqdm
 
 from one_embedder.config.schema import Config
+from one_embedder.encoder.truncation import Truncation
 from one_embedder.errors import DataError
 from one_embedder.evaluation.benchmarks import TaskScore, category_means, combine_not_run, combine_parts, overall_mean
 from one_embedder.evaluation.estimate import estimate
@@ -115,6 +116,7 @@ def _score_missing(
         for line in estimate([job.task for job in missing], encoder, cfg.evaluation.batch_size):
             log.info("%s", line)
         not_run = [*share.absent, *_score_each(missing, scorer, scores, share.output)]
+        cut = _tell_cut(cache.truncation)
         if not_run:
             raise IncompleteEvaluation(
                 f"{len(not_run)} of {len(share.jobs) + len(share.absent)} tasks could not be scored: "
@@ -123,7 +125,7 @@ def _score_missing(
                 *combine_not_run(_by_job(share, scores), not_run),
             )
         done = combine_parts(_by_job(share, scores))
-        record.complete(_metrics(done), {"encoded_texts": cache.encoded, "cache_hits": cache.hits})
+        record.complete(_metrics(done), {"encoded_texts": cache.encoded, "cache_hits": cache.hits, **cut})
     _track(cfg, share.output, done)
 
 
@@ -143,6 +145,20 @@ def _score_each(jobs: Sequence[Job], scorer: Any, scores: dict[str, TaskScore], 
         write_result(output, fields, score, job.identity)
         scores[name] = score
     return failures
+
+
+def _tell_cut(truncation: Mapping[str, Truncation]) -> dict[str, int]:
+    """Say once what the maximum length took away in the tasks scored now; the counts for the record."""
+    total = sum(truncation.values(), Truncation())
+    if total.cut:
+        lost = [task for task, counts in truncation.items() if counts.lost]
+        log.log(
+            logging.WARNING if lost else logging.INFO,
+            "%s%s",
+            total.sentence(),
+            f" (in {', '.join(lost)})" if lost else "",
+        )
+    return {"texts_cut": total.cut, "texts_lost": total.lost}
 
 
 def _by_job(share: Share, scores: Mapping[str, TaskScore]) -> list[TaskScore]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
 from mteb.results import TaskResult
 
+from one_embedder.encoder.truncation import Truncation
 from one_embedder.errors import EvaluationError
 from one_embedder.evaluation.benchmarks import METRICS, TaskScore
 from one_embedder.evaluation.folder_tasks import SPLIT, TASKS
@@ -47,13 +48,14 @@ class Scorer:
         """Evaluate one task.
 
         Returns:
-            The score, and mteb's fields for the result file.
+            The score, and mteb's fields for the result file; ours say how many texts were cut.
 
         Raises:
             DataError: if the task's data is unusable, or cannot be had from the hub.
             EvaluationError: if an embedding or the score is not finite, or the items do not make up the score.
         """
         began = time.monotonic()
+        self.encoder.truncation.pop(task.name, None)  # of a try that failed
         if isinstance(task, HubTask) or task.category in TASKS:
             reported, items, fields = self._with_mteb(task, instructions, began)
         else:
@@ -62,6 +64,8 @@ class Scorer:
             _check(task, reported, reported)
             fields = _own_fields(task, reported, time.monotonic() - began, own)
         _check(task, reported, items.score())
+        truncation = asdict(self.encoder.truncation.get(task.name, Truncation()))
+        fields = {**fields, OURS: {**fields.get(OURS, {}), "truncation": truncation}}
         return TaskScore(task.name, task.category, METRICS[task.category], reported, items), fields
 
     def _with_mteb(

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import torch
 
 from one_embedder.detail import at_detail
-from one_embedder.encoder.tokenize import InstructionTokenizer, TokenizedBatch
+from one_embedder.encoder.tokenize import InstructionTokenizer, TokenizedBatch, TokenizedText
+from one_embedder.encoder.truncation import Truncation
 from one_embedder.errors import DataError
 from one_embedder.medi.record import LABEL_KEYS, RELEASED_KEYS
 from one_embedder.medi.store import further_negatives
@@ -58,6 +59,7 @@ class ContrastiveBatch:
         labels: the classes of rows and negatives as numbers.
         task_id: the one task of all rows; None in a batch of several tasks.
         tokens: tokens of all three sides, padding not counted.
+        truncation: how many texts of all three sides were cut.
     """
 
     query: TokenizedBatch
@@ -67,6 +69,7 @@ class ContrastiveBatch:
     labels: LabelNumbers
     task_id: int | None
     tokens: int
+    truncation: Truncation
 
     def __len__(self) -> int:
         """B."""
@@ -118,17 +121,19 @@ class ContrastiveCollator:
         if len(tasks) != 1 and not self.mixed_tasks:
             raise DataError(f"a batch must hold one task, this one holds {sorted(tasks)}: use SameTaskBatchSampler")
         pairs = {side: self._pairs(rows, key) for side, key in RELEASED_KEYS.items()}
-        sides = {side: self._tokenized(of_side) for side, of_side in pairs.items()}
+        tokenized = {side: self._tokenized(of_side) for side, of_side in pairs.items()}
+        sides = {side: self.tokenizer.pad(rows_of_side) for side, rows_of_side in tokenized.items()}
         return ContrastiveBatch(
             **sides,
             texts=TextNumbers(**{side: _numbers(of_side) for side, of_side in pairs.items()}),
             labels=_labels(rows),
             task_id=tasks.pop() if len(tasks) == 1 else None,
-            tokens=sum(int(side.attention_mask.sum()) for side in sides.values()),
+            tokens=sum(len(text.input_ids) for of_side in tokenized.values() for text in of_side),
+            truncation=Truncation.of([text.cut for of_side in tokenized.values() for text in of_side]),
         )
 
-    def _tokenized(self, pairs: Sequence[tuple[str, str]]) -> TokenizedBatch:
-        return self.tokenizer([instruction for instruction, _ in pairs], [text for _, text in pairs])
+    def _tokenized(self, pairs: Sequence[tuple[str, str]]) -> list[TokenizedText]:
+        return self.tokenizer.tokenize([instruction for instruction, _ in pairs], [text for _, text in pairs])
 
     def _pairs(self, rows: Sequence[Mapping[str, Any]], key: str) -> list[tuple[str, str]]:
         """(instruction, text) of one side; a row's further negatives stand behind its first."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from one_embedder.config.schema import EncoderConfig
+from one_embedder.encoder.truncation import cuts_kept
 
 if TYPE_CHECKING:
     from one_embedder.encoder.embedder import InstructionEmbedder
@@ -80,7 +81,9 @@ class Miner:
         path = self._folder / f"{hashlib.sha256(chr(0).join(texts).encode()).hexdigest()[:16]}.npy"
         if not path.is_file():
             partial = path.with_suffix(".tmp")
-            with partial.open("wb") as file:
-                np.save(file, self._embedder.encode(list(texts), batch_size=64, show_progress_bar=False))
+            with partial.open("wb") as file, cuts_kept():  # MAX_LENGTH is meant to cut
+                np.save(
+                    file, self._embedder.encode(list(texts), instruction="", batch_size=64, show_progress_bar=False)
+                )
             partial.replace(path)
         return np.asarray(np.load(path))

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from one_embedder.encoder.truncation import Truncation
 from one_embedder.medi.collate import ContrastiveBatch
 from one_embedder.tracking.surroundings import peak_memory_gib
 
@@ -115,6 +117,38 @@ def _peak_memory() -> dict[str, float]:
     if torch.cuda.is_available():
         peak["peak_gpu_gib"] = torch.cuda.max_memory_allocated() / 1024**3
     return peak
+
+
+class CutTexts(Callback):
+    """Counts the texts that the maximum length cut, and warns at the first ones that it left nothing of.
+
+    Attributes:
+        truncation: of the batches of this process, of the whole run also after it was resumed.
+    """
+
+    def __init__(self) -> None:
+        self.truncation = Truncation()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Saved with ``last.ckpt``."""
+        return asdict(self.truncation)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on counting where the interrupted run was."""
+        self.truncation = Truncation(**state_dict)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: ContrastiveBatch, batch_idx: int
+    ) -> None:
+        """Count."""
+        if batch.truncation.lost and not self.truncation.lost:
+            log.warning("in a batch of this training %s", batch.truncation.sentence())
+        self.truncation += batch.truncation
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say how many there were."""
+        if self.truncation.cut:
+            log.info("in this training %s", self.truncation.sentence())
 
 
 class StopOnInterrupt(Callback):

@@ -10,6 +10,7 @@ import yaml
 
 from one_embedder.config.location import inside_project
 from one_embedder.encoder.model import InstructionEncoder
+from one_embedder.encoder.tokenize import JOININGS
 from one_embedder.tracking.manifest import write_atomically
 from one_embedder.training.report import rows_of
 
@@ -59,6 +60,13 @@ embeddings = (hidden * mask).sum(1) / mask.sum(1)
 {dense}embeddings = torch.nn.functional.normalize(embeddings, dim=-1)
 """
 
+_AGREEMENT = """\
+These give the embeddings of `one_embedder`, which strips a text before it joins it to the instruction, with three \
+exceptions. A text that begins with white space has another embedding here, unless the instruction ends with a space \
+and the vocabulary is not byte-level (RoBERTa, ModernBERT): strip the texts. An instruction of a single T5 token is \
+pooled there and not here. An instruction of white space alone leaves `[CLS]` out of the mean here and not there.
+"""
+
 
 def write_card(
     encoder: InstructionEncoder,
@@ -90,13 +98,15 @@ def model_card(
         scores: test results to show; none shows none.
         steps: that the checkpoint was trained for; None: those of the record.
     """
-    instruction = EXAMPLE if settings["with_instructions"] else ""
+    joining = settings.get("encoder", {}).get("joining", encoder.tokenizer.joining)  # a folder does not say it
+    instruction = JOININGS[joining].prompt(EXAMPLE) if settings["with_instructions"] else ""
     parts = [
         _metadata(manifest),
         f"# {manifest['run_id']}",
         _description(encoder, manifest, settings),
         "## How to use",
         *_snippets(encoder, name, instruction),
+        *([_AGREEMENT] if instruction else []),
         "## Training",
         _training(manifest, settings, steps),
         "## Results",

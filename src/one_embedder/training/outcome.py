@@ -10,7 +10,7 @@ import torch
 from pytorch_lightning import Trainer
 from torch import Tensor
 
-from one_embedder.training.callbacks import Speed
+from one_embedder.training.callbacks import CutTexts, Speed
 from one_embedder.training.early_stopping import EarlyStopping
 
 CHECKPOINT = "checkpoint"
@@ -25,12 +25,14 @@ class Trained:
         trainer: after its fit.
         speed: what it measured.
         watch: what it saw; None without early stopping.
+        cuts: what it counted.
         sharded: name -> weight of the module whose encoder holds shards only; None where that one is whole.
     """
 
     trainer: Trainer
     speed: Speed
     watch: EarlyStopping | None
+    cuts: CutTexts
     sharded: Mapping[str, Tensor] | None
 
     def checkpoints(self) -> list[tuple[str, int]]:
@@ -46,10 +48,13 @@ class Trained:
         return metrics
 
     def cost(self) -> dict[str, Any]:
-        """Steps, speed and memory."""
+        """Steps, texts, speed and memory."""
         cost: dict[str, Any] = {
             "steps": self.trainer.global_step,
             "tokens_per_s": round(self.speed.tokens_per_s, 1),
+            "texts": self.cuts.truncation.texts,
+            "texts_cut": self.cuts.truncation.cut,
+            "texts_lost": self.cuts.truncation.lost,
         }
         if self.watch is not None:
             cost["dev_evaluation_s"] = round(self.watch.seconds, 2)

@@ -21,7 +21,7 @@ from one_embedder.medi.store import Medi, load_medi
 from one_embedder.tracking.identity import resolved
 from one_embedder.tracking.manifest import MANIFEST, RunRecord, is_complete, read_manifest, run_id, write_atomically
 from one_embedder.tracking.wandb_run import upload_checkpoint
-from one_embedder.training.callbacks import RandomState, Speed, StopOnInterrupt
+from one_embedder.training.callbacks import CutTexts, RandomState, Speed, StopOnInterrupt
 from one_embedder.training.card import write_card
 from one_embedder.training.checkpoint_io import LAST, resumable
 from one_embedder.training.checkpointed_layers import checkpoint_layers
@@ -269,11 +269,11 @@ def _fit(run: Run, data: MediDataModule, checkpoint: Path | None) -> Trained:
     )
     if cfg.trainer.gradient_checkpointing:
         checkpoint_layers(run.encoder)
-    speed, stop = Speed(), StopOnInterrupt(run.folder / LAST)
+    speed, cuts, stop = Speed(), CutTexts(), StopOnInterrupt(run.folder / LAST)
     watch, whole = _watch(run, speed), WholeWeights()
     curves = Curves(run.medi.task_names, run.folder / TASK_LOSSES)
     # In this order: what stop saves is what watch knows by then.
-    callbacks = [RandomState(), speed, curves, *([watch] if watch is not None else []), stop, whole]
+    callbacks = [RandomState(), speed, cuts, curves, *([watch] if watch is not None else []), stop, whole]
     with quiet_lightning():
         trainer = build_trainer(cfg, run.folder, callbacks=callbacks)
         if trainer.strategy.root_device.type == "cpu":
@@ -284,7 +284,7 @@ def _fit(run: Run, data: MediDataModule, checkpoint: Path | None) -> Trained:
     if stop.stopped:
         log.warning("stopped at step %d of %d; the same command continues", trainer.global_step, cfg.trainer.max_steps)
         raise KeyboardInterrupt
-    return Trained(trainer, speed, watch, whole.state)
+    return Trained(trainer, speed, watch, cuts, whole.state)
 
 
 def _whole(run: Run, trained: Trained) -> InstructionEncoder:
