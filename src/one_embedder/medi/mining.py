@@ -36,8 +36,8 @@ FALSE_NEGATIVE_SIMILARITY = 0.95
 DECIMALS = 7
 """To which similarities are rounded, so that candidates with equal embeddings tie and the first one is taken. Texts
 that the encoder cannot tell apart are common: cut at the miner's length, or different in capitals only."""
-BLOCK = 2048
-"""Texts compared with all others at a time: memory grows with a task's size, not with its square."""
+CELLS = 2**22
+"""Similarities computed at a time, 32 MB of them: memory grows with a task's size, not with its square."""
 
 Encode = Callable[[Sequence[str]], np.ndarray]
 Embeddings = Mapping[str, np.ndarray]
@@ -74,7 +74,7 @@ def _mine_pairs(task: PairTask, task_id: int, embeddings: Embeddings, limit: int
     group, same_document = _codes(groups), _codes(documents)
     instructions = task.query.render(), task.document.render()
     rows: list[MediRow] = []
-    for block in _blocks(len(queries), limit, rows):
+    for block in _blocks(len(queries), len(queries), limit, rows):
         to_documents = _similarity(document[block], document)
         score = (_similarity(query[block], query) - to_documents).round(DECIMALS)
         excluded = _same(group, block) | _same(same_document, block) | (to_documents > FALSE_NEGATIVE_SIMILARITY)
@@ -92,7 +92,7 @@ def _mine_outputs(task: OutputTask, task_id: int, embeddings: Embeddings, limit:
     same_text = _codes(inputs)
     instruction = task.instruction.render()
     rows: list[MediRow] = []
-    for block in _blocks(len(inputs), limit, rows):
+    for block in _blocks(len(inputs), len(inputs), limit, rows):
         of_inputs, of_outputs = _similarity(text[block], text), _similarity(output[block], output)
         itself = _same(same_text, block)
         alike = np.where(itself, -np.inf, (of_inputs + of_outputs).round(DECIMALS))
@@ -110,7 +110,7 @@ def _mine_labels(task: LabelTask, task_id: int, embeddings: Embeddings, limit: i
     matrix, text, label = _matrix(texts, embeddings), _codes(texts), _codes(labels)
     instruction = task.instruction.render()
     rows: list[MediRow] = []
-    for block in _blocks(len(texts), limit, rows):
+    for block in _blocks(len(texts), len(texts), limit, rows):
         similarity = _similarity(matrix[block], matrix)
         same_label = _same(label, block)
         positive = np.where(same_label & ~_same(text, block), similarity, -np.inf)
@@ -129,7 +129,7 @@ def _mine_relations(task: RelationTask, task_id: int, embeddings: Embeddings, li
     matrix, text = _matrix(texts, embeddings), _codes(texts)
     instruction = task.instruction.render()
     rows: list[MediRow] = []
-    for block in _blocks(len(linking), limit, rows):
+    for block in _blocks(len(linking), len(texts), limit, rows):
         asking = np.array([place[linking[number]] for number in block])
         similarity = _similarity(matrix[asking], matrix)
         allowed = np.where(_same(text, asking) | (similarity > FALSE_NEGATIVE_SIMILARITY), -np.inf, similarity)
@@ -146,12 +146,13 @@ def _mine_relations(task: RelationTask, task_id: int, embeddings: Embeddings, li
     return rows[:limit]
 
 
-def _blocks(count: int, limit: int, rows: Sequence[MediRow]) -> Iterator[np.ndarray]:
-    """Numbers below ``count``, ``BLOCK`` at a time, until there are ``limit`` rows."""
-    for start in range(0, count, BLOCK):
+def _blocks(count: int, width: int, limit: int, rows: Sequence[MediRow]) -> Iterator[np.ndarray]:
+    """Numbers below ``count``, as many at a time as ``CELLS`` allows for ``width`` texts, until ``rows`` are enough."""
+    size = max(1, CELLS // width)
+    for start in range(0, count, size):
         if len(rows) >= limit:
             return
-        yield np.arange(start, min(start + BLOCK, count))
+        yield np.arange(start, min(start + size, count))
 
 
 def _matrix(texts: Sequence[str], embeddings: Embeddings) -> np.ndarray:
@@ -160,12 +161,14 @@ def _matrix(texts: Sequence[str], embeddings: Embeddings) -> np.ndarray:
 
 def _similarity(block: np.ndarray, all_texts: np.ndarray) -> np.ndarray:
     """(block, N) cosines."""
-    return np.asarray((block @ all_texts.T).round(DECIMALS))
+    cosines = block @ all_texts.T
+    return np.asarray(cosines.round(DECIMALS, out=cosines))
 
 
 def _codes(values: Sequence[str]) -> np.ndarray:
-    """(N,) integers; equal values, equal integers."""
-    return np.asarray(np.unique(np.asarray(values, dtype=object).astype(str), return_inverse=True)[1])
+    """(N,) integers; equal values, equal integers. NumPy's arrays of strings pad each to the longest."""
+    numbers: dict[str, int] = {}
+    return np.fromiter((numbers.setdefault(value, len(numbers)) for value in values), np.int64, len(values))
 
 
 def _same(codes: np.ndarray, block: np.ndarray) -> np.ndarray:
@@ -175,11 +178,19 @@ def _same(codes: np.ndarray, block: np.ndarray) -> np.ndarray:
 
 def _draw(similarity: np.ndarray, seed: str) -> int | None:
     """One of the most similar candidates, the same one in every build."""
-    ranked = np.argsort(-similarity, kind="stable")[:POSITIVE_POOL]
-    ranked = ranked[np.isfinite(similarity[ranked])]
+    ranked = _best(similarity, POSITIVE_POOL)
     if not len(ranked):
         return None
     return int(ranked[int.from_bytes(hashlib.blake2b(seed.encode()).digest()[:4], "big") % len(ranked)])
+
+
+def _best(scores: np.ndarray, count: int) -> np.ndarray:
+    """The ``count`` candidates of the highest finite scores, best first; of equal ones the first comes first."""
+    candidates = np.flatnonzero(scores > -np.inf)
+    if count < len(candidates):
+        least = np.partition(scores[candidates], -count)[-count]
+        candidates = candidates[scores[candidates] >= least]  # with those that tie for the last place
+    return np.asarray(candidates[np.argsort(-scores[candidates], kind="stable")][:count])
 
 
 def _row(task_id: int, name: str, query: str, document: str, text: str, positive: str, negative: str) -> MediRow:
