@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
-import inspect
-import json
 import logging
 import platform
 import shutil
@@ -17,6 +14,7 @@ from pathlib import Path
 from one_embedder.config.schema import Config
 from one_embedder.medi import leakage, miner, mining
 from one_embedder.medi.assembly import is_built, publish, work_folder
+from one_embedder.medi.build_key import build_key
 from one_embedder.medi.candidates import CandidateTask
 from one_embedder.medi.miner import Miner
 from one_embedder.medi.record import MediRow
@@ -39,7 +37,7 @@ def build_documentation(cfg: Config, folder: Path) -> Path:
     Raises:
         DataError: if a package is missing.
     """
-    key = build_key(cfg)
+    key = _key(cfg)
     if is_built(folder, key):
         logger.info("MEDI-documentation is built already: %s", folder)
         return folder
@@ -67,21 +65,15 @@ def _since(started: float) -> float:
     return time.monotonic() - started
 
 
-def build_key(cfg: Config) -> str:
-    """A hash of everything that the data depend on: code, package versions, Python and configuration."""
-    code = hashlib.sha256()
-    modules = [Path(inspect.getfile(module)) for module in (mining, miner, leakage)]
-    for path in sorted([*Path(__file__).parent.glob("*.py"), *modules]):
-        code.update(path.read_bytes())
-    wanted = {
-        "code": code.hexdigest(),
-        "versions": package_versions(),
-        "python": platform.python_version(),
-        "encoder": miner.mining_settings(cfg.encoder),
-        "rows_per_task": cfg.medi.rows_per_task,
-        "min_rows_per_task": cfg.medi.min_rows_per_task,
-    }
-    return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
+def _key(cfg: Config) -> str:
+    return build_key(
+        "documentation",
+        versions=package_versions(),
+        python=platform.python_version(),
+        encoder=miner.mining_settings(cfg.encoder),
+        rows_per_task=cfg.medi.rows_per_task,
+        min_rows_per_task=cfg.medi.min_rows_per_task,
+    )
 
 
 def package_versions() -> dict[str, str]:

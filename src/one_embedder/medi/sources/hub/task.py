@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 from one_embedder.config.schema import HubDatasetConfig
 from one_embedder.errors import DataError
 from one_embedder.medi import mining
+from one_embedder.medi.build_key import build_key
 from one_embedder.medi.candidates import PairTask
 from one_embedder.medi.leakage import BenchmarkTexts
 from one_embedder.medi.miner import Miner
@@ -33,8 +33,7 @@ class HubTask:
         dataset: what the configuration says of it.
         cap: rows at most.
         seed: of the draw.
-        code: hash of what makes rows.
-        encoder: JSON of the mining encoder.
+        encoder: settings of the mining encoder.
         benchmark: whose texts are left out, if any.
         listings: asks the hub for the files.
         miner: for data without negatives.
@@ -44,8 +43,7 @@ class HubTask:
     dataset: HubDatasetConfig
     cap: int
     seed: int
-    code: str
-    encoder: str
+    encoder: Mapping[str, Any]
     benchmark: BenchmarkTexts | None
     listings: Listings
     miner: Miner
@@ -53,9 +51,15 @@ class HubTask:
     @property
     def key(self) -> str:
         """Everything that the rows depend on; the encoder only where it is asked."""
-        encoder = self.encoder if self.dataset.negatives == "mined" else ""
-        benchmark = "" if self.benchmark is None else self.benchmark.sha256
-        return json.dumps([asdict(self.dataset), self.cap, self.seed, self.code, encoder, benchmark], sort_keys=True)
+        return build_key(
+            "data set of the hub",
+            name=self.name,
+            dataset=asdict(self.dataset),
+            cap=self.cap,
+            seed=self.seed,
+            encoder=dict(self.encoder) if self.dataset.negatives == "mined" else None,
+            benchmark=None if self.benchmark is None else self.benchmark.sha256,
+        )
 
     def files(self) -> HubFiles:
         """What is read.

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
-import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -15,12 +13,12 @@ from typing import Any
 
 from one_embedder.config.schema import Config
 from one_embedder.errors import ConfigError, DataError
-from one_embedder.medi import candidates, leakage, miner, mining
+from one_embedder.medi import leakage, miner, mining
 from one_embedder.medi.assembly import is_built, publish, work_folder
+from one_embedder.medi.build_key import build_key
 from one_embedder.medi.candidates import CandidateTask, LabelTask
 from one_embedder.medi.record import MediRow
 from one_embedder.medi.report import Report, leakage_lines
-from one_embedder.medi.sources import pairs
 from one_embedder.medi.sources.pairs import read_pairs
 from one_embedder.medi.sources.super_ni.candidates import candidate_task
 from one_embedder.medi.sources.super_ni.instructions import instruction_of
@@ -53,14 +51,14 @@ class MinedTask:
         task: its texts.
         about: JSON values for the report.
         limit: rows at most.
-        settings: a text that differs wherever code, encoder or limit do.
+        settings: of the mining encoder.
         encoder: finds hard negatives.
     """
 
     task: CandidateTask
     about: Mapping[str, Any]
     limit: int
-    settings: str
+    settings: Mapping[str, Any]
     encoder: miner.Miner
 
     @property
@@ -71,7 +69,7 @@ class MinedTask:
     @property
     def key(self) -> str:
         """Everything that the rows depend on."""
-        return f"{self.settings} {self.task!r}"
+        return build_key("super_ni task", candidates=repr(self.task), limit=self.limit, encoder=dict(self.settings))
 
     def build(self) -> tuple[Sequence[MediRow], Mapping[str, Any]]:
         """Mine it."""
@@ -92,7 +90,7 @@ def super_ni_tasks(cfg: Config, encoder: miner.Miner, benchmark: leakage.Benchma
         return []
     found = _candidates(cfg, benchmark)
     logger.info("%d tasks of Super-NaturalInstructions in %s", len(found.tasks), cfg.medi.root)
-    settings = _settings(cfg)
+    settings = miner.mining_settings(cfg.encoder)
     return [
         MinedTask(
             task,
@@ -153,21 +151,16 @@ def _candidates(cfg: Config, benchmark: leakage.BenchmarkTexts | None) -> Candid
 
 
 def _key(cfg: Config, tasks: Sequence[CandidateTask]) -> str:
-    """A hash of everything that the rows depend on: candidates, code, encoder and settings."""
-    digest = hashlib.sha256(_settings(cfg).encode())
+    candidates = hashlib.sha256()
     for task in tasks:
-        digest.update(repr(task).encode())
-    return digest.hexdigest()
-
-
-def _settings(cfg: Config) -> str:
-    """A hash of code, encoder and settings, whatever the candidates."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(inspect.getfile(module)) for module in (candidates, mining, miner, pairs)):
-        digest.update(path.read_bytes())
-    settings = [cfg.medi.rows_per_task, cfg.medi.min_rows_per_task, miner.mining_settings(cfg.encoder)]
-    digest.update(json.dumps(settings, sort_keys=True).encode())
-    return digest.hexdigest()
+        candidates.update(repr(task).encode())
+    return build_key(
+        "super_ni",
+        candidates=candidates.hexdigest(),
+        encoder=miner.mining_settings(cfg.encoder),
+        rows_per_task=cfg.medi.rows_per_task,
+        min_rows_per_task=cfg.medi.min_rows_per_task,
+    )
 
 
 def _mined(tasks: Sequence[CandidateTask], cfg: Config, encoder: miner.Miner) -> list[list[MediRow]]:
