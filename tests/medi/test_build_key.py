@@ -25,7 +25,7 @@ import pytest
 
 from one_embedder.config.compose import load_config
 from one_embedder.config.location import PROJECT_ROOT
-from one_embedder.config.schema import Config, EncoderConfig, MediConfig
+from one_embedder.config.schema import Config, EncoderConfig, MediConfig, MiningConfig
 from one_embedder.encoder import embedder as embedder_module
 from one_embedder.instruction import Instruction
 from one_embedder.medi import build_key as key_module
@@ -252,6 +252,13 @@ SETTINGS: Mapping[str, tuple[Any, set[str]]] = {  # key -> (another value, the s
     "medi.rows_per_task": (20, MINED),
     "medi.min_rows_per_task": (2, MINED),
     "medi.workers": (1, set()),
+    "medi.mining.max_share_of_positive": (0.95, MINED),
+    "medi.mining.positive_margin": (0.05, MINED),
+    "medi.mining.first_rank": (10, MINED),
+    "medi.mining.last_rank": (50, MINED),
+    "medi.mining.negatives": (2, MINED),
+    "medi.mining.seed": (1, MINED),
+    "medi.mining.none_left": ("drop", MINED),
     "medi.max_rejected": (0.5, set()),
     "medi.instances_per_task": (30, {"super_ni"}),
     "medi.text_output": ("outputs", {"super_ni"}),
@@ -270,8 +277,9 @@ SETTINGS: Mapping[str, tuple[Any, set[str]]] = {  # key -> (another value, the s
 
 
 def test_every_setting_of_data_and_encoder_is_looked_at() -> None:
-    medi, encoder = ({field.name for field in fields(kind)} for kind in (MediConfig, EncoderConfig))
-    assert set(SETTINGS) == {*(f"medi.{name}" for name in medi), *(f"encoder.{name}" for name in encoder), "seed"}
+    kinds = {"medi": MediConfig, "medi.mining": MiningConfig, "encoder": EncoderConfig}
+    settings = {f"{section}.{field.name}" for section, kind in kinds.items() for field in fields(kind)}
+    assert set(SETTINGS) == (settings | {"seed"}) - {"medi.mining"}
 
 
 @pytest.mark.parametrize("source", SOURCES)

@@ -13,6 +13,7 @@ from one_embedder.instruction import Instruction
 from one_embedder.medi import mining
 from one_embedder.medi.candidates import CandidateTask, LabelTask, OutputTask, PairTask, RelationTask, TripleTask
 from one_embedder.medi.mining import FALSE_NEGATIVE_SIMILARITY, embed_texts, mine
+from one_embedder.medi.negatives import best
 
 ASK = Instruction("question", "toy", "retrieving answers")
 
@@ -170,7 +171,7 @@ def test_equal_texts_and_no_others_have_equal_numbers(values: list[str]) -> None
 def test_the_best_of_many_are_those_that_sorting_all_of_them_gives(scores: list[float], count: int) -> None:
     finite = [i for i, score in enumerate(scores) if score > -np.inf]
     expected = sorted(finite, key=lambda i: (-scores[i], i))[:count]
-    assert mining._best(np.array(scores, dtype=np.float64), count).tolist() == expected
+    assert best(np.array(scores, dtype=np.float64), count).tolist() == expected
 
 
 def test_each_distinct_text_is_embedded_once() -> None:

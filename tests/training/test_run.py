@@ -86,6 +86,15 @@ def test_a_run_leaves_checkpoint_metrics_config_and_a_completed_record(cfg: Conf
     assert InstructionEmbedder(folder / CHECKPOINT).encode(["q0_0"]).shape == (1, trained.dimension)
 
 
+def test_the_record_tells_how_the_hard_negatives_were_chosen_where_the_data_do(cfg: Config) -> None:
+    (data,) = read_manifest(train(cfg))["data"]
+    assert "mining" not in data
+    mining = {"max_share_of_positive": 0.95, "missed": 3}
+    write_medi(toy_rows({1: 20}, seed=1), Path(cfg.medi.folder) / "medi", about={"mining": mining})
+    (data,) = read_manifest(train(cfg))["data"]
+    assert data["mining"] == mining
+
+
 def test_the_plan_is_logged_once_and_names_the_task_that_is_left_out(
     cfg: Config, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -8,6 +8,7 @@ import platform
 import shutil
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib.metadata import metadata, packages_distributions, version
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from one_embedder.medi.assembly import is_built, publish, work_folder
 from one_embedder.medi.build_key import build_key
 from one_embedder.medi.candidates import CandidateTask
 from one_embedder.medi.miner import Miner
+from one_embedder.medi.negatives import HardNegatives
 from one_embedder.medi.record import MediRow
 from one_embedder.medi.sources.documentation.benchmark import documentation_benchmark, write_benchmark
 from one_embedder.medi.sources.documentation.extract import extract
@@ -51,8 +53,10 @@ def build_documentation(cfg: Config, folder: Path) -> Path:
         write_benchmark(documentation_benchmark(objects, side), work / "benchmark" / side)
     benchmark = leakage.BenchmarkTexts.read(work / "benchmark")
     tasks, lost = leakage.drop_overlapping(training_tasks(objects, cfg.medi.rows_per_task), benchmark)
-    rows = _mined_rows(tasks, cfg, Miner(cfg.encoder, work))
-    about = {"source": "documentation", "key": key, "python": platform.python_version(), "versions": package_versions()}
+    negatives = HardNegatives(cfg.medi.mining)
+    rows = _mined_rows(tasks, cfg, Miner(cfg.encoder, work), negatives)
+    environment = {"python": platform.python_version(), "versions": package_versions()}
+    about = {"source": "documentation", "key": key, **environment, "mining": negatives.facts}
     sha256 = write_medi(rows, work / "medi", about)
     report_of(objects, lost, benchmark_sizes(work / "benchmark"), package_licences()).write(work, sha256)
     publish(work, folder, {"key": key, "sha256": sha256, "rows": len(rows), "seconds": round(_since(started), 1)})
@@ -71,6 +75,7 @@ def _key(cfg: Config) -> str:
         versions=package_versions(),
         python=platform.python_version(),
         encoder=miner.mining_settings(cfg.encoder),
+        mining=asdict(cfg.medi.mining),
         rows_per_task=cfg.medi.rows_per_task,
         min_rows_per_task=cfg.medi.min_rows_per_task,
     )
@@ -108,12 +113,12 @@ def _stated_licence(distribution: str) -> str:
     return ", ".join(classifiers) or free
 
 
-def _mined_rows(tasks: Sequence[CandidateTask], cfg: Config, encoder: Miner) -> list[MediRow]:
+def _mined_rows(tasks: Sequence[CandidateTask], cfg: Config, encoder: Miner, negatives: HardNegatives) -> list[MediRow]:
     embeddings = mining.embed_texts(tasks, encoder.encode)
     rows: list[MediRow] = []
     task_id = 0
     for task in tasks:
-        mined = mining.mine(task, task_id, embeddings, cfg.medi.rows_per_task)
+        mined = mining.mine(task, task_id, embeddings, cfg.medi.rows_per_task, negatives)
         if len(mined) >= cfg.medi.min_rows_per_task:
             rows += mined
             task_id += 1

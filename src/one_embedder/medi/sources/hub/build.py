@@ -7,6 +7,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 
@@ -61,7 +62,13 @@ def build_full(cfg: Config, folder: Path, others: OtherTasks = lambda encoder, b
     started = time.monotonic()
     _estimate([task for task in hub if finished(task, work) is None], len(tasks) - len(hub))
     parts = _large_enough(build_parts(tasks, work), cfg.medi.min_rows_per_task)
-    about = {"source": "full", "key": key, "seed": cfg.seed, "tasks": {part.name: dict(part.about) for part in parts}}
+    about = {
+        "source": "full",
+        "key": key,
+        "seed": cfg.seed,
+        "mining": asdict(cfg.medi.mining),
+        "tasks": {part.name: dict(part.about) for part in parts},
+    }
     sha256 = write_medi(_rows(parts), work / "medi", about)
     report_of(parts, datasets, compared=benchmark is not None).write(work, sha256)
     seconds = round(time.monotonic() - started, 1)
@@ -85,6 +92,7 @@ def hub_tasks(
             min(dataset.cap, cfg.medi.rows_per_task),
             cfg.seed,
             settings,
+            cfg.medi.mining,
             benchmark,
             listings,
             encoder,

@@ -6,17 +6,18 @@ import hashlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from one_embedder.config.schema import Config
+from one_embedder.config.schema import Config, MiningConfig
 from one_embedder.errors import ConfigError, DataError
 from one_embedder.medi import leakage, miner, mining
 from one_embedder.medi.assembly import is_built, publish, work_folder
 from one_embedder.medi.build_key import build_key
 from one_embedder.medi.candidates import CandidateTask, LabelTask
+from one_embedder.medi.negatives import HardNegatives
 from one_embedder.medi.record import MediRow
 from one_embedder.medi.report import Report, leakage_lines
 from one_embedder.medi.sources.pairs import read_pairs
@@ -52,13 +53,15 @@ class MinedTask:
         about: JSON values for the report.
         limit: rows at most.
         settings: of the mining encoder.
-        encoder: finds hard negatives.
+        mining: which candidates become hard negatives.
+        encoder: embeds.
     """
 
     task: CandidateTask
     about: Mapping[str, Any]
     limit: int
     settings: Mapping[str, Any]
+    mining: MiningConfig
     encoder: miner.Miner
 
     @property
@@ -69,13 +72,20 @@ class MinedTask:
     @property
     def key(self) -> str:
         """Everything that the rows depend on."""
-        return build_key("super_ni task", candidates=repr(self.task), limit=self.limit, encoder=dict(self.settings))
+        return build_key(
+            "super_ni task",
+            candidates=repr(self.task),
+            limit=self.limit,
+            encoder=dict(self.settings),
+            mining=asdict(self.mining),
+        )
 
     def build(self) -> tuple[Sequence[MediRow], Mapping[str, Any]]:
         """Mine it."""
-        rows = mining.mine(self.task, 0, _embedded([self.task], self.encoder), self.limit)
+        negatives = HardNegatives(self.mining)
+        rows = mining.mine(self.task, 0, _embedded([self.task], self.encoder), self.limit, negatives)
         self.encoder.forget()
-        return rows, self.about
+        return rows, {**self.about, "mining": negatives.facts}
 
 
 def super_ni_tasks(cfg: Config, encoder: miner.Miner, benchmark: leakage.BenchmarkTexts | None) -> list[MinedTask]:
@@ -97,6 +107,7 @@ def super_ni_tasks(cfg: Config, encoder: miner.Miner, benchmark: leakage.Benchma
             {"licence": found.licences.get(task.name, NOT_STATED), "overlapping": (found.lost or {}).get(task.name, 0)},
             cfg.medi.rows_per_task,
             settings,
+            cfg.medi.mining,
             encoder,
         )
         for task in found.tasks
@@ -125,8 +136,10 @@ def build_super_ni(cfg: Config, folder: Path) -> Path:
     texts = sum(len(task.texts()) for task in tasks)
     logger.info("%d tasks with at most %d texts to embed; build in %s", len(tasks), texts, folder)
     work = work_folder(folder, key)
-    mined = _mined(tasks, cfg, miner.Miner(cfg.encoder, work))
-    sha256 = write_medi(chain.from_iterable(mined), work / "medi", {"source": "super_ni", "key": key})
+    negatives = HardNegatives(cfg.medi.mining)
+    mined = _mined(tasks, cfg, miner.Miner(cfg.encoder, work), negatives)
+    about = {"source": "super_ni", "key": key, "mining": negatives.facts}
+    sha256 = write_medi(chain.from_iterable(mined), work / "medi", about)
     _report(found).write(work, sha256)
     rows = sum(map(len, mined))
     seconds = round(time.monotonic() - started, 1)
@@ -158,17 +171,20 @@ def _key(cfg: Config, tasks: Sequence[CandidateTask]) -> str:
         "super_ni",
         candidates=candidates.hexdigest(),
         encoder=miner.mining_settings(cfg.encoder),
+        mining=asdict(cfg.medi.mining),
         rows_per_task=cfg.medi.rows_per_task,
         min_rows_per_task=cfg.medi.min_rows_per_task,
     )
 
 
-def _mined(tasks: Sequence[CandidateTask], cfg: Config, encoder: miner.Miner) -> list[list[MediRow]]:
+def _mined(
+    tasks: Sequence[CandidateTask], cfg: Config, encoder: miner.Miner, negatives: HardNegatives
+) -> list[list[MediRow]]:
     """The rows of every task that has enough, numbered in order."""
     embeddings = _embedded(tasks, encoder)
     kept: list[list[MediRow]] = []
     for task in tasks:
-        rows = mining.mine(task, len(kept), embeddings, cfg.medi.rows_per_task)
+        rows = mining.mine(task, len(kept), embeddings, cfg.medi.rows_per_task, negatives)
         if len(rows) >= cfg.medi.min_rows_per_task:
             kept.append(rows)
         else:
