@@ -97,12 +97,14 @@ def test_classes_of_one_task_have_equal_numbers_and_rows_without_one_have_none(t
         for row, (label, negative) in zip(toy_rows({1: 3, 2: 1}), labels, strict=True)
     ]
     rows[0] = replace(rows[0], further_negatives=(("", "q0_3"),))
+    rows[1] = replace(rows[1], further_negatives=(("", "q0_1"), ("", "q0_2")), further_negative_labels=("c", "a"))
     write_medi(rows, tmp_path / "medi", about={})
     items = load_medi(tmp_path / "medi").dataset.to_list()
     numbers = ContrastiveCollator(instruction_tokenizer(), True, mixed_tasks=True)(items).labels
     a, b, none, elsewhere = numbers.row.tolist()
     assert len({a, b, elsewhere}) == 3 and min(a, b, elsewhere) >= 0 and none == NO_CLASS
-    assert numbers.negative.tolist()[:-1] == [b, NO_CLASS, a, NO_CLASS]
+    c = numbers.negative[3].item()
+    assert numbers.negative.tolist()[:-1] == [b, NO_CLASS, a, c, a, NO_CLASS] and c not in (a, b, NO_CLASS)
 
 
 def test_every_hard_negative_of_a_row_follows_its_first_whatever_their_number(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from one_embedder.medi.build import build
 from one_embedder.medi.datamodule import MediDataModule
 from one_embedder.medi.record import MediRow
 from one_embedder.medi.sources.hub import build as build_module
-from one_embedder.medi.store import load_medi
+from one_embedder.medi.store import further_negatives, load_medi
 from tests.hub import StandInHub
 from tests.medi.toy import compact_super_ni, full, instruction_tokenizer
 
@@ -167,6 +167,19 @@ def test_every_format_becomes_rows_that_train(cfg: Config, caplog: pytest.LogCap
     )
     batch = next(iter(loader.train_dataloader()))
     assert len(batch) == 4 and batch.task_id in medi.task_names
+
+
+def test_mining_settings_reach_the_data_sets_without_negatives_and_no_others(cfg: Config) -> None:
+    cfg.medi.datasets = ["NQ", "specter_train_triples"]
+    before = load_medi(build(cfg) / "medi")
+    cfg.medi.mining.last_rank, cfg.medi.mining.negatives = 5, 2
+    mined = HashMiner.texts.total()
+    medi = load_medi(build(cfg) / "medi")
+    assert HashMiner.texts.total() == 2 * mined > 0
+    counts = {(row["task_name"], 1 + len(further_negatives(row))) for row in medi.dataset}
+    assert counts == {("NQ", 2), ("specter_train_triples", 1)}
+    assert medi.manifest["about"]["mining"]["negatives"] == 2
+    assert before.manifest["about"]["mining"]["negatives"] == before.negatives_per_row == 1
 
 
 def test_a_second_build_reads_nothing_and_gives_the_same(cfg: Config, hub: StandInHub) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from one_embedder.instruction import Instruction
 from one_embedder.medi import mining
-from one_embedder.medi.candidates import LabelTask, OutputTask, PairTask, RelationTask, TripleTask
+from one_embedder.medi.candidates import CandidateTask, LabelTask, OutputTask, PairTask, RelationTask, TripleTask
 from one_embedder.medi.mining import FALSE_NEGATIVE_SIMILARITY, embed_texts, mine
+from one_embedder.medi.negatives import best
 
 ASK = Instruction("question", "toy", "retrieving answers")
 
@@ -113,9 +118,60 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         RelationTask("links", ASK, {n: n for n in names}, {n: frozenset({names[i - 1]}) for i, n in enumerate(names)}),
     ]
     whole = [mine(task, 0, found, limit=limit) for task in tasks for limit in (7, 100)]
-    monkeypatch.setattr(mining, "BLOCK", 5)
+    monkeypatch.setattr(mining, "CELLS", 5 * 23)
     assert [mine(task, 0, found, limit=limit) for task in tasks for limit in (7, 100)] == whole
     assert all(len(rows) >= 7 for rows in whole)
+
+
+def four_kinds(texts: list[str]) -> list[CandidateTask]:
+    """The texts as a task of each kind that is mined."""
+    outputs = texts[1:] + texts[:1]
+    return [
+        PairTask("pairs", ASK, ASK, tuple(zip(texts, outputs, texts, strict=True))),
+        OutputTask("outputs", ASK, tuple(zip(texts, outputs, strict=True))),
+        LabelTask("labels", ASK, tuple((text, text[-1]) for text in texts)),
+        RelationTask("links", ASK, {t: t for t in texts}, {t: frozenset({outputs[i]}) for i, t in enumerate(texts)}),
+    ]
+
+
+def peak_of_mining(task: CandidateTask, limit: int) -> int:
+    """Bytes."""
+    found = embeddings(task.texts())
+    tracemalloc.start()
+    try:
+        mine(task, 0, found, limit)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("kind", range(4))
+def test_one_long_text_costs_its_own_length_and_not_everybodys(kind: int) -> None:
+    texts = [f"text {i}" for i in range(500)]
+    short, long = (four_kinds([*texts, last])[kind] for last in ("text 500", 100_000 * "x"))
+    assert peak_of_mining(long, 9) < peak_of_mining(short, 9) + 5e6  # padded, they are 200 MB
+
+
+@pytest.mark.parametrize("kind", range(4))
+def test_memory_grows_with_a_tasks_size_and_not_with_its_square(kind: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mining, "CELLS", 2**16)
+    small, large = (four_kinds([f"text {i}" for i in range(count)])[kind] for count in (1000, 4000))
+    assert peak_of_mining(large, 9) < 4.5 * peak_of_mining(small, 9)
+    assert peak_of_mining(large, 9) < 4000 * 4000
+
+
+@given(values=st.lists(st.text(max_size=3) | st.sampled_from(["a", "a\0", ""]), min_size=1, max_size=20))
+def test_equal_texts_and_no_others_have_equal_numbers(values: list[str]) -> None:
+    codes = mining._codes(values)
+    assert codes.dtype == np.int64
+    assert all((codes[i] == codes[j]) == (a == b) for i, a in enumerate(values) for j, b in enumerate(values))
+
+
+@given(scores=st.lists(st.integers(0, 4) | st.just(-np.inf), min_size=1, max_size=30), count=st.integers(1, 12))
+def test_the_best_of_many_are_those_that_sorting_all_of_them_gives(scores: list[float], count: int) -> None:
+    finite = [i for i, score in enumerate(scores) if score > -np.inf]
+    expected = sorted(finite, key=lambda i: (-scores[i], i))[:count]
+    assert best(np.array(scores, dtype=np.float64), count).tolist() == expected
 
 
 def test_each_distinct_text_is_embedded_once() -> None:

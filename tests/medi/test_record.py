@@ -42,6 +42,15 @@ def test_classes_are_read_and_written_only_where_there_are_any() -> None:
     assert to_released(row) == {**RELEASED, "task_name": "task_1", "label": "song", "neg_label": "person"}
 
 
+def test_the_classes_of_several_negatives_are_a_list() -> None:
+    released = {**RELEASED, "task_name": "nq", "neg": [["", "x"], ["", "y"]], "label": "a", "neg_label": ["b", "c"]}
+    row = from_released(released, "here")
+    assert row.negative_labels == ("b", "c")
+    assert to_released(row) == released
+    assert from_released({**released, "neg_label": "b"}, "here").negative_labels == ("b", None)
+    assert from_released({**RELEASED, "neg_label": ["b"]}, "here").negative_labels == ("b",)
+
+
 def test_a_released_row_without_a_name_is_named_after_its_number() -> None:
     assert from_released(RELEASED, "here").task_name == "task_1"
 
@@ -65,6 +74,9 @@ def test_an_empty_instruction_is_allowed() -> None:
         ({"neg": [["instruction", "text"], ["only one"]]}, "neg 2"),
         ({"neg": [["instruction", "text"], ["instruction", ""]]}, "negative 2"),
         ({"neg": [["instruction", "text"], "text"]}, "negative"),
+        ({"neg_label": ["b", "c"]}, "negative_label: 2 classes for 1 hard negatives"),
+        ({"neg_label": ["b", 3]}, "negative_label"),
+        ({"neg_label": [None, "c"]}, "negative_label"),
         ({"task_id": "1"}, "task_id"),
         ({"task_id": True}, "task_id"),
         ({"task_id": -1}, "task_id"),

@@ -14,10 +14,12 @@ from one_embedder.medi.record import LABEL_KEYS, MediRow
 from one_embedder.medi.store import (
     DATA_FILE,
     FURTHER_COLUMNS,
+    FURTHER_LABELS,
     MANIFEST_FILE,
     MediWriter,
     further_negatives,
     load_medi,
+    negative_labels,
     row_of,
     write_medi,
 )
@@ -179,8 +181,25 @@ def test_classes_are_kept_and_count_in_the_hash_only_where_there_are_any(tmp_pat
     assert len({load_medi(folder).sha256, known, other}) == 3
 
 
-def test_a_folder_of_the_first_schema_is_read_as_rows_of_one_negative(folder: Path) -> None:
-    newer = [*FURTHER_COLUMNS, *LABEL_KEYS.values()]
+def test_the_class_of_every_negative_is_kept_and_counts_in_the_hash(tmp_path: Path) -> None:
+    several = replace(ROWS[0], label="a", negative_label="b", further_negatives=(("", "x"), ("", "y")))
+    hashes = set()
+    for classes in ((), ("c", "d"), ("c", "e")):
+        rows = [replace(several, further_negative_labels=classes), *ROWS[1:]]
+        hashes.add(write_medi(rows, tmp_path / "medi", about={}))
+        items = list(load_medi(tmp_path / "medi").dataset)
+        assert [row_of(item) for item in items] == rows
+        assert negative_labels(items[0]) == ["b", *(classes or (None, None))]
+        assert negative_labels(items[1]) == [None]
+    assert len(hashes) == 3
+
+
+NEWER = {1: [*FURTHER_COLUMNS, *LABEL_KEYS.values(), FURTHER_LABELS], 3: [FURTHER_LABELS]}
+
+
+@pytest.mark.parametrize("schema", NEWER)
+def test_a_folder_of_an_older_schema_is_read_as_rows_without_what_came_later(folder: Path, schema: int) -> None:
+    newer = NEWER[schema]
     expected = load_medi(folder).dataset.remove_columns(newer).to_list()
     whole = pa.py_buffer((folder / DATA_FILE).read_bytes())
     table = pa.ipc.open_stream(whole).read_all().drop_columns(newer)
@@ -188,12 +207,13 @@ def test_a_folder_of_the_first_schema_is_read_as_rows_of_one_negative(folder: Pa
         writer.write_table(table)
     data = (folder / DATA_FILE).read_bytes()
     manifest = json.loads((folder / MANIFEST_FILE).read_text())
-    manifest |= {"schema": 1, "file_bytes": len(data), "file_sha256": hashlib.sha256(data).hexdigest()}
+    manifest |= {"schema": schema, "file_bytes": len(data), "file_sha256": hashlib.sha256(data).hexdigest()}
     del manifest["negatives_per_row"]
     (folder / MANIFEST_FILE).write_text(json.dumps(manifest))
     medi = load_medi(folder)
     assert medi.dataset.to_list() == expected and medi.negatives_per_row == 1
     assert [further_negatives(row) for row in medi.dataset] == [[]] * len(ROWS)
+    assert [negative_labels(row) for row in medi.dataset] == [[None]] * len(ROWS)
 
 
 def test_data_cut_short_or_altered_or_missing_is_refused(folder: Path) -> None:

@@ -120,6 +120,15 @@ def test_texts_that_the_maximum_length_cuts_are_counted_over_the_whole_run_and_t
     assert caplog.text.count("in a batch of this training") == 1
 
 
+def test_the_record_tells_how_the_hard_negatives_were_chosen_where_the_data_do(cfg: Config) -> None:
+    (data,) = read_manifest(train(cfg))["data"]
+    assert "mining" not in data
+    mining = {"max_share_of_positive": 0.95, "missed": 3}
+    write_medi(toy_rows({1: 20}, seed=1), Path(cfg.medi.folder) / "medi", about={"mining": mining})
+    (data,) = read_manifest(train(cfg))["data"]
+    assert data["mining"] == mining
+
+
 def test_the_plan_is_logged_once_and_names_the_task_that_is_left_out(
     cfg: Config, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from one_embedder.config import design
 from one_embedder.config.messages import nearest
-from one_embedder.config.schema import Config
+from one_embedder.config.schema import Config, MiningConfig
 from one_embedder.errors import ConfigError
 
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -20,6 +20,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "trainer.precision": ("32-true", "bf16-mixed"),
     "trainer.accelerator": ("auto", "cpu", "gpu", "mps"),
     "medi.text_output": ("inputs", "outputs"),
+    "medi.mining.none_left": ("least_similar", "drop"),
     "evaluation.instructions": ("right", "wrong", "shuffled"),
     "evaluation.dtype": ("float32", "bfloat16", "float16"),
     "benchmark.split": ("dev", "test"),
@@ -49,6 +50,11 @@ RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "medi.rows_per_task": _at_least(1),
     "medi.min_rows_per_task": _at_least(1),
     "medi.workers": _at_least(1),
+    "medi.mining.max_share_of_positive": ("above 0 and at most 1", lambda value: 0 < value <= 1),
+    "medi.mining.positive_margin": ("between 0 and 2, a difference of cosines", lambda value: 0 <= value <= 2),
+    "medi.mining.first_rank": _at_least(1),
+    "medi.mining.negatives": _at_least(1),
+    "medi.mining.seed": _at_least(0),
     "medi.path": _GIVEN,
     "medi.max_rejected": _SHARE,
     "medi.instances_per_task": _at_least(1),
@@ -128,6 +134,7 @@ def check(cfg: Config) -> None:
     troubles += _protocol_troubles(cfg)
     if cfg.trainer.mini_batch_size is not None and "fsdp" in cfg.trainer.strategy:
         troubles.append("trainer.mini_batch_size needs every weight on each device: use trainer.strategy=ddp, not fsdp")
+    troubles += _mining_troubles(cfg)
     troubles += _sampler_troubles(cfg)
     troubles += design.troubles(cfg.ablation)
     if cfg.loss.learn_temperature and "fsdp" in cfg.trainer.strategy:
@@ -177,6 +184,21 @@ def _protocol_troubles(cfg: Config) -> list[str]:
             troubles.append(f"benchmark.protocol.{name}.samples_per_label={task.samples_per_label} must be at least 1")
         if task.splits is not None and not task.splits:
             troubles.append(f"benchmark.protocol.{name}.splits must be null (test) or a non-empty list")
+    return troubles
+
+
+def _mining_troubles(cfg: Config) -> list[str]:
+    mining, troubles = cfg.medi.mining, []
+    if mining.max_share_of_positive is not None and mining.positive_margin is not None:
+        troubles.append("medi.mining.max_share_of_positive and medi.mining.positive_margin are two bounds; choose one")
+    ranks = mining.last_rank - mining.first_rank + 1
+    if ranks < mining.negatives:
+        troubles.append(
+            f"medi.mining.negatives={mining.negatives} cannot be drawn from the ranks medi.mining.first_rank="
+            f"{mining.first_rank} to medi.mining.last_rank={mining.last_rank}; raise last_rank"
+        )
+    if cfg.medi.source == "file" and mining != MiningConfig():
+        troubles.append("medi.mining has no effect with medi.source=file: its rows have their negatives; leave it out")
     return troubles
 
 

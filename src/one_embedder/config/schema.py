@@ -45,6 +45,19 @@ class HubDatasetConfig:
 
 
 @dataclass
+class MiningConfig:
+    """Which candidates become hard negatives; by default the paper's. Told in ``conf/medi/documentation.yaml``."""
+
+    max_share_of_positive: float | None = None
+    positive_margin: float | None = None
+    first_rank: int = 1
+    last_rank: int = 1
+    negatives: int = 1
+    seed: int = 0
+    none_left: str = "least_similar"  # least_similar | drop
+
+
+@dataclass
 class MediConfig:
     """Training data: where it comes from and where it is on disk."""
 
@@ -53,6 +66,7 @@ class MediConfig:
     rows_per_task: int = 400
     min_rows_per_task: int = 32
     workers: int = 2
+    mining: MiningConfig = field(default_factory=MiningConfig)  # not file, whose rows have their negatives
     path: str | None = None  # file: a file, folder or hub id of MEDI as others give it; None: medi.folder is built
     max_rejected: float = 0.01  # file: share of the rows that may be unusable before the whole is refused
     root: str | None = None  # super_ni, and full to join it: a checkout of the original repository, or a compact copy

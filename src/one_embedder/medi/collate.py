@@ -14,7 +14,7 @@ from one_embedder.encoder.tokenize import InstructionTokenizer, TokenizedBatch, 
 from one_embedder.encoder.truncation import Truncation
 from one_embedder.errors import DataError
 from one_embedder.medi.record import LABEL_KEYS, RELEASED_KEYS
-from one_embedder.medi.store import further_negatives
+from one_embedder.medi.store import further_negatives, negative_labels
 
 NO_CLASS = -1
 
@@ -158,9 +158,8 @@ def _labels(rows: Sequence[Mapping[str, Any]]) -> LabelNumbers:
     """Numbers of the rows' classes; data written before there were any have no such columns."""
     of_rows, of_negatives = [], []
     for row in rows:
-        label, negative = (_class_number(row["task_id"], row.get(key)) for key in LABEL_KEYS.values())
-        of_rows.append(label)
-        of_negatives += [negative, *[NO_CLASS] * len(further_negatives(row))]
+        of_rows.append(_class_number(row["task_id"], row.get(LABEL_KEYS["label"])))
+        of_negatives += [_class_number(row["task_id"], label) for label in negative_labels(row)]
     return LabelNumbers(torch.tensor(of_rows), torch.tensor(of_negatives))
 
 

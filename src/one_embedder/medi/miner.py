@@ -8,12 +8,13 @@ import shutil
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from one_embedder.config.schema import EncoderConfig
 from one_embedder.encoder.truncation import cuts_kept
+from one_embedder.medi.build_key import build_key, file_states
 
 if TYPE_CHECKING:
     from one_embedder.encoder.embedder import InstructionEmbedder
@@ -25,11 +26,16 @@ MAX_LENGTH = 32
 CHUNK = 2048
 """Texts embedded between two writes."""
 EMBEDDINGS = ".embeddings"
+MODEL_FILES = frozenset({".safetensors", ".bin", ".json", ".txt", ".model"})
+"""Of a local encoder; a card beside them is no part of it."""
 
 
-def mining_settings(encoder: EncoderConfig) -> dict[str, str | None]:
-    """What of an encoder's settings a mined row depends on."""
-    return {"name_or_path": encoder.name_or_path, "revision": encoder.revision, "joining": encoder.joining}
+def mining_settings(encoder: EncoderConfig) -> dict[str, Any]:
+    """What of an encoder a mined row depends on, as JSON values; of a local folder also when its files were changed."""
+    folder = Path(encoder.name_or_path).expanduser()
+    files = sorted(path for path in folder.rglob("*") if path.suffix in MODEL_FILES) if folder.is_dir() else []
+    settings = {"name_or_path": encoder.name_or_path, "revision": encoder.revision, "joining": encoder.joining}
+    return {**settings, "max_length": MAX_LENGTH, "files": file_states(files)}
 
 
 class Miner:
@@ -48,7 +54,7 @@ class Miner:
             encoder: which one; what ``mining_settings`` leaves out is not used.
             work: the build's folder for parts.
         """
-        self._encoder = encoder
+        self._encoder, self._settings = encoder, mining_settings(encoder)
         self._folder = work / EMBEDDINGS
 
     @cached_property
@@ -78,7 +84,8 @@ class Miner:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _chunk(self, texts: Sequence[str]) -> np.ndarray:
-        path = self._folder / f"{hashlib.sha256(chr(0).join(texts).encode()).hexdigest()[:16]}.npy"
+        found = hashlib.sha256(chr(0).join(texts).encode()).hexdigest()
+        path = self._folder / f"{build_key('embeddings', encoder=self._settings, texts=found)[:16]}.npy"
         if not path.is_file():
             partial = path.with_suffix(".tmp")
             with partial.open("wb") as file, cuts_kept():  # MAX_LENGTH is meant to cut

@@ -26,7 +26,8 @@ class MediRow:
         further_negatives: more of them; none in the released data.
         label: the class of query and positive, where the task has classes; rows of one class are no negatives of each
             other. None in the released data.
-        negative_label: the class of ``negative``; further negatives have none.
+        negative_label: the class of ``negative``.
+        further_negative_labels: the classes of ``further_negatives``, one each; none at all where they are unknown.
     """
 
     task_id: int
@@ -37,11 +38,18 @@ class MediRow:
     further_negatives: tuple[tuple[str, str], ...] = ()
     label: str | None = None
     negative_label: str | None = None
+    further_negative_labels: tuple[str, ...] = ()
 
     @property
     def negatives(self) -> tuple[tuple[str, str], ...]:
         """All hard negatives, at least one."""
         return (self.negative, *self.further_negatives)
+
+    @property
+    def negative_labels(self) -> tuple[str | None, ...]:
+        """The class of each of ``negatives``; None where it is unknown."""
+        further = self.further_negative_labels or (None,) * len(self.further_negatives)
+        return (self.negative_label, *further)
 
 
 def validate_row(row: MediRow, where: str) -> MediRow:
@@ -52,8 +60,8 @@ def validate_row(row: MediRow, where: str) -> MediRow:
         where: file and row, for the message ("medi-data.json row 17").
 
     Raises:
-        DataError: a side is not a pair of strings, a text is empty, the task is not an integer and a name, or a label
-            is no string.
+        DataError: a side is not a pair of strings, a text is empty, the task is not an integer and a name, a label is
+            no string, or there are not as many classes as hard negatives.
     """
     if type(row.task_id) is not int or row.task_id < 0:
         raise DataError(f"{where}, field task_id: expected an integer of at least 0, got {row.task_id!r}")
@@ -67,6 +75,7 @@ def validate_row(row: MediRow, where: str) -> MediRow:
         label = getattr(row, name)
         if label is not None and not isinstance(label, str):
             raise DataError(f"{where}, field {name}: expected a string or nothing, got {_shown(label)}")
+    _validate_further_labels(row, f"{where}, field negative_label")
     return row
 
 
@@ -75,7 +84,7 @@ def from_released(record: object, where: str) -> MediRow:
 
     ``task_name`` may be given as well; without it the task is called ``task_<n>``. ``neg`` may also be a list of such
     pairs, for a row with several hard negatives, and ``pos`` a list of one, as GritLM's copy of MEDI has it; ``label``
-    and ``neg_label`` may name the classes.
+    and ``neg_label`` may name the classes, the latter as a list where there are several hard negatives.
 
     Raises:
         DataError: a key is missing or a value cannot be used.
@@ -86,7 +95,8 @@ def from_released(record: object, where: str) -> MediRow:
     if missing:
         raise DataError(f"{where}: the key {missing[0]!r} is missing; it has {sorted(map(str, record))}")
     negative, *further = _negatives(record["neg"], f"{where}, field neg")
-    task_id = record["task_id"]
+    task_id, label = record["task_id"], record.get(LABEL_KEYS["label"])
+    negative_label, *further_labels = _labels(record.get(LABEL_KEYS["negative_label"]))
     row = MediRow(
         task_id=task_id,
         task_name=record.get("task_name", f"task_{task_id}"),
@@ -94,7 +104,9 @@ def from_released(record: object, where: str) -> MediRow:
         positive=_positive(record["pos"], f"{where}, field pos"),
         negative=negative,
         further_negatives=tuple(further),
-        **{name: record.get(key) for name, key in LABEL_KEYS.items()},
+        label=label,
+        negative_label=negative_label,
+        further_negative_labels=tuple(further_labels),
     )
     return validate_row(row, where)
 
@@ -104,7 +116,11 @@ def to_released(row: MediRow) -> dict[str, Any]:
     pairs: dict[str, Any] = {key: list(getattr(row, side)) for side, key in RELEASED_KEYS.items()}
     if row.further_negatives:
         pairs["neg"] = [list(pair) for pair in row.negatives]
-    labels = {key: getattr(row, name) for name, key in LABEL_KEYS.items() if getattr(row, name) is not None}
+    labels: dict[str, Any] = {
+        key: getattr(row, name) for name, key in LABEL_KEYS.items() if getattr(row, name) is not None
+    }
+    if row.further_negative_labels:
+        labels[LABEL_KEYS["negative_label"]] = list(row.negative_labels)
     return {**pairs, "task_id": row.task_id, "task_name": row.task_name, **labels}
 
 
@@ -119,6 +135,19 @@ def _negatives(value: object, where: str) -> list[tuple[str, str]]:
     if isinstance(value, (list, tuple)) and value and all(isinstance(item, (list, tuple)) for item in value):
         return [_pair(item, f"{where} {number}") for number, item in enumerate(value, start=1)]
     return [_pair(value, where)]
+
+
+def _labels(value: Any) -> list[Any]:
+    """The class of each hard negative: a list of them, or the first one's alone."""
+    return value if isinstance(value, list) and value else [value]
+
+
+def _validate_further_labels(row: MediRow, where: str) -> None:
+    labels, negatives = row.further_negative_labels, row.further_negatives
+    if labels and (row.negative_label is None or not all(isinstance(label, str) for label in labels)):
+        raise DataError(f"{where}: expected a string for each hard negative, got {_shown(row.negative_labels)}")
+    if labels and len(labels) != len(negatives):
+        raise DataError(f"{where}: {1 + len(labels)} classes for {1 + len(negatives)} hard negatives")
 
 
 def _pair(value: object, where: str) -> tuple[str, str]:

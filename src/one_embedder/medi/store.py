@@ -27,7 +27,7 @@ from one_embedder.medi.stamp import file_sha256, has_sha256
 
 DATA_FILE = "medi.arrow"
 MANIFEST_FILE = "manifest.json"
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 TEXT_COLUMNS = tuple(f"{key}_{part}" for key in RELEASED_KEYS.values() for part in ("instruction", "text"))
 FURTHER_COLUMNS = ("further_neg_instruction", "further_neg_text")  # a list each; empty for a row of one hard negative
 # Arrow's own 32-bit offsets hold 2 GiB of text a batch, far above ROWS_AT_ONCE rows.
@@ -35,8 +35,10 @@ _ONE_NEGATIVE = pa.schema(
     [("task_id", pa.int64()), ("task_name", pa.string()), *((name, pa.string()) for name in TEXT_COLUMNS)]
 )
 _SEVERAL_NEGATIVES = pa.schema([*_ONE_NEGATIVE, *((name, pa.list_(pa.string())) for name in FURTHER_COLUMNS)])
-ARROW_SCHEMA = pa.schema([*_SEVERAL_NEGATIVES, *((name, pa.string()) for name in LABEL_KEYS.values())])
-_ARROW_SCHEMAS = {1: _ONE_NEGATIVE, 2: _SEVERAL_NEGATIVES, SCHEMA_VERSION: ARROW_SCHEMA}  # older ones are still read
+FURTHER_LABELS = "further_neg_label"  # as many as further negatives, or none at all
+_CLASSES = pa.schema([*_SEVERAL_NEGATIVES, *((name, pa.string()) for name in LABEL_KEYS.values())])
+ARROW_SCHEMA = pa.schema([*_CLASSES, (FURTHER_LABELS, pa.list_(pa.string()))])
+_ARROW_SCHEMAS = {1: _ONE_NEGATIVE, 2: _SEVERAL_NEGATIVES, 3: _CLASSES, SCHEMA_VERSION: ARROW_SCHEMA}  # all are read
 ROWS_AT_ONCE = 1000
 _END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 
@@ -47,7 +49,8 @@ class Medi:
 
     Attributes:
         dataset: memory-mapped; columns task_id, task_name, {query,pos,neg}_{instruction,text}, label and neg_label
-            (null where the task has no classes); ``further_negatives`` reads a row's other hard negatives.
+            (null where the task has no classes); ``further_negatives`` reads a row's other hard negatives,
+            ``negative_labels`` the classes of all.
         manifest: rows, tasks (id, name, rows), hashes, and what the builder said about the data.
         folder: where it was read.
     """
@@ -94,6 +97,8 @@ class Tally:
         values = [row.task_id, row.task_name, *row.query, *row.positive, *itertools.chain(*row.negatives)]
         if row.label is not None:
             values += [{"label": row.label, "neg_label": row.negative_label}]
+        if row.further_negative_labels:
+            values += [row.further_negative_labels]
         self.digest.update(json.dumps(values).encode() + b"\n")
         self.negatives_per_row = max(self.negatives_per_row, len(row.negatives))
         self.rows_of[row.task_id] = self.rows_of.get(row.task_id, 0) + 1
@@ -260,10 +265,21 @@ def further_negatives(row: Mapping[str, Any]) -> list[tuple[str, str]]:
     return list(zip(*(row.get(name, ()) for name in FURTHER_COLUMNS), strict=True))
 
 
+def negative_labels(row: Mapping[str, Any]) -> list[str | None]:
+    """The classes of a row's hard negatives, the first one's first; None where they are unknown.
+
+    Args:
+        row: an item of ``Medi.dataset``.
+    """
+    further = row.get(FURTHER_LABELS) or [None] * len(further_negatives(row))
+    return [row.get(LABEL_KEYS["negative_label"]), *further]
+
+
 def row_of(item: Mapping[str, Any]) -> MediRow:
     """The row that an item of ``Medi.dataset`` holds."""
     query, positive, negative = ((item[f"{key}_instruction"], item[f"{key}_text"]) for key in RELEASED_KEYS.values())
-    labels = {name: item.get(key) for name, key in LABEL_KEYS.items()}
+    labels: dict[str, Any] = {name: item.get(key) for name, key in LABEL_KEYS.items()}
+    labels["further_negative_labels"] = tuple(item.get(FURTHER_LABELS) or ())
     further = tuple(further_negatives(item))
     return MediRow(item["task_id"], item["task_name"], query, positive, negative, further, **labels)
 
@@ -272,7 +288,7 @@ def _record_batch(rows: Iterable[MediRow]) -> pa.RecordBatch:
     columns: list[list[Any]] = [[] for _ in ARROW_SCHEMA]
     for row in rows:
         further = list(zip(*row.further_negatives, strict=True)) or [(), ()]
-        labels = (row.label, row.negative_label)
+        labels = (row.label, row.negative_label, row.further_negative_labels)
         values = (row.task_id, row.task_name, *row.query, *row.positive, *row.negative, *further, *labels)
         for column, value in zip(columns, values, strict=True):
             column.append(value)

@@ -219,6 +219,8 @@ def _record(run: Run, data: MediDataModule) -> RunRecord | nullcontext[None]:
         "tasks": len(shares),
         "dropped_rows": sum(share.rows for share in shares if not share.batches),
     }
+    if "mining" in run.medi.manifest.get("about", {}):  # how the hard negatives were chosen
+        facts["mining"] = run.medi.manifest["about"]["mining"]
     return RunRecord.start(
         run.folder,
         name="train",

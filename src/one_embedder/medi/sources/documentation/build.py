@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
-import inspect
-import json
 import logging
 import platform
 import shutil
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib.metadata import metadata, packages_distributions, version
 from pathlib import Path
 
 from one_embedder.config.schema import Config
 from one_embedder.medi import leakage, miner, mining
 from one_embedder.medi.assembly import is_built, publish, work_folder
+from one_embedder.medi.build_key import build_key
 from one_embedder.medi.candidates import CandidateTask
 from one_embedder.medi.miner import Miner
+from one_embedder.medi.negatives import HardNegatives
 from one_embedder.medi.record import MediRow
 from one_embedder.medi.sources.documentation.benchmark import documentation_benchmark, write_benchmark
 from one_embedder.medi.sources.documentation.extract import extract
@@ -39,7 +39,7 @@ def build_documentation(cfg: Config, folder: Path) -> Path:
     Raises:
         DataError: if a package is missing.
     """
-    key = build_key(cfg)
+    key = _key(cfg)
     if is_built(folder, key):
         logger.info("MEDI-documentation is built already: %s", folder)
         return folder
@@ -53,8 +53,10 @@ def build_documentation(cfg: Config, folder: Path) -> Path:
         write_benchmark(documentation_benchmark(objects, side), work / "benchmark" / side)
     benchmark = leakage.BenchmarkTexts.read(work / "benchmark")
     tasks, lost = leakage.drop_overlapping(training_tasks(objects, cfg.medi.rows_per_task), benchmark)
-    rows = _mined_rows(tasks, cfg, Miner(cfg.encoder, work))
-    about = {"source": "documentation", "key": key, "python": platform.python_version(), "versions": package_versions()}
+    negatives = HardNegatives(cfg.medi.mining)
+    rows = _mined_rows(tasks, cfg, Miner(cfg.encoder, work), negatives)
+    environment = {"python": platform.python_version(), "versions": package_versions()}
+    about = {"source": "documentation", "key": key, **environment, "mining": negatives.facts}
     sha256 = write_medi(rows, work / "medi", about)
     report_of(objects, lost, benchmark_sizes(work / "benchmark"), package_licences()).write(work, sha256)
     publish(work, folder, {"key": key, "sha256": sha256, "rows": len(rows), "seconds": round(_since(started), 1)})
@@ -67,21 +69,16 @@ def _since(started: float) -> float:
     return time.monotonic() - started
 
 
-def build_key(cfg: Config) -> str:
-    """A hash of everything that the data depend on: code, package versions, Python and configuration."""
-    code = hashlib.sha256()
-    modules = [Path(inspect.getfile(module)) for module in (mining, miner, leakage)]
-    for path in sorted([*Path(__file__).parent.glob("*.py"), *modules]):
-        code.update(path.read_bytes())
-    wanted = {
-        "code": code.hexdigest(),
-        "versions": package_versions(),
-        "python": platform.python_version(),
-        "encoder": miner.mining_settings(cfg.encoder),
-        "rows_per_task": cfg.medi.rows_per_task,
-        "min_rows_per_task": cfg.medi.min_rows_per_task,
-    }
-    return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
+def _key(cfg: Config) -> str:
+    return build_key(
+        "documentation",
+        versions=package_versions(),
+        python=platform.python_version(),
+        encoder=miner.mining_settings(cfg.encoder),
+        mining=asdict(cfg.medi.mining),
+        rows_per_task=cfg.medi.rows_per_task,
+        min_rows_per_task=cfg.medi.min_rows_per_task,
+    )
 
 
 def package_versions() -> dict[str, str]:
@@ -116,12 +113,12 @@ def _stated_licence(distribution: str) -> str:
     return ", ".join(classifiers) or free
 
 
-def _mined_rows(tasks: Sequence[CandidateTask], cfg: Config, encoder: Miner) -> list[MediRow]:
+def _mined_rows(tasks: Sequence[CandidateTask], cfg: Config, encoder: Miner, negatives: HardNegatives) -> list[MediRow]:
     embeddings = mining.embed_texts(tasks, encoder.encode)
     rows: list[MediRow] = []
     task_id = 0
     for task in tasks:
-        mined = mining.mine(task, task_id, embeddings, cfg.medi.rows_per_task)
+        mined = mining.mine(task, task_id, embeddings, cfg.medi.rows_per_task, negatives)
         if len(mined) >= cfg.medi.min_rows_per_task:
             rows += mined
             task_id += 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 import json
 import logging
 import time
@@ -15,8 +13,8 @@ from typing import Any
 from one_embedder.config.schema import Config
 from one_embedder.encoder.pace import Pace
 from one_embedder.errors import DataError
-from one_embedder.medi import leakage, record
 from one_embedder.medi.assembly import GB, is_built, publish, require_space, work_folder
+from one_embedder.medi.build_key import build_key, file_states
 from one_embedder.medi.leakage import BenchmarkTexts
 from one_embedder.medi.record import from_released
 from one_embedder.medi.report import Report, leakage_lines, table
@@ -24,7 +22,7 @@ from one_embedder.medi.sources.file.files import Unreadable, read_rows, source_f
 from one_embedder.medi.sources.file.place import located
 from one_embedder.medi.sources.file.quarantine import QUARANTINE_FILE, Quarantine
 from one_embedder.medi.sources.file.tasks import TaskNumbers
-from one_embedder.medi.store import SCHEMA_VERSION, MediWriter
+from one_embedder.medi.store import MediWriter
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +64,7 @@ def build_file(cfg: Config, folder: Path) -> Path:
     """
     files = source_files(located(str(cfg.medi.path)))
     benchmark = BenchmarkTexts.of(cfg.medi)
-    key = _key(files, benchmark)
+    key = build_key("file", files=file_states(files), benchmark=benchmark and benchmark.sha256)
     if is_built(folder, key):
         logger.info("%s is built already: %s", cfg.medi.path, folder)
         return folder
@@ -174,19 +172,6 @@ def _state(work: Path) -> State:
     state = State(**json.loads(path.read_text()))
     logger.info("going on after what an earlier try has read: %.2f GB of rows", state.data_bytes / GB)
     return state
-
-
-def _key(files: Sequence[Path], benchmark: BenchmarkTexts | None) -> str:
-    """A hash of the files' names, sizes and times of change, of the benchmark, and of what makes rows of them."""
-    digest = hashlib.sha256(str(SCHEMA_VERSION).encode())
-    for code in sorted([*Path(__file__).parent.glob("*.py"), Path(inspect.getfile(record))]):
-        digest.update(code.read_bytes())
-    if benchmark is not None:
-        digest.update(Path(inspect.getfile(leakage)).read_bytes() + benchmark.sha256.encode())
-    for file in files:
-        stat = file.stat()
-        digest.update(f"{file.name}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
-    return digest.hexdigest()
 
 
 def _estimate(files: Sequence[Path], state: State, folder: Path) -> None:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
-import json
 import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 
 from one_embedder.config.schema import Config, HubDatasetConfig
 from one_embedder.errors import ConfigError, DataError
-from one_embedder.medi import leakage, miner, mining
+from one_embedder.medi import leakage, miner
 from one_embedder.medi.assembly import GB, is_built, publish, require_space, work_folder
+from one_embedder.medi.build_key import build_key
 from one_embedder.medi.parts import Part, TaskBuilder, build_parts, finished
 from one_embedder.medi.record import MediRow
 from one_embedder.medi.sources.hub.files import Listings
@@ -54,7 +54,7 @@ def build_full(cfg: Config, folder: Path, others: OtherTasks = lambda encoder, b
     hub = hub_tasks(cfg, datasets, encoder, benchmark)
     tasks: list[TaskBuilder] = [*others(encoder, benchmark), *hub]
     _require_different([task.name for task in tasks])
-    key = hashlib.sha256(json.dumps([cfg.medi.min_rows_per_task, *(task.key for task in tasks)]).encode()).hexdigest()
+    key = build_key("full", tasks=[task.key for task in tasks], min_rows_per_task=cfg.medi.min_rows_per_task)
     if is_built(folder, key):
         logger.info("MEDI is built already: %s", folder)
         return folder
@@ -62,7 +62,13 @@ def build_full(cfg: Config, folder: Path, others: OtherTasks = lambda encoder, b
     started = time.monotonic()
     _estimate([task for task in hub if finished(task, work) is None], len(tasks) - len(hub))
     parts = _large_enough(build_parts(tasks, work), cfg.medi.min_rows_per_task)
-    about = {"source": "full", "key": key, "seed": cfg.seed, "tasks": {part.name: dict(part.about) for part in parts}}
+    about = {
+        "source": "full",
+        "key": key,
+        "seed": cfg.seed,
+        "mining": asdict(cfg.medi.mining),
+        "tasks": {part.name: dict(part.about) for part in parts},
+    }
     sha256 = write_medi(_rows(parts), work / "medi", about)
     report_of(parts, datasets, compared=benchmark is not None).write(work, sha256)
     seconds = round(time.monotonic() - started, 1)
@@ -78,15 +84,15 @@ def hub_tasks(
     benchmark: leakage.BenchmarkTexts | None,
 ) -> list[HubTask]:
     """The data sets as tasks; nothing is read yet."""
-    code, settings, listings = _code(), json.dumps(miner.mining_settings(cfg.encoder), sort_keys=True), Listings()
+    settings, listings = miner.mining_settings(cfg.encoder), Listings()
     return [
         HubTask(
             name,
             dataset,
             min(dataset.cap, cfg.medi.rows_per_task),
             cfg.seed,
-            code,
             settings,
+            cfg.medi.mining,
             benchmark,
             listings,
             encoder,
@@ -102,16 +108,6 @@ def _require_different(names: Sequence[str]) -> None:
             f"two tasks are called {', '.join(twice)}: rename the data set in medi.hub or leave it out with "
             "medi.datasets=[...], or rename its file in medi.pairs"
         )
-
-
-def _code() -> str:
-    """A hash of what makes rows."""
-    digest = hashlib.sha256()
-    for path in sorted(
-        [*Path(__file__).parent.glob("*.py"), *(Path(inspect.getfile(m)) for m in (leakage, mining, miner))]
-    ):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 def _estimate(tasks: Sequence[HubTask], others: int) -> None:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from one_embedder.config.schema import HubDatasetConfig
+from one_embedder.config.schema import HubDatasetConfig, MiningConfig
 from one_embedder.errors import DataError
 from one_embedder.medi import mining
+from one_embedder.medi.build_key import build_key
 from one_embedder.medi.candidates import PairTask
 from one_embedder.medi.leakage import BenchmarkTexts
 from one_embedder.medi.miner import Miner
+from one_embedder.medi.negatives import HardNegatives
 from one_embedder.medi.record import MediRow
 from one_embedder.medi.sources.hub.draw import draw
 from one_embedder.medi.sources.hub.files import HubFiles, Listings
@@ -33,8 +34,8 @@ class HubTask:
         dataset: what the configuration says of it.
         cap: rows at most.
         seed: of the draw.
-        code: hash of what makes rows.
-        encoder: JSON of the mining encoder.
+        encoder: settings of the mining encoder.
+        mining: which candidates become hard negatives, in data without.
         benchmark: whose texts are left out, if any.
         listings: asks the hub for the files.
         miner: for data without negatives.
@@ -44,18 +45,26 @@ class HubTask:
     dataset: HubDatasetConfig
     cap: int
     seed: int
-    code: str
-    encoder: str
+    encoder: Mapping[str, Any]
+    mining: MiningConfig
     benchmark: BenchmarkTexts | None
     listings: Listings
     miner: Miner
 
     @property
     def key(self) -> str:
-        """Everything that the rows depend on; the encoder only where it is asked."""
-        encoder = self.encoder if self.dataset.negatives == "mined" else ""
-        benchmark = "" if self.benchmark is None else self.benchmark.sha256
-        return json.dumps([asdict(self.dataset), self.cap, self.seed, self.code, encoder, benchmark], sort_keys=True)
+        """Everything that the rows depend on; encoder and mining only where negatives are mined."""
+        mined = self.dataset.negatives == "mined"
+        return build_key(
+            "data set of the hub",
+            name=self.name,
+            dataset=asdict(self.dataset),
+            cap=self.cap,
+            seed=self.seed,
+            encoder=dict(self.encoder) if mined else None,
+            mining=asdict(self.mining) if mined else None,
+            benchmark=None if self.benchmark is None else self.benchmark.sha256,
+        )
 
     def files(self) -> HubFiles:
         """What is read.
@@ -77,7 +86,8 @@ class HubTask:
         examples = [read_example(raw.decoded(), self.dataset, f"{self.name}: {raw.where}") for raw in drawn]
         kept, lost = self._usable(examples)
         kept, overlapping = self._without_benchmark(kept)
-        rows = self._given(kept) if self.dataset.negatives == "given" else self._mined(kept)
+        negatives = HardNegatives(self.mining)
+        rows = self._given(kept) if self.dataset.negatives == "given" else self._mined(kept, negatives)
         if not rows:
             raise DataError(f"{files.place}: none of {len(drawn)} rows drawn can be used ({_told(lost, overlapping)})")
         lost["without a hard negative"] += len(kept) - len(rows)
@@ -90,6 +100,8 @@ class HubTask:
             _told(lost, overlapping),
         )
         about = {"commit": files.commit, "files": dict(files.sizes), "read": read, "drawn": len(drawn), "lost": lost}
+        if self.dataset.negatives == "mined":
+            about["mining"] = negatives.facts
         return rows, {**about, "overlapping": overlapping, "licence": self.dataset.licence}
 
     def _usable(self, examples: Sequence[Example]) -> tuple[list[Example], Counter[str]]:
@@ -119,13 +131,13 @@ class HubTask:
             for example in examples
         ]
 
-    def _mined(self, examples: Sequence[Example]) -> list[MediRow]:
+    def _mined(self, examples: Sequence[Example], negatives: HardNegatives) -> list[MediRow]:
         """By the paper's rule for text-output data; rows of the same query are never each other's negatives."""
         query, document = instructions(self.dataset)
         pairs = tuple((example.query, example.positive, example.query.lower()) for example in examples)
         task = PairTask(self.name, query, document, pairs)
         embeddings = mining.embed_texts([task], self.miner.encode) if pairs else {}
-        rows = mining.mine(task, 0, embeddings, len(pairs))
+        rows = mining.mine(task, 0, embeddings, len(pairs), negatives)
         self.miner.forget()
         return rows
 

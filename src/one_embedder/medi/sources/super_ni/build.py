@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
-import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from one_embedder.config.schema import Config
+from one_embedder.config.schema import Config, MiningConfig
 from one_embedder.errors import ConfigError, DataError
-from one_embedder.medi import candidates, leakage, miner, mining
+from one_embedder.medi import leakage, miner, mining
 from one_embedder.medi.assembly import is_built, publish, work_folder
+from one_embedder.medi.build_key import build_key
 from one_embedder.medi.candidates import CandidateTask, LabelTask
+from one_embedder.medi.negatives import HardNegatives
 from one_embedder.medi.record import MediRow
 from one_embedder.medi.report import Report, leakage_lines
-from one_embedder.medi.sources import pairs
 from one_embedder.medi.sources.pairs import read_pairs
 from one_embedder.medi.sources.super_ni.candidates import candidate_task
 from one_embedder.medi.sources.super_ni.instructions import instruction_of
@@ -53,14 +52,16 @@ class MinedTask:
         task: its texts.
         about: JSON values for the report.
         limit: rows at most.
-        settings: a text that differs wherever code, encoder or limit do.
-        encoder: finds hard negatives.
+        settings: of the mining encoder.
+        mining: which candidates become hard negatives.
+        encoder: embeds.
     """
 
     task: CandidateTask
     about: Mapping[str, Any]
     limit: int
-    settings: str
+    settings: Mapping[str, Any]
+    mining: MiningConfig
     encoder: miner.Miner
 
     @property
@@ -71,13 +72,20 @@ class MinedTask:
     @property
     def key(self) -> str:
         """Everything that the rows depend on."""
-        return f"{self.settings} {self.task!r}"
+        return build_key(
+            "super_ni task",
+            candidates=repr(self.task),
+            limit=self.limit,
+            encoder=dict(self.settings),
+            mining=asdict(self.mining),
+        )
 
     def build(self) -> tuple[Sequence[MediRow], Mapping[str, Any]]:
         """Mine it."""
-        rows = mining.mine(self.task, 0, _embedded([self.task], self.encoder), self.limit)
+        negatives = HardNegatives(self.mining)
+        rows = mining.mine(self.task, 0, _embedded([self.task], self.encoder), self.limit, negatives)
         self.encoder.forget()
-        return rows, self.about
+        return rows, {**self.about, "mining": negatives.facts}
 
 
 def super_ni_tasks(cfg: Config, encoder: miner.Miner, benchmark: leakage.BenchmarkTexts | None) -> list[MinedTask]:
@@ -92,13 +100,14 @@ def super_ni_tasks(cfg: Config, encoder: miner.Miner, benchmark: leakage.Benchma
         return []
     found = _candidates(cfg, benchmark)
     logger.info("%d tasks of Super-NaturalInstructions in %s", len(found.tasks), cfg.medi.root)
-    settings = _settings(cfg)
+    settings = miner.mining_settings(cfg.encoder)
     return [
         MinedTask(
             task,
             {"licence": found.licences.get(task.name, NOT_STATED), "overlapping": (found.lost or {}).get(task.name, 0)},
             cfg.medi.rows_per_task,
             settings,
+            cfg.medi.mining,
             encoder,
         )
         for task in found.tasks
@@ -127,8 +136,10 @@ def build_super_ni(cfg: Config, folder: Path) -> Path:
     texts = sum(len(task.texts()) for task in tasks)
     logger.info("%d tasks with at most %d texts to embed; build in %s", len(tasks), texts, folder)
     work = work_folder(folder, key)
-    mined = _mined(tasks, cfg, miner.Miner(cfg.encoder, work))
-    sha256 = write_medi(chain.from_iterable(mined), work / "medi", {"source": "super_ni", "key": key})
+    negatives = HardNegatives(cfg.medi.mining)
+    mined = _mined(tasks, cfg, miner.Miner(cfg.encoder, work), negatives)
+    about = {"source": "super_ni", "key": key, "mining": negatives.facts}
+    sha256 = write_medi(chain.from_iterable(mined), work / "medi", about)
     _report(found).write(work, sha256)
     rows = sum(map(len, mined))
     seconds = round(time.monotonic() - started, 1)
@@ -153,29 +164,27 @@ def _candidates(cfg: Config, benchmark: leakage.BenchmarkTexts | None) -> Candid
 
 
 def _key(cfg: Config, tasks: Sequence[CandidateTask]) -> str:
-    """A hash of everything that the rows depend on: candidates, code, encoder and settings."""
-    digest = hashlib.sha256(_settings(cfg).encode())
+    candidates = hashlib.sha256()
     for task in tasks:
-        digest.update(repr(task).encode())
-    return digest.hexdigest()
+        candidates.update(repr(task).encode())
+    return build_key(
+        "super_ni",
+        candidates=candidates.hexdigest(),
+        encoder=miner.mining_settings(cfg.encoder),
+        mining=asdict(cfg.medi.mining),
+        rows_per_task=cfg.medi.rows_per_task,
+        min_rows_per_task=cfg.medi.min_rows_per_task,
+    )
 
 
-def _settings(cfg: Config) -> str:
-    """A hash of code, encoder and settings, whatever the candidates."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(inspect.getfile(module)) for module in (candidates, mining, miner, pairs)):
-        digest.update(path.read_bytes())
-    settings = [cfg.medi.rows_per_task, cfg.medi.min_rows_per_task, miner.mining_settings(cfg.encoder)]
-    digest.update(json.dumps(settings, sort_keys=True).encode())
-    return digest.hexdigest()
-
-
-def _mined(tasks: Sequence[CandidateTask], cfg: Config, encoder: miner.Miner) -> list[list[MediRow]]:
+def _mined(
+    tasks: Sequence[CandidateTask], cfg: Config, encoder: miner.Miner, negatives: HardNegatives
+) -> list[list[MediRow]]:
     """The rows of every task that has enough, numbered in order."""
     embeddings = _embedded(tasks, encoder)
     kept: list[list[MediRow]] = []
     for task in tasks:
-        rows = mining.mine(task, len(kept), embeddings, cfg.medi.rows_per_task)
+        rows = mining.mine(task, len(kept), embeddings, cfg.medi.rows_per_task, negatives)
         if len(rows) >= cfg.medi.min_rows_per_task:
             kept.append(rows)
         else:
