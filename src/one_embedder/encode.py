@@ -88,7 +88,7 @@ def work(options: Namespace) -> None:
         instruction_field=options.instruction_field,
         instruction=options.instruction,
     )
-    devices: list[str] = options.device.split(",") if options.device else []
+    devices: list[str] = options.device.split(",") if options.device is not None else []
     embedder = InstructionEmbedder(
         options.encoder,
         device="cpu" if len(devices) > 1 else options.device,  # the processes of several have copies of their own

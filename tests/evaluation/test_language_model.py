@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel, GPTJConfig, GPTJForCausalLM, PreTrainedTokenizerFast
 
 from one_embedder.config.schema import LanguageModelConfig, PromptTaskConfig
-from one_embedder.errors import CheckpointError
+from one_embedder.errors import CheckpointError, ConfigError
 from one_embedder.evaluation.in_context.language_model import LanguageModelLearner, until
 from one_embedder.evaluation.in_context.learner import Demonstration, Question
 from one_embedder.evaluation.run import evaluate
@@ -144,6 +144,12 @@ def test_a_folder_without_a_language_model_is_named(tmp_path: Path) -> None:
         _ = learner(tmp_path / "empty").model
     with pytest.raises(CheckpointError, match="not a folder"):
         learner(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "", 99])
+def test_a_device_that_is_not_there_is_refused(folder: Path, device: str | int) -> None:
+    with pytest.raises(ConfigError, match=f"device={device!r} cannot be used"):
+        LanguageModelLearner(LanguageModelConfig(name_or_path=str(folder)), device=device)
 
 
 def test_an_answer_ends_before_the_first_stop() -> None:

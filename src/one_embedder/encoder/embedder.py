@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 
 from one_embedder.encoder.batches import MAX_TOKENS_PER_BATCH, embed_in_batches
 from one_embedder.encoder.checkpoint import load_encoder, weights_sha256
+from one_embedder.encoder.device import find_device
 from one_embedder.encoder.inputs import Instructions, Sentences, pair_up
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.encoder.output import Precision, check_output, quantize, truncate
@@ -35,7 +36,7 @@ class InstructionEmbedder:
     Args:
         name_or_path: ``"minilm"``, a local folder, a hub id, or an encoder that is already loaded; that one is moved
             to the device, cast and set to evaluation in place.
-        device: a torch device; None takes the GPU if there is one.
+        device: a torch device or its name; a number is that GPU. None takes the GPU if there is one.
         dtype: of the transformer's weights: "float32", "bfloat16" or "float16"; pooling and dense layers keep float32.
             "float64" holds for these too, and only the embeddings are rounded to float32: what batches, threads and
             machines do to the last digits is rounded away (T5's norms take their variance in float32 all the same).
@@ -50,7 +51,7 @@ class InstructionEmbedder:
         self,
         name_or_path: str | Path | InstructionEncoder,
         *,
-        device: str | torch.device | None = None,
+        device: str | int | torch.device | None = None,
         dtype: str = "float32",
         joining: str = "pypi",
         revision: str | None = None,
@@ -58,15 +59,14 @@ class InstructionEmbedder:
     ) -> None:
         if dtype not in _DTYPES:
             raise ConfigError(f"dtype={dtype!r} is unknown; choose one of {', '.join(_DTYPES)}")
-        # Nothing is moved first, so that a wrong name is told before weights are read.
-        self.device = _moved(torch.empty(0), device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = find_device(device)  # first, so that a wrong name is told before weights are read
         if isinstance(name_or_path, InstructionEncoder):
             if (joining, revision, max_length) != ("pypi", None, None):
                 raise ConfigError("joining, revision and max_length belong to load_encoder: the encoder is loaded")
             self.encoder = name_or_path
         else:
             self.encoder = load_encoder(name_or_path, revision=revision, joining=joining, max_length=max_length)
-        _moved(self.encoder.eval(), self.device)
+        _move(self.encoder.eval(), self.device)
         self.dtype = dtype
         _cast(self.encoder, _DTYPES[dtype])
 
@@ -213,7 +213,7 @@ class InstructionEmbedder:
 
         return cos_sim(one, other)
 
-    def start_pool(self, devices: Sequence[str]) -> EncoderPool:
+    def start_pool(self, devices: Sequence[str | int]) -> EncoderPool:
         """Start a process on each device, for many calls of ``encode(..., pool=...)``.
 
         Starting takes seconds: each process imports torch and reads the weights. Close the pool, or use it in a
@@ -236,13 +236,11 @@ class InstructionEmbedder:
             )
 
 
-def _moved(what: InstructionEncoder | Tensor, device: str | torch.device) -> torch.device:
-    """Move it and give the device."""
+def _move(encoder: InstructionEncoder, device: torch.device) -> None:
     try:
-        what.to(torch.device(device))
-    except (RuntimeError, AssertionError) as error:  # no such name, no such device, no room, a torch built without it
+        encoder.to(device)
+    except RuntimeError as error:  # no room
         raise ConfigError(f"device={str(device)!r} cannot be used: {error}") from error
-    return torch.device(device)
 
 
 def _cast(encoder: InstructionEncoder, dtype: torch.dtype) -> None:

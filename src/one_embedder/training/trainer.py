@@ -68,11 +68,19 @@ def build_trainer(cfg: Config, folder: Path, *, precision: str, callbacks: Seque
 
 
 def training_device(accelerator: str) -> torch.device:
-    """The kind of device that Lightning's accelerator name means here."""
+    """The kind of device that Lightning's accelerator name means here.
+
+    Raises:
+        ConfigError: if it means one that is not here.
+    """
     if accelerator in ("cuda", "gpu", "auto") and torch.cuda.is_available():
         return torch.device("cuda")
     if accelerator in ("mps", "gpu", "auto") and torch.backends.mps.is_available():
         return torch.device("mps")
+    if accelerator not in ("auto", "cpu"):
+        raise ConfigError(
+            f"trainer.accelerator={accelerator}: torch finds no such device here; use trainer.accelerator=cpu or auto"
+        )
     return torch.device("cpu")
 
 

@@ -18,6 +18,7 @@ from transformers import GenerationConfig as _UntypedGenerationConfig
 
 from one_embedder.config.schema import LanguageModelConfig, PromptTaskConfig
 from one_embedder.encoder.backbone import position_limit
+from one_embedder.encoder.device import find_device
 from one_embedder.encoder.locate import locate
 from one_embedder.encoder.reading import AS_DATA, quiet_transformers, read_config, reading
 from one_embedder.errors import CheckpointError, EvaluationError
@@ -50,7 +51,7 @@ class LanguageModelLearner:
     name = "model"
     unit = "tokens"
 
-    def __init__(self, config: LanguageModelConfig, *, device: str | torch.device | None = None) -> None:
+    def __init__(self, config: LanguageModelConfig, *, device: str | int | torch.device | None = None) -> None:
         """Find the model; its weights are loaded when the first question is asked.
 
         Args:
@@ -59,9 +60,10 @@ class LanguageModelLearner:
 
         Raises:
             CheckpointError: if there is no such model.
+            ConfigError: if there is no such device.
         """
         self.config = config
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = find_device(device)
         self.folder = locate(config.name_or_path, config.revision)
 
     @cached_property
