@@ -11,7 +11,6 @@ from typing import NoReturn
 from one_embedder.config.checks import CHOICES
 from one_embedder.config.entry import told
 from one_embedder.config.quiet import quiet
-from one_embedder.config.schema import Config, EncoderConfig
 
 _DESCRIPTION = """\
 Embed every text of a file. Rows are written in chunks to OUTPUT.partial/, and OUTPUT appears when it is whole, with
@@ -77,7 +76,7 @@ def _add_resources(group: _ArgumentGroup) -> None:
 
 def work(options: Namespace) -> None:
     """Import late, then run."""
-    quiet(Config(encoder=EncoderConfig(name_or_path=options.encoder)))
+    quiet()
     from one_embedder.encoder.embedder import InstructionEmbedder
     from one_embedder.encoder.records import RecordFile
     from one_embedder.encoder.stream import encode_file

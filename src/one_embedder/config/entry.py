@@ -58,7 +58,7 @@ def run_verb(verb: str, work: Callable[[Config], int | None]) -> NoReturn:
 
 
 def _run(cfg: Config, work: Callable[[Config], int | None]) -> int:
-    quiet(cfg)
+    quiet()
     return work(cfg) or 0
 
 

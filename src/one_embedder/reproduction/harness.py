@@ -133,7 +133,7 @@ def verify(
 
     folders = folders_of(published, root)
     cfg = configuration(root, folders, overrides)
-    quiet(cfg)
+    quiet()
     scores = {score.task: score.main_score for score in evaluate(cfg, encoder)}
     manifest = read_manifest(Path(cfg.output or ""))
     facts = {key: manifest[key] for key in ("started_at", "model", "code", "environment", "hardware")}
