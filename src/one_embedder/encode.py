@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NoReturn
 
+from one_embedder.config.caches import settle_caches
 from one_embedder.config.checks import CHOICES
 from one_embedder.config.entry import told
 from one_embedder.config.quiet import quiet
@@ -77,6 +78,7 @@ def _add_resources(group: _ArgumentGroup) -> None:
 def work(options: Namespace) -> None:
     """Import late, then run."""
     quiet()
+    settle_caches()
     from one_embedder.encoder.embedder import InstructionEmbedder
     from one_embedder.encoder.records import RecordFile
     from one_embedder.encoder.stream import encode_file
