@@ -28,12 +28,12 @@ import sys
 import time
 from pathlib import Path
 from one_embedder.config.schema import SamplerConfig
+from one_embedder.encoder.backbone import load_tokenizer
 from one_embedder.encoder.locate import locate
 from one_embedder.encoder.tokenize import InstructionTokenizer
 from one_embedder.medi.datamodule import MediDataModule
-from transformers import AutoTokenizer
 began, used = time.monotonic(), time.process_time()
-tokenizer = InstructionTokenizer(AutoTokenizer.from_pretrained(locate("minilm")), 64)
+tokenizer = InstructionTokenizer(load_tokenizer(locate("minilm")), 64)
 data = MediDataModule(Path(sys.argv[1]) / "medi", tokenizer, sampler=SamplerConfig(), with_instructions=True, seed=0)
 next(iter(data.train_dataloader()))
 print(f"{time.monotonic() - began} {time.process_time() - used}")

@@ -41,6 +41,19 @@ def children_seconds() -> Callable[[], float]:
 
 
 @pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without a network, and nothing that keeps libraries from trying it."""
+
+    def refuse(*address: object, **_: object) -> None:
+        raise OSError(f"a connection to {address} was tried")
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+
+
+@pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
     """A stand-in hub that huggingface_hub asks in place of the real one, with an empty cache and nobody logged in.
 

@@ -100,6 +100,8 @@ def test_several_devices_take_a_process_each(model: Path, tmp_path: Path) -> Non
         (["in.jsonl", "out.npy", "--text-field", "body"], "in.jsonl, line 1 has no field 'body', only 'text', 'how'"),
         (["bad.jsonl", "out.npy"], "error: bad.jsonl, line 2: field 'text' is None (NoneType), not a string; correct"),
         (["in.jsonl", "out.npy", "--device", "gpu"], "error: device='gpu' cannot be used"),
+        (["in.jsonl", "out.npy", "--device", ""], "error: device='' cannot be used"),
+        (["in.jsonl", "out.npy", "--device", "cpu,"], "error: devices=['cpu', ''] must be torch devices"),
     ],
 )
 def test_an_error_is_a_message_and_an_exit_code(

@@ -8,10 +8,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NoReturn
 
+from one_embedder.config.caches import settle_caches
 from one_embedder.config.checks import CHOICES
 from one_embedder.config.entry import told
 from one_embedder.config.quiet import quiet
-from one_embedder.config.schema import Config, EncoderConfig
 
 _DESCRIPTION = """\
 Embed every text of a file. Rows are written in chunks to OUTPUT.partial/, and OUTPUT appears when it is whole, with
@@ -78,7 +78,8 @@ def _add_resources(group: _ArgumentGroup) -> None:
 
 def work(options: Namespace) -> None:
     """Import late, then run."""
-    quiet(Config(encoder=EncoderConfig(name_or_path=options.encoder)))
+    quiet()
+    settle_caches()
     from one_embedder.encoder.embedder import InstructionEmbedder
     from one_embedder.encoder.records import RecordFile
     from one_embedder.encoder.stream import encode_file
@@ -90,7 +91,7 @@ def work(options: Namespace) -> None:
         instruction=options.instruction,
         quoted=options.quoted,
     )
-    devices: list[str] = options.device.split(",") if options.device else []
+    devices: list[str] = options.device.split(",") if options.device is not None else []
     embedder = InstructionEmbedder(
         options.encoder,
         device="cpu" if len(devices) > 1 else options.device,  # the processes of several have copies of their own

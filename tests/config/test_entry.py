@@ -10,8 +10,6 @@ import pytest
 
 from one_embedder.config.compose import VERBS
 from one_embedder.config.location import PROJECT_ROOT
-from one_embedder.config.quiet import needs_hub
-from one_embedder.config.schema import BenchmarkConfig, Config, EncoderConfig, MediConfig
 
 HELP_SECONDS = 4.0  # of a processor; 2 s are promised on an idle machine, tests share theirs
 HEAVY = ("torch", "transformers", "pytorch_lightning", "mteb", "datasets", "wandb", "sentence_transformers")
@@ -63,6 +61,19 @@ def work(cfg):
 
 if __name__ == "__main__":
     run_verb("train", work)
+"""
+
+
+# The same, telling what libraries will read of the hub.
+OFFLINE = """
+import os
+from one_embedder.config.entry import run_verb
+
+def work(cfg):
+    print(os.environ.get("HF_HUB_OFFLINE"))
+
+if __name__ == "__main__":
+    run_verb("evaluate", work)
 """
 
 
@@ -171,11 +182,11 @@ def test_an_error_in_a_worker_process_of_a_sweep_fails_the_command(job: Path, la
     assert "error: row 3 is empty" in done.stderr
 
 
-def test_the_hub_is_left_alone_unless_the_encoder_or_the_data_come_from_it(tmp_path: Path) -> None:
-    assert not needs_hub(Config())
-    assert not needs_hub(Config(encoder=EncoderConfig(name_or_path=str(tmp_path))))
-    assert not needs_hub(Config(medi=MediConfig(source="file", path=str(tmp_path))))
-    assert needs_hub(Config(encoder=EncoderConfig(name_or_path="hkunlp/instructor-base")))
-    assert needs_hub(Config(medi=MediConfig(source="file", path="avsolatorio/medi-data")))
-    assert needs_hub(Config(medi=MediConfig(source="full")))
-    assert needs_hub(Config(benchmark=BenchmarkConfig(mteb="MTEB(eng, v1)")))
+@pytest.mark.parametrize("asked", [None, "0", "1"])
+def test_whether_the_hub_may_be_asked_is_the_users_to_say(
+    job: Path, asked: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job.write_text(OFFLINE)
+    monkeypatch.delenv("HF_HUB_OFFLINE") if asked is None else monkeypatch.setenv("HF_HUB_OFFLINE", asked)
+    done = run_job(job, "prompt_retrieval.learner=model", "encoder.name_or_path=minilm")
+    assert (done.returncode, done.stdout) == (0, f"{asked}\n"), done.stderr

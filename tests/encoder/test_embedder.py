@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -109,10 +112,26 @@ def test_a_batch_size_below_one_is_refused(embedder: InstructionEmbedder) -> Non
         embedder.encode(TEXTS, batch_size=0)
 
 
-@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
-def test_a_device_that_is_not_there_is_refused(tiny: InstructionEncoder, device: str) -> None:
-    with pytest.raises(ConfigError, match=f"device='{device}' cannot be used"):
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "", 99, -1, False, True, 0.0, torch.device("cuda:99")])
+def test_a_device_that_is_not_there_is_refused(tiny: InstructionEncoder, device: Any) -> None:
+    told = repr(str(device) if isinstance(device, torch.device) else device).strip("'")
+    with pytest.raises(ConfigError, match=f"device='?{re.escape(told)}'? cannot be used: ."):
         InstructionEmbedder(tiny, device=device)
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="there is a device 0")
+def test_device_0_is_the_first_gpu_and_never_the_cpu(tiny: InstructionEncoder) -> None:
+    with pytest.raises(ConfigError, match="device=0 cannot be used"):
+        InstructionEmbedder(tiny, device=0)
+    with pytest.raises(ConfigError, match=r"devices=\[0\] must be torch devices of this machine"):
+        InstructionEmbedder(tiny, device="cpu").start_pool([0])
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_device_0_is_cuda_0(make_encoder: Callable[..., InstructionEncoder]) -> None:
+    embedder = InstructionEmbedder(make_encoder(), device=0)
+    assert embedder.device == torch.device("cuda:0") == next(embedder.encoder.parameters()).device
 
 
 @pytest.mark.parametrize("wrong", [{"device": "gpu"}, {"dtype": "float8"}])

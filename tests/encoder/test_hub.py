@@ -117,6 +117,14 @@ def test_a_fresh_process_downloads_and_then_works_offline(
     assert offline.stderr == ""
 
 
+def test_a_cache_that_cannot_be_written_is_told_with_the_variable(
+    hub: StandInHub, commit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "file"))
+    assert re.search(r"the cache cannot be written \(.*/file/.*\); set HF_HUB_CACHE to a folder that can be", message())
+
+
 def test_only_what_is_read_is_fetched(hub: StandInHub, saved: Path, tiny: InstructionEncoder) -> None:
     for name in ("onnx/model.onnx", "onnx/config.json", "openvino/model.bin", "tf_model.h5", "flax_model.msgpack"):
         (saved / name).parent.mkdir(exist_ok=True)

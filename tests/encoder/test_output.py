@@ -86,7 +86,7 @@ def test_with_ranges_a_text_has_the_same_steps_alone_and_among_others(embedder: 
         ({"precision": "int8", "ranges": RANGES, "truncate_dim": 8}, r"shape \(2, 24\), not \(2, 8\)"),
         ({"devices": []}, r"devices=\[\] must be a list"),
         ({"devices": "cpu"}, "devices='cpu' must be a list"),
-        ({"devices": ["cpu", "gpu 1"]}, "'gpu 1' is no torch device"),
+        ({"devices": ["cpu", "gpu 1"]}, r"devices=\['cpu', 'gpu 1'\] must be torch devices"),
     ],
 )
 def test_what_cannot_be_handed_out_is_refused(

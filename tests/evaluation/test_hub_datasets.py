@@ -8,6 +8,8 @@ import datasets
 import pandas as pd
 import pytest
 
+from one_embedder.errors import DataError
+from one_embedder.evaluation.registry import hub_tasks, open_hub_task
 from tests.hub import StandInHub
 
 NAME = "owner/retrieval"
@@ -52,3 +54,17 @@ def test_a_data_set_is_loaded_by_id_configuration_and_revision_and_then_offline(
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     for name, rows in ROWS.items():
         assert datasets.load_dataset(NAME, name, split="test").to_list() == rows.to_dict("records")
+
+
+def test_a_data_set_that_is_a_script_is_refused_and_its_script_left_alone(
+    data_hub: StandInHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = next(task for task in hub_tasks("MTEB(eng, v1)") if task.name == "SciFact")
+    (tmp_path / "data").mkdir()
+    trace = tmp_path / "was-here"
+    (tmp_path / "data" / f"{Path(task.repository).name}.py").write_text(f"open({str(trace)!r}, 'w').close()\n")
+    data_hub.commit(task.repository, tmp_path / "data", branch=task.revision, kind="datasets")
+    monkeypatch.setattr("builtins.input", lambda question="": "y")
+    with pytest.raises(DataError, match=rf"its data set {task.repository} at revision .* is not to be had"):
+        open_hub_task(task)
+    assert data_hub.asked(".py") and not trace.exists()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,10 +14,11 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel, GPTJConfig, GPTJForCausalLM, PreTrainedTokenizerFast
 
 from one_embedder.config.schema import LanguageModelConfig, PromptTaskConfig
-from one_embedder.errors import CheckpointError
+from one_embedder.errors import CheckpointError, ConfigError
 from one_embedder.evaluation.in_context.language_model import LanguageModelLearner, until
 from one_embedder.evaluation.in_context.learner import Demonstration, Question
 from one_embedder.evaluation.run import evaluate
+from tests.hub import StandInHub
 
 POSITIONS = 96
 OPTIONS = (*"abcdefghij", "yes", "not at all")
@@ -140,10 +144,16 @@ def test_a_folder_without_a_language_model_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(CheckpointError, match=r"tokenizer in .*empty cannot be loaded"):
         learner(tmp_path / "empty").count(["x"])
-    with pytest.raises(CheckpointError, match=r"language model in .*empty cannot be loaded"):
+    with pytest.raises(CheckpointError, match=r"empty/config.json is missing"):
         _ = learner(tmp_path / "empty").model
     with pytest.raises(CheckpointError, match="not a folder"):
         learner(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "", 99])
+def test_a_device_that_is_not_there_is_refused(folder: Path, device: str | int) -> None:
+    with pytest.raises(ConfigError, match=f"device={device!r} cannot be used"):
+        LanguageModelLearner(LanguageModelConfig(name_or_path=str(folder)), device=device)
 
 
 def test_an_answer_ends_before_the_first_stop() -> None:
@@ -171,3 +181,32 @@ def test_a_result_says_which_model_answered_and_depends_on_it(folder: Path, cfg,
     cfg.prompt_retrieval.model.dtype = "bfloat16"
     evaluate(cfg, encoder)
     assert encoder.calls
+
+
+@pytest.mark.slow
+def test_evaluate_fetches_the_language_model_from_the_hub_where_all_else_is_local(
+    benchmark_root: Path, tmp_path: Path, hub: StandInHub
+) -> None:
+    commit = hub.commit("owner/lm", save_model(tmp_path / "lm", "gpt2"))
+    overrides = {
+        "benchmark": "folder",
+        "benchmark.root": benchmark_root,
+        "benchmark.tasks": "[TinyPrompts]",
+        "instructions": "none",
+        "prompt_retrieval.learner": "model",
+        "prompt_retrieval.model.name_or_path": "owner/lm",
+        "output": tmp_path / "out",
+        "paths.experiments": tmp_path / "experiments",
+    }
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
+    done = subprocess.run(
+        [sys.executable, "-m", "one_embedder.evaluate", *(f"{key}={value}" for key, value in overrides.items())],
+        env=environment | {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    ours = json.loads((tmp_path / "out/results/TinyPrompts.json").read_text())["one_embedder"]
+    assert ours["learner"]["revision"] == commit

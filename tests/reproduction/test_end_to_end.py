@@ -54,6 +54,7 @@ def test_a_tiny_reproduction_fills_every_cell_and_a_second_one_trains_and_scores
     configure: Callable[..., Config],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
+    no_network: None,
 ) -> None:
     cfg, stages = tiny_project(configure, tmp_path)
     cfg.table.write_expected = True

@@ -291,6 +291,15 @@ def test_numbers_out_of_range_name_their_key(cfg: Config, key: str, value: int) 
         train(cfg)
 
 
+@pytest.mark.skipif(torch.cuda.is_available() or torch.backends.mps.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("accelerator", ["gpu", "mps"])
+def test_an_accelerator_that_is_not_here_is_told_before_there_is_a_record(cfg: Config, accelerator: str) -> None:
+    cfg.trainer.accelerator = accelerator
+    with pytest.raises(ConfigError, match=f"trainer.accelerator={accelerator}: torch finds no such device here"):
+        train(cfg)
+    assert not Path(cfg.paths.experiments).exists()
+
+
 def test_missing_training_data_says_what_to_run(cfg: Config, tmp_path: Path) -> None:
     cfg.medi.folder = str(tmp_path / "nowhere")
     with pytest.raises(DataError, match="run build_medi"):

@@ -16,6 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from one_embedder.config.caches import settle_caches
 from one_embedder.config.compose import register, typed
 from one_embedder.config.help import help_text
 from one_embedder.config.location import CONF
@@ -58,7 +59,8 @@ def run_verb(verb: str, work: Callable[[Config], int | None]) -> NoReturn:
 
 
 def _run(cfg: Config, work: Callable[[Config], int | None]) -> int:
-    quiet(cfg)
+    quiet()
+    settle_caches()
     return work(cfg) or 0
 
 

@@ -11,6 +11,7 @@ from one_embedder.config.compose import compose_verb
 from one_embedder.config.location import CONF
 
 _FOOTER = """
+A value with signs such as = , ( [ or é goes in quotes, and these in quotes of the shell: 'output="/runs/lr=0.1"'.
 --multirun runs key=a,b for each value; --cfg job shows the configuration without running; --hydra-help has the rest.
 """
 

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from one_embedder.config.location import CONF
+from one_embedder.config.overrides import explain_override
 from one_embedder.config.schema import Config
 from one_embedder.errors import ConfigError
 
@@ -30,6 +31,9 @@ def explain(error: Exception) -> str:
     """One message for one configuration error."""
     if isinstance(error, MissingConfigException):
         return _missing_choice(error)
+    refused = explain_override(error)
+    if refused is not None:
+        return refused
     for cause in _causes(error):
         if isinstance(cause, (ConfigKeyError, ConfigAttributeError)) and cause.full_key:
             return f"{_place(error)}unknown key {cause.full_key!r}: {suggestion(str(cause.full_key))}"

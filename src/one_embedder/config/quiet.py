@@ -5,9 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from pathlib import Path
-
-from one_embedder.config.schema import Config
 
 _DEFAULTS = {
     "TOKENIZERS_PARALLELISM": "false",  # warns at every fork otherwise
@@ -17,6 +14,7 @@ _DEFAULTS = {
     "DATASETS_VERBOSITY": "error",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "WANDB_SILENT": "true",
+    "WANDB_ERROR_REPORTING": "false",  # else telemetry is sent, which asks the network though all is kept offline
 }
 _LOUD_LOGGERS = ("pytorch_lightning", "lightning_fabric", "lightning", "mteb", "sentence_transformers", "httpx")
 # Advice about data loader workers and the like, which these runs follow or leave on purpose.
@@ -28,30 +26,14 @@ _KNOWN_WARNINGS = (
 )
 
 
-def quiet(cfg: Config) -> None:
-    """Quieten libraries, and stay off the hub where nothing is wanted from it.
-
-    The first run of a process decides about the hub: a sweep over embedded and hub encoders needs HF_HUB_OFFLINE=0.
-    """
+def quiet() -> None:
+    """Quieten libraries. Whether the hub may be asked is the user's to say (HF_HUB_OFFLINE), never set here."""
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
-    if not needs_hub(cfg):
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")  # else each evaluation task waits half a minute to find no network
     for message in _KNOWN_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
     for name in _LOUD_LOGGERS:
         logging.getLogger(name).addFilter(_important)
-
-
-def needs_hub(cfg: Config) -> bool:
-    """Whether data (to train on, to score) are the hub's, or the encoder is neither embedded nor a folder on disk."""
-    name = cfg.encoder.name_or_path
-    of_hub = cfg.medi.source == "full" or cfg.benchmark.mteb is not None
-    return of_hub or not _is_on_disk(cfg.medi.path) or (name != "minilm" and not Path(name).expanduser().is_dir())
-
-
-def _is_on_disk(path: str | None) -> bool:
-    return path is None or Path(path).expanduser().exists()
 
 
 def _important(record: logging.LogRecord) -> bool:

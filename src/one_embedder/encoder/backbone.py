@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import inspect
-import pickle
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError
 from transformers import (
-    AutoConfig,
     AutoTokenizer,
     MT5EncoderModel,
     PreTrainedConfig,
@@ -22,12 +17,10 @@ from transformers import (
     UMT5EncoderModel,
 )
 from transformers.models.auto.modeling_auto import MODEL_MAPPING
-from transformers.utils import logging as _untyped_logging
 
 from one_embedder.encoder.folder import require_file
+from one_embedder.encoder.reading import AS_DATA, read_config, reading
 from one_embedder.errors import CheckpointError, ConfigError
-
-_logging: Any = _untyped_logging
 
 # Of the encoder-decoder families only the encoder is wanted.
 _ENCODER_HALVES: dict[str, type[PreTrainedModel]] = {
@@ -35,20 +28,6 @@ _ENCODER_HALVES: dict[str, type[PreTrainedModel]] = {
     "mt5": MT5EncoderModel,
     "umt5": UMT5EncoderModel,
 }
-
-
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """Keep transformers' bars and load reports off the terminal; what matters of them is checked here instead."""
-    verbosity, bars = _logging.get_verbosity(), _logging.is_progress_bar_enabled()
-    _logging.set_verbosity_error()
-    _logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        _logging.set_verbosity(verbosity)
-        if bars:
-            _logging.enable_progress_bar()
 
 
 def load_backbone(folder: Path, layers: int | None = None) -> PreTrainedModel:
@@ -63,20 +42,18 @@ def load_backbone(folder: Path, layers: int | None = None) -> PreTrainedModel:
         CheckpointError: if files are missing or unreadable, weights are missing, or any weight is not finite.
     """
     require_file(folder / "config.json")
-    try:
-        with quiet_transformers():
-            config = AutoConfig.from_pretrained(folder, local_files_only=True)
-            _keep_lowest(config, layers)
-            model, report = _model_class(config).from_pretrained(
-                folder,
-                config=config,
-                dtype=torch.float32,
-                local_files_only=True,
-                output_loading_info=True,
-                **without_pooler(config),
-            )
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError, pickle.UnpicklingError) as error:
-        raise CheckpointError(f"the model in {folder} cannot be loaded: {error}") from error
+    with reading("model", folder / "config.json"):
+        config = read_config(folder)
+        _keep_lowest(config, layers)
+        model, report = _model_class(config).from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.float32,
+            weights_only=True,
+            output_loading_info=True,
+            **AS_DATA,
+            **without_pooler(config),
+        )
     if report["missing_keys"]:
         missing = ", ".join(sorted(report["missing_keys"])[:5])
         raise CheckpointError(f"the weights in {folder} lack {missing}; fetch or save the folder again")
@@ -102,12 +79,8 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     """
     verbatim = (folder / "tokenizer.json").is_file()
     kind: Any = PreTrainedTokenizerFast if verbatim else AutoTokenizer
-    try:
-        with quiet_transformers():
-            tokenizer = kind.from_pretrained(folder, local_files_only=True)
-    # The tokenizers library raises plain Exception for a file it cannot read.
-    except Exception as error:
-        raise CheckpointError(f"the tokenizer in {folder} cannot be loaded: {error}") from error
+    with reading("tokenizer", folder / "tokenizer_config.json"):
+        tokenizer = kind.from_pretrained(folder, **AS_DATA)
     if not tokenizer.is_fast:
         raise CheckpointError(f"{folder} has no fast tokenizer; add its tokenizer.json")
     return cast(PreTrainedTokenizerFast, tokenizer)

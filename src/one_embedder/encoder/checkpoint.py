@@ -18,7 +18,6 @@ from one_embedder.encoder.backbone import (
     load_backbone,
     load_tokenizer,
     position_limit,
-    quiet_transformers,
     require_finite,
     without_pooler,
 )
@@ -26,6 +25,7 @@ from one_embedder.encoder.dense import Dense, load_dense, save_dense
 from one_embedder.encoder.folder import read_layout
 from one_embedder.encoder.locate import locate
 from one_embedder.encoder.model import InstructionEncoder
+from one_embedder.encoder.reading import quiet_transformers
 from one_embedder.encoder.tokenize import JOININGS, InstructionTokenizer
 from one_embedder.errors import CheckpointError, ConfigError
 
@@ -199,6 +199,7 @@ def _write_tokenizer(tokenizer: InstructionTokenizer, folder: Path) -> None:
     path = folder / "tokenizer_config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     # This class takes tokenizer.json to the letter, in transformers 4 and 5; a model's own class may rebuild it.
+    config.pop("auto_map", None)  # code of the folder that the tokenizer came from: it was not run, and is not here
     config |= {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": tokenizer.max_length}
     _dump(path, config)
 

@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 from one_embedder.encoder.arguments import OF_CONSTRUCTOR, OF_ENCODE, EncodeOptions, devices_of, refuse_others
 from one_embedder.encoder.batches import MAX_TOKENS_PER_BATCH, check_budgets, embed_in_batches
 from one_embedder.encoder.checkpoint import check_positions, is_quantized, load_encoder, weights_sha256
+from one_embedder.encoder.device import find_device
 from one_embedder.encoder.inputs import Instructions, Sentences, pair_up
 from one_embedder.encoder.locate import locate
 from one_embedder.encoder.model import InstructionEncoder
@@ -42,7 +43,7 @@ class InstructionEmbedder:
     Args:
         name_or_path: ``"minilm"``, a local folder, a hub id, or an encoder that is already loaded; that one is moved
             to the device, cast and set to evaluation in place.
-        device: a torch device; None takes the GPU if there is one.
+        device: a torch device or its name; a number is that GPU. None takes the GPU if there is one.
         dtype: of the transformer's weights: "float32", "bfloat16" or "float16"; pooling and dense layers keep float32.
             "float64" holds for these too, and only the embeddings are rounded to float32: what batches, threads and
             machines do to the last digits is rounded away (T5's norms take their variance in float32 all the same).
@@ -66,7 +67,7 @@ class InstructionEmbedder:
         self,
         name_or_path: str | Path | InstructionEncoder,
         *,
-        device: str | torch.device | None = None,
+        device: str | int | torch.device | None = None,
         dtype: str = "float32",
         joining: str = "pypi",
         revision: str | None = None,
@@ -79,7 +80,7 @@ class InstructionEmbedder:
         if dtype not in _DTYPES:
             raise ConfigError(f"dtype={dtype!r} is unknown; choose one of {', '.join(_DTYPES)}")
         # Nothing is moved first, so that a wrong name is told before weights are read.
-        self._device = _moved(torch.empty(0), device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self._device = find_device(device)
         own: dict[str, str] = {}
         default: str | None = None
         if isinstance(name_or_path, InstructionEncoder):
@@ -94,7 +95,7 @@ class InstructionEmbedder:
             own, default = read_prompts(folder)
         self.prompts = dict(own if prompts is None else prompts)
         self.default_prompt_name = default if default_prompt_name is None else default_prompt_name
-        _moved(self._encoder.eval(), self._device)
+        _move(self._encoder.eval(), self._device)
         self._dtype = dtype
         _cast(self._encoder, _DTYPES[dtype])
         self._revisions: dict[int, str] = {}
@@ -301,7 +302,7 @@ class InstructionEmbedder:
 
         return cos_sim(*(dequantize(rows, precision, ranges, self.dimension) for rows in (one, other)))
 
-    def start_pool(self, devices: Sequence[str]) -> EncoderPool:
+    def start_pool(self, devices: Sequence[str | int]) -> EncoderPool:
         """Start a process on each device, for many calls of ``encode(..., pool=...)``.
 
         Starting takes seconds: each process imports torch and reads the weights. Close the pool, or use it in a
@@ -324,13 +325,11 @@ class InstructionEmbedder:
             )
 
 
-def _moved(what: InstructionEncoder | Tensor, device: str | torch.device) -> torch.device:
-    """Move it and give the device."""
+def _move(encoder: InstructionEncoder, device: torch.device) -> None:
     try:
-        what.to(torch.device(device))
-    except (RuntimeError, AssertionError) as error:  # no such name, no such device, no room, a torch built without it
+        encoder.to(device)
+    except RuntimeError as error:  # no room
         raise ConfigError(f"device={str(device)!r} cannot be used: {error}") from error
-    return torch.device(device)
 
 
 def _cast(encoder: InstructionEncoder, dtype: torch.dtype) -> None:

@@ -11,6 +11,7 @@ from one_embedder.errors import CheckpointError
 
 # The InstructorEmbedding package tells the modules of a folder that it saved by their places.
 _PUBLISHED_PACKAGE = "InstructorEmbedding"
+_PACKAGES = ("sentence_transformers", _PUBLISHED_PACKAGE)
 _PUBLISHED_PLACES = ("Transformer", "Pooling", "Dense")
 
 
@@ -80,18 +81,29 @@ def require_file(path: Path) -> None:
 def _modules(folder: Path) -> list[tuple[str, Path]]:
     """Each module's kind and folder."""
     path = folder / "modules.json"
+    modules = read_json(path)
     try:
         return [
-            (_kind(str(module["type"]), number), folder / str(module["path"]))
-            for number, module in enumerate(read_json(path))
+            (_kind(str(module["type"]), number), folder / str(module["path"])) for number, module in enumerate(modules)
         ]
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: every module needs 'type' and 'path'; save the model folder again") from error
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
 
 
 def _kind(type_: str, number: int) -> str:
-    """The class name; the package path before it changed between versions of sentence-transformers."""
+    """The class name; the package path before it changed between versions of sentence-transformers.
+
+    Raises:
+        CheckpointError: if it is a class of another package, whose name says nothing of what it does.
+    """
     package, _, name = type_.partition(".")
+    if package not in _PACKAGES:
+        raise CheckpointError(
+            f"a module of type {type_} is code of its own, and no code of a model folder is run here; "
+            f"known are the types of {' and '.join(_PACKAGES)}"
+        )
     if package == _PUBLISHED_PACKAGE and number < len(_PUBLISHED_PLACES):
         return _PUBLISHED_PLACES[number]
     return name.rpartition(".")[2] or package

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import socket
 from collections.abc import Iterator, Sequence
@@ -99,6 +100,10 @@ def reason(error: Exception, hub_id: str, kind: str = "model") -> str:
             "HF_HUB_DOWNLOAD_TIMEOUT to more seconds (10 if unset)"
         )
     summary = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+    if _any(chain, PermissionError, NotADirectoryError) or any(
+        isinstance(link, OSError) and link.errno == errno.EROFS for link in chain
+    ):
+        return f"the cache cannot be written ({summary}); set HF_HUB_CACHE to a folder that can be"
     if _any(chain, ConnectionRefusedError, socket.gaierror):
         return f"{constants.ENDPOINT} cannot be reached ({summary}); check the network, the proxy and HF_ENDPOINT"
     return f"the download failed ({summary}); run the same again: files that arrived whole are kept"

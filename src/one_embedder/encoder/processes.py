@@ -34,13 +34,14 @@ class EncoderPool:
 
     Args:
         encoder: copied as it is, in its precision; it stays where it is.
-        devices: one process each; ``["cuda:0", "cuda:1"]``, or ``["cpu", "cpu"]`` to share the cores out.
+        devices: one process each; ``["cuda:0", "cuda:1"]``, or ``["cpu", "cpu"]`` to share the cores out; a number
+            is that GPU.
 
     Raises:
         ConfigError: if there is no device or one has no such name.
     """
 
-    def __init__(self, encoder: InstructionEncoder, devices: Sequence[str]) -> None:
+    def __init__(self, encoder: InstructionEncoder, devices: Sequence[str | int]) -> None:
         self.devices = _checked(devices)
         self.encoder, self.tokenizer = encoder, encoder.tokenizer
         self._folder = Path(tempfile.mkdtemp(prefix="one_embedder-"))
@@ -122,15 +123,17 @@ class EncoderPool:
         return max(1, torch.get_num_threads() // max(1, shared))
 
 
-def _checked(devices: Sequence[str]) -> list[str]:
+def _checked(devices: Sequence[str | int]) -> list[str]:
+    """Their names; looked up on the machine by the processes alone, since a look takes GPU memory."""
     if isinstance(devices, str) or not devices:
         raise ConfigError(f"devices={devices!r} must be a list with one device for each process: ['cuda:0', 'cuda:1']")
-    for device in devices:
-        try:
-            torch.device(device)
-        except RuntimeError as error:
-            raise ConfigError(f"devices: {device!r} is no torch device; 'cpu' and 'cuda:0' are") from error
-    return [str(device) for device in devices]
+    try:
+        return [str(torch.device(device)) for device in devices]
+    except (RuntimeError, TypeError) as error:
+        raise ConfigError(
+            f"devices={devices!r} must be torch devices of this machine, such as 'cpu' and 'cuda:0': "
+            f"{str(error).splitlines()[0]}"
+        ) from error
 
 
 # In the processes from here on.

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import yaml
 
+from one_embedder.config.caches import settle_caches
 from one_embedder.config.compose import load_config
 from one_embedder.config.entry import told
 from one_embedder.config.location import PROJECT_ROOT
@@ -133,7 +134,8 @@ def verify(
 
     folders = folders_of(published, root)
     cfg = configuration(root, folders, overrides)
-    quiet(cfg)
+    quiet()
+    settle_caches()
     scores = {score.task: score.main_score for score in evaluate(cfg, encoder)}
     manifest = read_manifest(Path(cfg.output or ""))
     facts = {key: manifest[key] for key in ("started_at", "model", "code", "environment", "hardware")}

@@ -112,6 +112,7 @@ def train(cfg: Config, dev: DevScore | None = None) -> Path:
 
 def _open(cfg: Config, dev: DevScore | None = None) -> Run:
     ContrastiveLoss.of(cfg.loss)  # refuses an unknown spelling before anything is read
+    require_accelerator(cfg.trainer.accelerator)
     medi = load_medi(Path(cfg.medi.folder) / "medi")
     encoder = _load(cfg)
     revision = weights_sha256(encoder)  # a local folder can change under its name

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.utilities import rank_zero_only
@@ -63,6 +64,20 @@ def build_trainer(cfg: Config, folder: Path, *, callbacks: Sequence[Callback]) -
         enable_model_summary=False,
         default_root_dir=folder,
     )
+
+
+def require_accelerator(accelerator: str) -> None:
+    """Refuse an accelerator of Lightning's that this machine has not.
+
+    Raises:
+        ConfigError: if it names a device that torch does not find.
+    """
+    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    found["gpu"] = any(found.values())
+    if not found.get(accelerator, True):
+        raise ConfigError(
+            f"trainer.accelerator={accelerator}: torch finds no such device here; use trainer.accelerator=cpu or auto"
+        )
 
 
 def is_main_process() -> bool:

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers import GenerationConfig as _UntypedGenerationConfig
 
 from one_embedder.config.schema import LanguageModelConfig, PromptTaskConfig
-from one_embedder.encoder.backbone import position_limit, quiet_transformers
+from one_embedder.encoder.backbone import position_limit
+from one_embedder.encoder.device import find_device
 from one_embedder.encoder.locate import locate
+from one_embedder.encoder.reading import AS_DATA, quiet_transformers, read_config, reading
 from one_embedder.errors import CheckpointError, EvaluationError
 from one_embedder.evaluation.in_context.learner import Answers, Question
 from one_embedder.evaluation.in_context.prompts import Prompt, build_prompt
@@ -50,7 +51,7 @@ class LanguageModelLearner:
     name = "model"
     unit = "tokens"
 
-    def __init__(self, config: LanguageModelConfig, *, device: str | torch.device | None = None) -> None:
+    def __init__(self, config: LanguageModelConfig, *, device: str | int | torch.device | None = None) -> None:
         """Find the model; its weights are loaded when the first question is asked.
 
         Args:
@@ -59,9 +60,10 @@ class LanguageModelLearner:
 
         Raises:
             CheckpointError: if there is no such model.
+            ConfigError: if there is no such device.
         """
         self.config = config
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = find_device(device)
         self.folder = locate(config.name_or_path, config.revision)
 
     @cached_property
@@ -81,12 +83,8 @@ class LanguageModelLearner:
         Raises:
             CheckpointError: if it cannot be read.
         """
-        try:
-            with quiet_transformers():
-                return AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
-        # The tokenizers library raises plain Exception for a file it cannot read.
-        except Exception as error:
-            raise CheckpointError(f"the tokenizer in {self.folder} cannot be loaded: {error}") from error
+        with reading("language model's tokenizer", self.folder / "tokenizer_config.json"):
+            return AutoTokenizer.from_pretrained(self.folder, **AS_DATA)
 
     @cached_property
     def model(self) -> Any:
@@ -95,13 +93,15 @@ class LanguageModelLearner:
         Raises:
             CheckpointError: if its files are missing, unreadable, or not a causal language model's.
         """
-        try:
-            with quiet_transformers():
-                loaded: Any = AutoModelForCausalLM.from_pretrained(
-                    self.folder, dtype=_DTYPES[self.config.dtype], local_files_only=True, output_loading_info=True
-                )
-        except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-            raise CheckpointError(f"the language model in {self.folder} cannot be loaded: {error}") from error
+        with reading("language model", self.folder / "config.json"):
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                self.folder,
+                config=read_config(self.folder),
+                dtype=_DTYPES[self.config.dtype],
+                weights_only=True,
+                output_loading_info=True,
+                **AS_DATA,
+            )
         model, report = loaded
         if report["missing_keys"]:
             missing = ", ".join(sorted(report["missing_keys"])[:5])
