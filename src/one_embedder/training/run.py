@@ -21,12 +21,13 @@ from one_embedder.medi.store import Medi, load_medi
 from one_embedder.tracking.identity import resolved
 from one_embedder.tracking.manifest import MANIFEST, RunRecord, is_complete, read_manifest, run_id, write_atomically
 from one_embedder.tracking.wandb_run import upload_checkpoint
-from one_embedder.training.callbacks import RandomState, Speed, StopOnInterrupt
+from one_embedder.training.callbacks import RandomState, Speed
 from one_embedder.training.card import write_card
 from one_embedder.training.checkpoint_io import LAST, resumable
 from one_embedder.training.checkpointed_layers import checkpoint_layers
 from one_embedder.training.curves import TASK_LOSSES, Curves
 from one_embedder.training.early_stopping import DevScore, EarlyStopping
+from one_embedder.training.interruption import StopOnSignal
 from one_embedder.training.loss import ContrastiveLoss
 from one_embedder.training.memory import keep_freed_memory
 from one_embedder.training.module import InstructorModule
@@ -90,7 +91,8 @@ def train(cfg: Config, dev: DevScore | None = None) -> Path:
         ConfigError: a setting is out of range, or ``cfg.output`` holds another run.
         DataError: the training data cannot be used.
         CheckpointError: the encoder cannot be loaded.
-        KeyboardInterrupt: Ctrl-C, after ``last.ckpt`` was saved; running the same command again continues.
+        KeyboardInterrupt, Terminated: Ctrl-C or SIGTERM, after ``last.ckpt`` was saved; running the same command again
+            continues.
     """
     run = _open(cfg, dev)
     if is_complete(run.folder, run.identity):
@@ -277,7 +279,7 @@ def _fit(run: Run, data: MediDataModule, precision: Precision, checkpoint: Path 
     )
     if cfg.trainer.gradient_checkpointing:
         checkpoint_layers(run.encoder)
-    speed, stop = Speed(), StopOnInterrupt(run.folder / LAST)
+    speed, stop = Speed(), StopOnSignal(run.folder / LAST)
     watch, whole = _watch(run, speed), WholeWeights()
     curves = Curves(run.medi.task_names, run.folder / TASK_LOSSES)
     # In this order: what stop saves is what watch knows by then.
@@ -289,9 +291,9 @@ def _fit(run: Run, data: MediDataModule, precision: Precision, checkpoint: Path 
         torch.manual_seed(cfg.seed)
         with stop.listening():
             trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
-    if stop.stopped:
+    if stop.stopped is not None:
         log.warning("stopped at step %d of %d; the same command continues", trainer.global_step, cfg.trainer.max_steps)
-        raise KeyboardInterrupt
+        stop.raise_stopped()
     return Trained(trainer, speed, watch, whole.state)
 
 
