@@ -26,6 +26,7 @@ from one_embedder.training.card import write_card
 from one_embedder.training.checkpoint_io import LAST, resumable
 from one_embedder.training.checkpointed_layers import checkpoint_layers
 from one_embedder.training.curves import TASK_LOSSES, Curves
+from one_embedder.training.divergence import require_usable
 from one_embedder.training.early_stopping import DevScore, EarlyStopping
 from one_embedder.training.interruption import StopOnSignal
 from one_embedder.training.loss import ContrastiveLoss
@@ -91,6 +92,7 @@ def train(cfg: Config, dev: DevScore | None = None) -> Path:
         ConfigError: a setting is out of range, or ``cfg.output`` holds another run.
         DataError: the training data cannot be used.
         CheckpointError: the encoder cannot be loaded.
+        OneEmbedderError: a loss, a gradient or a weight is not finite; what was saved before stays.
         KeyboardInterrupt, Terminated: Ctrl-C or SIGTERM, after ``last.ckpt`` was saved; running the same command again
             continues.
     """
@@ -105,7 +107,9 @@ def train(cfg: Config, dev: DevScore | None = None) -> Path:
         _announce(run, data, precision, checkpoint)
         trained = _fit(run, data, precision, checkpoint)
         if record is not None:
-            save_encoder(_whole(run, trained), run.folder / CHECKPOINT, _prompts(cfg))
+            encoder = _whole(run, trained)
+            require_usable(encoder, f"the end, step {trained.trainer.global_step}")
+            save_encoder(encoder, run.folder / CHECKPOINT, _prompts(cfg))
             for folder, steps in trained.checkpoints():
                 write_card(run.encoder, run.folder / folder, record.manifest, resolved(cfg), steps)
             record.complete(trained.metrics(), trained.cost())
