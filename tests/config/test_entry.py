@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -16,6 +17,10 @@ HEAVY = ("torch", "transformers", "pytorch_lightning", "mteb", "datasets", "wand
 
 # A verb whose work is over at once, run through the real entry point in a process of its own.
 JOB = """
+import os
+import signal
+import time
+
 from one_embedder.config.entry import run_verb
 from one_embedder.errors import DataError
 
@@ -28,7 +33,17 @@ def work(cfg):
         raise OSError(28, "No space left on device", "metrics.csv")
     if cfg.seed == 10:
         raise RuntimeError("a bug")
-    print("stdout", cfg.seed, cfg.with_instructions)
+    if cfg.seed == 11:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+    if cfg.seed == 12:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if cfg.seed in (13, 14, 15):
+        print("waits", cfg.seed, flush=True)
+        time.sleep(60)
+    if cfg.seed == 16:
+        time.sleep(0.5)
+    print("stdout", cfg.seed, cfg.with_instructions, flush=True)
     return cfg.seed
 
 if __name__ == "__main__":
@@ -124,6 +139,7 @@ def test_a_run_gives_its_result_on_stdout_and_hydras_files_under_experiments(job
         ("seed=3", 3, ""),
         ("seed=7", 2, "error: row 3 is empty\n"),
         ("seed=8", 130, "interrupted: run the same command again, finished parts are kept\n"),
+        ("seed=11", 143, "terminated: run the same command again, finished parts are kept\n"),
         ("seedd=1", 2, "error: unknown key 'seedd': did you mean 'seed'?\n"),
     ],
 )
@@ -174,12 +190,76 @@ def test_a_job_of_a_sweep_is_recorded_with_the_command_that_runs_it_alone(job: P
     assert told == jobs, done.stderr
 
 
+LAUNCHERS = ["basic", *(pytest.param(name, marks=pytest.mark.slow) for name in ("joblib", "submitit_local"))]
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_the_exit_code_of_a_sweep_is_the_worst_of_its_jobs_and_a_line_tells_each_that_failed(
+    job: Path, launcher: str
+) -> None:
+    done = run_job(job, "--multirun", "seed=0,3,7,10", f"launcher={launcher}")
+    assert done.returncode == 3
+    told = done.stderr.splitlines()
+    assert told[told.index("3 of 4 jobs did not end well:") :] == [
+        "3 of 4 jobs did not end well:",
+        "  job 1 (seed=3): exit code 3",
+        "  job 2 (seed=7): exit code 2, row 3 is empty",
+        "  job 3 (seed=10): exit code 1, RuntimeError: a bug",
+    ]
+    assert launcher != "basic" or "Traceback" in done.stderr
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_a_sweep_whose_jobs_all_end_well_ends_well(job: Path, launcher: str) -> None:
+    done = run_job(job, "--multirun", "seed=0", "with_instructions=true,false", f"launcher={launcher}")
+    assert done.returncode == 0 and "did not end well" not in done.stderr, done.stderr
+
+
+def test_an_earlier_sweep_in_the_same_folder_has_no_say(job: Path) -> None:
+    folder = f"hydra.sweep.dir={job.parent / 'sweep'}"
+    assert run_job(job, "--multirun", "seed=3,4", folder).returncode == 4
+    assert run_job(job, "--multirun", "seed=0,1", folder).returncode == 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
-def test_an_error_in_a_worker_process_of_a_sweep_fails_the_command(job: Path, launcher: str) -> None:
-    done = run_job(job, "--multirun", "seed=0,7", f"launcher={launcher}")
-    assert done.returncode == 2
-    assert "error: row 3 is empty" in done.stderr
+def test_a_killed_job_of_a_sweep_is_told_and_fails_the_command(job: Path, launcher: str) -> None:
+    done = run_job(job, "--multirun", "seed=0,12", f"launcher={launcher}")
+    assert done.returncode == 1
+    assert "  job 1 (seed=12): exit code 1, no word from it: killed, or not at its end" in done.stderr
+
+
+def test_sigterm_ends_a_sweep_at_the_job_that_runs(job: Path) -> None:
+    done = run_job(job, "--multirun", "seed=0,11,1")
+    assert (done.returncode, done.stdout) == (143, "stdout 0 True\n")
+    assert done.stderr.endswith("terminated: run the same command again, finished parts are kept\n")
+
+
+@pytest.mark.slow
+def test_sigterm_is_handed_on_to_the_workers_of_a_sweep_which_begin_no_other_job(job: Path) -> None:
+    command = [sys.executable, str(job), "--multirun", "seed=13,14,15,0", "launcher=joblib"]
+    command.append(f"paths.experiments={job.parent / 'experiments'}")
+    with subprocess.Popen(
+        command, cwd=job.parent, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as sweep:
+        assert sweep.stdout is not None
+        said = ""
+        while said.count("waits") < 2:
+            said += sweep.stdout.readline()
+        sweep.terminate()
+        said += sweep.communicate(timeout=30)[0]
+    assert sweep.returncode == 143, said
+    assert said.endswith("terminated: run the same command again, finished parts are kept\n")
+    assert "stdout 0" not in said and "TerminatedWorkerError" not in said
+    (endings,) = job.parent.glob("experiments/hydra/train/*/endings")
+    assert [json.loads(file.read_text())["code"] for file in endings.iterdir()] == [143] * 4
+
+
+def test_a_closed_pipe_is_no_success(job: Path) -> None:
+    command = f"{sys.executable} {job} seed=16 paths.experiments={job.parent / 'experiments'} | true"
+    ends = ["bash", "-o", "pipefail", "-c", command]
+    done = subprocess.run(ends, cwd=job.parent, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 141 and "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("asked", [None, "0", "1"])

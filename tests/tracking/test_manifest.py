@@ -10,6 +10,7 @@ import yaml
 
 from one_embedder.config.schema import Config, LossConfig, PathsConfig, TrackingConfig, TrainerConfig
 from one_embedder.errors import DataError
+from one_embedder.interruption import Terminated
 from one_embedder.tracking.identity import NEUTRAL, TRAINING_SECTIONS, effective, resolved
 from one_embedder.tracking.manifest import RunRecord, config_hash, is_complete, read_manifest, run_id
 
@@ -55,10 +56,20 @@ def test_an_error_is_recorded_with_its_class_and_travels_on(tmp_path: Path) -> N
     assert manifest["outcome"] == {"error": "DataError", "message": "row 3 is empty"}
 
 
-def test_an_interrupted_run_stays_started(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), start(tmp_path):
-        raise KeyboardInterrupt
-    assert read_manifest(tmp_path)["status"] == "started"
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt(), Terminated()], ids=repr)
+def test_an_interruption_is_recorded_and_travels_on(tmp_path: Path, interruption: BaseException) -> None:
+    with pytest.raises(type(interruption)), start(tmp_path):
+        raise interruption
+    manifest = read_manifest(tmp_path)
+    assert manifest["status"] == "interrupted" and not is_complete(tmp_path)
+    assert manifest["outcome"]["error"] == type(interruption).__name__
+
+
+def test_an_interruption_after_the_end_takes_nothing_back(tmp_path: Path) -> None:
+    with pytest.raises(Terminated), start(tmp_path) as record:
+        record.complete({"loss": 0.5})
+        raise Terminated
+    assert is_complete(tmp_path) and read_manifest(tmp_path)["outcome"]["metrics"] == {"loss": 0.5}
 
 
 def test_a_write_that_fails_midway_leaves_the_old_manifest_whole(

@@ -155,7 +155,7 @@ def test_a_loss_that_is_not_a_number_stops_the_run_with_a_remedy(workplace: Path
     module = make_module(max_steps=3)
     with torch.no_grad():
         next(module.encoder.parameters()).fill_(float("nan"))
-    with pytest.raises(OneEmbedderError, match=r"loss is nan at step 0; lower optimizer\.learning_rate"):
+    with pytest.raises(OneEmbedderError, match=r"loss is nan at step 1; lower optimizer\.learning_rate"):
         fit(module, make_data(workplace))
 
 

@@ -164,7 +164,7 @@ def test_an_interrupted_and_resumed_run_equals_a_straight_one_bit_for_bit(
     with pytest.raises(KeyboardInterrupt if how == "ctrl_c" else SystemExit):
         train(cfg)
     (folder,) = (Path(cfg.paths.experiments) / "runs").iterdir()
-    assert read_manifest(folder)["status"] == "started"
+    assert read_manifest(folder)["status"] == "interrupted"
     assert (folder / LAST).is_file() and not (folder / CHECKPOINT).exists()
 
     second = At()

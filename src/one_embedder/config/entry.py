@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from collections.abc import Callable
 from typing import NoReturn
 
 import hydra
-import yaml
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
 from one_embedder.config.caches import settle_caches
 from one_embedder.config.compose import register, typed
+from one_embedder.config.ending import ending_of
 from one_embedder.config.help import help_text
 from one_embedder.config.location import CONF
-from one_embedder.config.messages import explain
 from one_embedder.config.quiet import quiet
 from one_embedder.config.schema import Config
+from one_embedder.config.sweep import run_job
 from one_embedder.errors import OneEmbedderError
-
-EXIT_USER_ERROR = 2
-EXIT_INTERRUPTED = 130
+from one_embedder.interruption import termination_raises
 
 
 def run_verb(verb: str, work: Callable[[Config], int | None]) -> NoReturn:
     """Run ``work`` on the configuration that the command line asks for, then exit.
 
-    Exit codes: what ``work`` returns (None is 0; the largest of a multirun), 2 for an error the user can act on,
-    130 when interrupted. Anything else is a bug and keeps its traceback.
+    Exit codes: what ``work`` returns (None is 0), 2 for an error the user can act on, 130 after Ctrl-C, 143 after
+    SIGTERM; of a multirun the largest among its jobs. Anything else is a bug, which keeps its traceback and has 1.
 
     Args:
         verb: the primary config, ``conf/<verb>.yaml``.
@@ -41,13 +36,15 @@ def run_verb(verb: str, work: Callable[[Config], int | None]) -> NoReturn:
     """
     codes: list[int] = []
     errors: list[OneEmbedderError] = []
+    sweeping = os.getpid()
 
     def task(cfg: DictConfig) -> None:
+        if HydraConfig.get().mode is RunMode.MULTIRUN:
+            run_job(lambda: _run(typed(cfg), work), sweeping)  # perhaps in a worker process
+            return
         try:
             codes.append(_run(typed(cfg), work))
         except OneEmbedderError as error:
-            if HydraConfig.get().mode is RunMode.MULTIRUN:
-                raise  # perhaps in a worker process: Hydra carries it home
             errors.append(error)  # raised after Hydra's end, which would add a line of its own
 
     def run() -> None:
@@ -75,27 +72,17 @@ def _run_hydra(verb: str, task: Callable[[DictConfig], None]) -> None:
 
 
 def told(run: Callable[[], object]) -> int:
-    """Run it; tell an expected error on stderr and give its exit code, 0 without one."""
+    """Run it; tell an expected error, Ctrl-C or SIGTERM on stderr and give its exit code, 0 without one."""
     try:
-        run()
-    except OneEmbedderError as error:
-        return _tell(f"error: {error}", EXIT_USER_ERROR)
-    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
-        return _tell(f"error: {explain(error)}", EXIT_USER_ERROR)
-    except BrokenPipeError:  # the reader of a pipe, `head` say, has seen enough
-        sys.stdout = open(os.devnull, "w")  # noqa: PTH123 - it must outlive this function
-    except KeyboardInterrupt:
-        return _tell("interrupted: run the same command again, finished parts are kept", EXIT_INTERRUPTED)
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
+        with termination_raises():
+            run()
+    except BaseException as error:
+        ending = ending_of(error)
+        if ending is None:
             raise
-        place = f" ({error.filename})" if error.filename else ""
-        return _tell(
-            f"error: no space left on device{place}: free some and run the same command again", EXIT_USER_ERROR
-        )
+        if isinstance(error, BrokenPipeError):  # the reader of a pipe, `head` say, has seen enough
+            sys.stdout = open(os.devnull, "w")  # noqa: PTH123 - it must outlive this function
+        if ending.message:
+            sys.stderr.write(f"{ending.message}\n")
+        return ending.code
     return 0
-
-
-def _tell(message: str, code: int) -> int:
-    sys.stderr.write(f"{message}\n")
-    return code

@@ -24,7 +24,7 @@ MANIFEST = "manifest.yaml"
 RESOLVED_CONFIG = "config.yaml"
 METRICS = "metrics.csv"
 SCHEMA = 1
-_STATUSES = ("started", "completed", "failed")
+_STATUSES = ("started", "completed", "failed", "interrupted")
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +32,8 @@ log = logging.getLogger(__name__)
 class RunRecord:
     """One run's manifest.
 
-    ``started`` is also what an interrupted or killed run keeps: only ``completed`` may be taken for whole.
-    Use it as a context manager, so that an error is recorded as ``failed`` before it travels on::
+    ``started`` is also what a killed run keeps: only ``completed`` may be taken for whole. Use it as a context manager,
+    so that an error is recorded as ``failed``, and Ctrl-C or SIGTERM as ``interrupted``, before they travel on::
 
         with RunRecord.start(folder, name="train", cfg=cfg, data=[...], model={...}, batch=None) as record:
             ...
@@ -104,7 +104,7 @@ class RunRecord:
 
     @property
     def status(self) -> str:
-        """``started``, ``completed`` or ``failed``."""
+        """``started``, ``completed``, ``failed`` or ``interrupted``."""
         return str(self.manifest["status"])
 
     def complete(self, metrics: Mapping[str, Any] | None = None, cost: Mapping[str, Any] | None = None) -> None:
@@ -112,8 +112,9 @@ class RunRecord:
         self._finish("completed", {"metrics": dict(metrics or {})}, cost)
 
     def fail(self, error: BaseException) -> None:
-        """Record that the run ended with ``error``."""
-        self._finish("failed", {"error": type(error).__name__, "message": str(error)}, None)
+        """Record that the run ended with ``error``: ``interrupted`` by what is no ``Exception``."""
+        status = "failed" if isinstance(error, Exception) else "interrupted"
+        self._finish(status, {"error": type(error).__name__, "message": str(error)}, None)
 
     def __enter__(self) -> Self:
         return self
@@ -124,7 +125,7 @@ class RunRecord:
         if error is None:
             if self.status == "started":
                 self.complete()
-        elif isinstance(error, Exception):  # an interruption stays "started": running the same command resumes it
+        elif isinstance(error, Exception) or self.status == "started":
             try:
                 self.fail(error)
             except OSError as trouble:  # a full disk, say; the first error is the one to report

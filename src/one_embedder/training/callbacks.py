@@ -1,16 +1,10 @@
-"""What happens around the training steps: random state, speed, interruption."""
+"""What happens around the training steps: random state and speed."""
 
 from __future__ import annotations
 
 import logging
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -149,69 +143,3 @@ class CutTexts(Callback):
         """Say how many there were."""
         if self.truncation.cut:
             log.info("in this training %s", self.truncation.sentence())
-
-
-class StopOnInterrupt(Callback):
-    """The first Ctrl-C lets the current step finish, saves ``last.ckpt`` and ends the fit; a second one ends at once.
-
-    Stopping between two steps is what makes the saved state exact: in the middle of one, some weights would
-    already be updated and others not.
-
-    Attributes:
-        stopped: whether the fit ended because of it.
-    """
-
-    def __init__(self, path: Path) -> None:
-        """Set where to save.
-
-        Args:
-            path: the checkpoint that a rerun resumes from.
-        """
-        self.path = path
-        self.stopped = False
-        self._asked = False
-        self._step = 0
-        self._before: Any = None
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Listen for Ctrl-C around a fit.
-
-        Not a hook of the callback: Lightning puts signal handlers back to what they were when it registered its own.
-        """
-        if threading.current_thread() is not threading.main_thread():  # signals reach the main thread only
-            yield
-            return
-        self._before = signal.signal(signal.SIGINT, self._ask)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, self._before)
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Remember the step that the run begins with."""
-        self._step = trainer.global_step
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Stop here if asked to and if a step is complete: a gradient that is still accumulating is not saved.
-
-        Several processes must agree, or some would wait for the others for ever; agreeing costs a synchronisation, so
-        they do it at the logging interval.
-        """
-        if trainer.global_step == self._step:
-            return
-        self._step = trainer.global_step
-        asked = self._asked
-        if trainer.world_size > 1:
-            agreeing = is_logged(trainer, trainer.global_step)
-            asked = agreeing and trainer.strategy.reduce_boolean_decision(asked, all=False)
-        if asked:
-            trainer.save_checkpoint(self.path)
-            trainer.should_stop = self.stopped = True
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        log.warning("interrupted: saving after this step (again: stop at once)")
-        self._asked = True
-        signal.signal(signal.SIGINT, self._before)

@@ -12,10 +12,22 @@ from typing import Any
 import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 
+from one_embedder.errors import OneEmbedderError
+from one_embedder.training.divergence import require_finite_weights
+
 log = logging.getLogger(__name__)
 
 LAST = "last.ckpt"
-_UNREADABLE = (RuntimeError, OSError, EOFError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile)
+_UNUSABLE = (
+    RuntimeError,
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    OneEmbedderError,
+)
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -39,14 +51,14 @@ def resumable(path: Path) -> Path | None:
         return None
     try:
         _check(path)
-    except _UNREADABLE as error:
-        log.warning("%s cannot be read (%s): training starts over", path, error)
+    except _UNUSABLE as error:
+        log.warning("%s cannot be used (%s): training starts over", path, error)
         return None
     return path
 
 
 def _check(path: Path) -> None:
-    """Raise unless every part of the file matches its checksum and it holds a training state."""
+    """Raise unless every part of the file matches its checksum and it holds a training state of finite weights."""
     with zipfile.ZipFile(path) as archive:
         if (damaged := archive.testzip()) is not None:
             raise zipfile.BadZipFile(f"its part {damaged} is damaged")
@@ -56,3 +68,4 @@ def _check(path: Path) -> None:
     for key in ("state_dict", "global_step", "optimizer_states", "loops"):
         if key not in content:
             raise KeyError(key)
+    require_finite_weights(content["state_dict"], "its end")

@@ -14,6 +14,7 @@ from pytorch_lightning.utilities.seed import isolate_rng
 
 from one_embedder.config.schema import EarlyStoppingConfig
 from one_embedder.encoder.model import InstructionEncoder
+from one_embedder.training.divergence import require_usable
 
 log = logging.getLogger(__name__)
 
@@ -116,6 +117,7 @@ class EarlyStopping(Callback):
         if trainer.is_global_zero:
             encoder: InstructionEncoder = module.encoder  # type: ignore[assignment]
             with isolate_rng(), _modes_put_back(encoder):
+                require_usable(encoder, f"step {step}")
                 score = self.score(encoder, self.folder / f"step-{step}")
         score = float(trainer.strategy.broadcast(score))
         seconds = time.perf_counter() - began

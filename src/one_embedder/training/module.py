@@ -18,9 +18,10 @@ from torch.optim.lr_scheduler import LRScheduler
 from one_embedder.config.schema import LossConfig, OptimizerConfig, ScheduleConfig
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.encoder.tokenize import TokenizedBatch
-from one_embedder.errors import ConfigError, OneEmbedderError
+from one_embedder.errors import ConfigError
 from one_embedder.medi.collate import ContrastiveBatch
 from one_embedder.training.callbacks import is_logged
+from one_embedder.training.divergence import Finite, require_finite_weights
 from one_embedder.training.gather import gather_sides
 from one_embedder.training.grad_cache import cached_backward
 from one_embedder.training.loss import Comparison, ContrastiveLoss, Sides
@@ -40,6 +41,7 @@ class InstructorModule(LightningModule):
         batches_per_step: batches that Lightning sees for each of its steps to log: with cached gradients it cannot know
             that ``accumulate_grad_batches`` of them make one.
         batch_loss: of the last batch, detached; None before the first.
+        finite: whether every step so far was.
         similarities: of the last batch that was logged, as ``Comparison.similarities`` gives them; empty before.
     """
 
@@ -88,6 +90,7 @@ class InstructorModule(LightningModule):
         self.automatic_optimization = mini_batch_size is None
         self.batches_per_step = 1 if mini_batch_size is None else accumulate_grad_batches
         self.batch_loss: Tensor | None = None
+        self.finite = Finite()
         self.similarities: dict[str, Tensor] = {}
         self._batches_waiting = 0  # whose gradient no step has used yet; none when a checkpoint is saved
         encoder.train(optimizer.dropout)  # Lightning leaves the mode as it finds it
@@ -146,7 +149,6 @@ class InstructorModule(LightningModule):
         loss = compared.loss(temperature)
         self.batch_loss = loss.detach()
         if is_logged:
-            self._require_finite(self.batch_loss)
             self.similarities = compared.similarities()
             metrics: dict[str, Any] = {**compared.metrics(temperature), "learning_rate": self._learning_rate()}
             if isinstance(temperature, Tensor):
@@ -200,14 +202,28 @@ class InstructorModule(LightningModule):
     ) -> None:
         """Clip to our own limit and log the norm before clipping, which is computed on the way.
 
-        The trainer is made without a limit: Lightning's clipping refuses fused optimizers under mixed precision.
+        The trainer is made without a limit: Lightning's clipping refuses fused optimizers under mixed precision. Where
+        a look at the numbers costs nothing, one that is not finite ends the run here, before it gets into the weights.
         """
         norm = clip_sharded(self.trainer.strategy.model, self.max_norm)
         if norm is None:
             learning = [parameter for parameter in self.parameters() if parameter.grad is not None]
             norm = torch.nn.utils.clip_grad_norm_(learning, self.max_norm)
+        if self.batch_loss is not None:
+            self.finite.watch(self.batch_loss, norm, self.trainer.global_step + 1)
+        if norm.device.type == "cpu" or self._is_logged_step():
+            self.finite.require()
         if self._is_logged_step():
             self._log({"gradient_norm": norm})
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """What a run resumes from is sound; where it would not be, the older one is kept."""
+        self.finite.require()
+        require_finite_weights(checkpoint["state_dict"], f"step {self.trainer.global_step}")
+
+    def on_train_end(self) -> None:
+        """A run whose last steps broke is not complete."""
+        self.finite.require()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW and the schedule, which advances each step."""
@@ -231,10 +247,3 @@ class InstructorModule(LightningModule):
 
     def _log(self, metrics: dict[str, Any], batch_size: int | None = None) -> None:
         self.log_dict(metrics, on_step=True, on_epoch=False, prog_bar=False, batch_size=batch_size)
-
-    def _require_finite(self, loss: Tensor) -> None:
-        if not torch.isfinite(loss):
-            raise OneEmbedderError(
-                f"the loss is {float(loss)} at step {self.trainer.global_step}; "
-                "lower optimizer.learning_rate or raise loss.temperature"
-            )

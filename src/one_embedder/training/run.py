@@ -21,19 +21,21 @@ from one_embedder.medi.store import Medi, load_medi
 from one_embedder.tracking.identity import resolved
 from one_embedder.tracking.manifest import MANIFEST, RunRecord, is_complete, read_manifest, run_id, write_atomically
 from one_embedder.tracking.wandb_run import upload_checkpoint
-from one_embedder.training.callbacks import CutTexts, RandomState, Speed, StopOnInterrupt
+from one_embedder.training.callbacks import CutTexts, RandomState, Speed
 from one_embedder.training.card import write_card
 from one_embedder.training.checkpoint_io import LAST, resumable
 from one_embedder.training.checkpointed_layers import checkpoint_layers
 from one_embedder.training.curves import TASK_LOSSES, Curves
+from one_embedder.training.divergence import require_usable
 from one_embedder.training.early_stopping import DevScore, EarlyStopping
+from one_embedder.training.interruption import StopOnSignal
 from one_embedder.training.loss import ContrastiveLoss
 from one_embedder.training.memory import keep_freed_memory
 from one_embedder.training.module import InstructorModule
 from one_embedder.training.outcome import BEST, CHECKPOINT, Trained
 from one_embedder.training.report import TASK_TABLE, batch_facts, left_out_tasks, start_report, task_table
 from one_embedder.training.sharding import WholeWeights
-from one_embedder.training.trainer import build_trainer, is_main_process, quiet_lightning
+from one_embedder.training.trainer import build_trainer, is_main_process, quiet_lightning, require_accelerator
 
 __all__ = ["BEST", "CHECKPOINT", "DEV", "Run", "train"]
 
@@ -89,7 +91,9 @@ def train(cfg: Config, dev: DevScore | None = None) -> Path:
         ConfigError: a setting is out of range, or ``cfg.output`` holds another run.
         DataError: the training data cannot be used.
         CheckpointError: the encoder cannot be loaded.
-        KeyboardInterrupt: Ctrl-C, after ``last.ckpt`` was saved; running the same command again continues.
+        OneEmbedderError: a loss, a gradient or a weight is not finite; what was saved before stays.
+        KeyboardInterrupt, Terminated: Ctrl-C or SIGTERM, after ``last.ckpt`` was saved; running the same command again
+            continues.
     """
     run = _open(cfg, dev)
     if is_complete(run.folder, run.identity):
@@ -101,7 +105,9 @@ def train(cfg: Config, dev: DevScore | None = None) -> Path:
         _announce(run, data, checkpoint)
         trained = _fit(run, data, checkpoint)
         if record is not None:
-            save_encoder(_whole(run, trained), run.folder / CHECKPOINT, _prompts(cfg))
+            encoder = _whole(run, trained)
+            require_usable(encoder, f"the end, step {trained.trainer.global_step}")
+            save_encoder(encoder, run.folder / CHECKPOINT, _prompts(cfg))
             for folder, steps in trained.checkpoints():
                 write_card(run.encoder, run.folder / folder, record.manifest, resolved(cfg), steps)
             record.complete(trained.metrics(), trained.cost())
@@ -272,7 +278,7 @@ def _fit(run: Run, data: MediDataModule, checkpoint: Path | None) -> Trained:
     )
     if cfg.trainer.gradient_checkpointing:
         checkpoint_layers(run.encoder)
-    speed, cuts, stop = Speed(), CutTexts(), StopOnInterrupt(run.folder / LAST)
+    speed, cuts, stop = Speed(), CutTexts(), StopOnSignal(run.folder / LAST)
     watch, whole = _watch(run, speed), WholeWeights()
     curves = Curves(run.medi.task_names, run.folder / TASK_LOSSES)
     # In this order: what stop saves is what watch knows by then.
@@ -284,9 +290,9 @@ def _fit(run: Run, data: MediDataModule, checkpoint: Path | None) -> Trained:
         torch.manual_seed(cfg.seed)
         with stop.listening():
             trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
-    if stop.stopped:
+    if stop.stopped is not None:
         log.warning("stopped at step %d of %d; the same command continues", trainer.global_step, cfg.trainer.max_steps)
-        raise KeyboardInterrupt
+        stop.raise_stopped()
     return Trained(trainer, speed, watch, cuts, whole.state)
 
 

@@ -1,0 +1,74 @@
+"""A training that diverges ends with an error; of what is not finite no checkpoint is written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from one_embedder.encoder.embedder import InstructionEmbedder
+from one_embedder.encoder.model import InstructionEncoder
+from one_embedder.errors import OneEmbedderError
+
+_REMEDY = "lower optimizer.learning_rate or raise loss.temperature"
+
+
+class Finite:
+    """Remembers the first step whose loss or gradient was not finite, on the device: looking makes the CPU wait."""
+
+    def __init__(self) -> None:
+        self._broken: Tensor | None = None  # (2,): number and loss of the first such step; -1 until there is one
+
+    def watch(self, loss: Tensor, norm: Tensor, step: int) -> None:
+        """Take note of a step.
+
+        Args:
+            loss: scalar.
+            norm: of the gradient, scalar; it is not finite if any number of the gradient is not.
+            step: its number, from 1.
+        """
+        loss, norm = loss.detach().float(), norm.detach().float()
+        now = torch.stack([torch.full_like(loss, step), loss])
+        if self._broken is None:
+            self._broken = torch.full_like(now, -1)
+        is_first = (self._broken[0] < 0) & ~(torch.isfinite(loss) & torch.isfinite(norm))
+        self._broken = torch.where(is_first, now, self._broken)
+
+    def require(self) -> None:
+        """Raise OneEmbedderError, naming the step, if one was not finite. Waits for the device."""
+        step, loss = (-1, 0.0) if self._broken is None else self._broken.tolist()
+        if step >= 0:
+            gradient = "the gradient is not finite and " if math.isfinite(loss) else ""
+            raise OneEmbedderError(f"{gradient}the loss is {loss:.6g} at step {step:.0f}; {_REMEDY}")
+
+
+def require_finite_weights(weights: Mapping[str, Tensor], where: str) -> None:
+    """Raise OneEmbedderError, naming the first weight that is not finite and where."""
+    for name, weight in weights.items():
+        if not torch.isfinite(weight).all():
+            raise OneEmbedderError(f"weight {name} is not finite at {where}; {_REMEDY}")
+
+
+def require_usable(encoder: InstructionEncoder, where: str) -> None:
+    """Refuse an encoder whose weights or embeddings are of no use.
+
+    The last update can spoil what its own step still found in order, and weights of 1e30 are finite.
+
+    Args:
+        encoder: left in evaluation mode.
+        where: when or where these weights are, for the message.
+
+    Raises:
+        OneEmbedderError: a weight or an embedding is not finite, or an embedding has no length.
+    """
+    require_finite_weights(encoder.state_dict(), where)
+    try:
+        embedding = InstructionEmbedder(encoder, device=encoder.device).encode("text")
+    except OneEmbedderError as error:
+        raise OneEmbedderError(f"embeddings are not finite at {where}; {_REMEDY}") from error
+    length = float(np.linalg.norm(embedding))
+    if not math.isclose(length, 1.0, abs_tol=1e-3):
+        raise OneEmbedderError(f"embeddings have length {length:.3g} instead of 1 at {where}; {_REMEDY}")
