@@ -26,6 +26,8 @@ from one_embedder.errors import DataError
 from one_embedder.evaluation.benchmarks import spellings
 from one_embedder.evaluation.task_folder import TaskFolder, discover
 from one_embedder.reproduction.compare import Circumstances, Comparison, ExpectedCell, compare
+from one_embedder.reproduction.consistency import number
+from one_embedder.reproduction.expected_check import check_numbers
 from one_embedder.reproduction.grid import Grid
 from one_embedder.tracking.manifest import read_manifest, write_atomically
 
@@ -79,6 +81,7 @@ def read_published(path: Path = PUBLISHED) -> PublishedModel:
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        check_numbers(content, path)
         tasks = tuple(
             PublishedTask(row["task"], row["category"], float(row["published"]), float(row["within"]))
             for row in content["tasks"]
@@ -183,14 +186,16 @@ def read_record(path: Path = RECORD) -> dict[str, Any] | None:
     """The record that ``--record`` wrote; None when there is none.
 
     Raises:
-        DataError: if it is not one.
+        DataError: if it is not one, or a score of it is none.
     """
     if not path.is_file():
         return None
     try:
         record = dict(json.loads(path.read_text(encoding="utf-8")))
-        record["scores"], record["environment"], record["hardware"], record["code"]
-    except (ValueError, KeyError, TypeError) as error:
+        record["environment"], record["hardware"], record["code"]
+        for task, score in record["scores"].items():
+            number(score, f"{path}, {task}", -1.0, 1.0)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: not a record of the harness ({error!r}); restore it with `git checkout`") from error
     return record
 
