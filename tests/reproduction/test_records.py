@@ -116,7 +116,7 @@ def test_a_file_beside_a_record_that_says_something_else_is_refused_by_name(
     [
         (lambda r: r["rows"][1]["scores"]["STS"].update(estimate=0.9), "row generic, average: .* the other numbers"),
         (lambda r: r["rows"][1]["scores"]["average"].update(low=0.6), "row generic, average: .* own interval"),
-        (lambda r: r["rows"][1]["minus_first"]["STS"].update(estimate=-0.021), "row generic, STS minus the first row's"),
+        (lambda r: r["rows"][1]["minus_first"]["STS"].update(estimate=-0.021), "row generic, STS minus the first"),
     ],
 )
 def test_evaluations_side_by_side_that_contradict_each_other_are_refused(root: Path, edit: Edit, told: str) -> None:
