@@ -28,10 +28,11 @@ def parser() -> ArgumentParser:
 
 def work(options: Namespace) -> None:
     """Import late, show what would be sent, ask, send."""
-    from one_embedder.evaluation.benchmarks import load_scores
+    from one_embedder.evaluation.benchmarks import scores_of
+    from one_embedder.evaluation.completed import completed_results
     from one_embedder.training.publish import plan, publish
 
-    scores = load_scores(options.results) if options.results else []
+    scores = scores_of(completed_results(options.results)) if options.results else []
     upload = plan(options.run, options.hub_id, scores=scores, public=options.public)
     sys.stdout.write(f"{upload}\n")
     if not options.yes and input("Upload? Type the hub id to go on: ").strip() != options.hub_id:

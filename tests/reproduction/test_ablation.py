@@ -89,7 +89,7 @@ class AblationWork(FakeWork):
         quality = self.learned.get(model, 0.45) - (0.03 if cfg.evaluation.instructions == "wrong" else 0.0)
         scores = make_scores(quality, tasks_per_category=1)
         for score in scores:
-            write_result(Path(str(cfg.output)), {}, score, {"encoder_revision": model})
+            write_result(Path(str(cfg.output)), {}, score, {"encoder_revision": model, "data_sha256": "b" * 64})
         return scores
 
 
@@ -252,7 +252,7 @@ def test_results_that_others_have_replaced_are_refused(cfg: Config, work: Ablati
     found = read_children(folder(tmp_path) / "documentation")[0]
     place = Path(found.metrics["evaluations"][0]["results"])
     for score in make_scores(0.3, tasks_per_category=1):
-        write_result(place, {}, score, {"encoder_revision": "another"})
+        write_result(place, {}, score, {"encoder_revision": "another", "data_sha256": "b" * 64})
     with pytest.raises(DataError, match=r"does not hold the results that .* tells of: run the child cold-s0 again"):
         ablate(cfg, work.stages)
 

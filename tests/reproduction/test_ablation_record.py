@@ -35,7 +35,7 @@ def test_records_are_found_by_profile_and_name(tmp_path: Path) -> None:
 
 def test_a_record_of_nothing_is_not_shown(tmp_path: Path) -> None:
     path = write_small_record(tmp_path)
-    write_record(path, replace(small_record(), cells=[], provenance={}))
+    write_record(path, replace(small_record(), cells=[], claims=[], provenance={}))
     assert read_records(tmp_path / "ablations", "documentation") == []
 
 

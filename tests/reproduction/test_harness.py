@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from one_embedder.config.compose import load_config
 from one_embedder.errors import DataError
 from one_embedder.reproduction.compare import Verdict
 from one_embedder.reproduction.harness import (
@@ -22,6 +23,7 @@ from one_embedder.reproduction.harness import (
     verify,
     work,
 )
+from one_embedder.reproduction.mteb_rows import unlike_mteb
 from tests.evaluation.conftest import HashEncoder, write_benchmark
 
 TASKS = (PublishedTask("STS12", "STS", 72.369, 0.02), PublishedTask("Banking77Classification", "Classification", 80, 1))
@@ -64,6 +66,30 @@ def test_a_published_task_is_scored_from_the_folder_of_its_name_and_recorded(tmp
         assert obtained["scores"][task] == result["one_embedder"]["main_score"]
     assert "| TinySTS | 50.000 |" in recorded_harness(published, obtained)
     assert obtained["environment"]["mteb"] in recorded_harness(published, obtained)
+
+
+def test_a_task_of_other_rows_than_mtebs_is_told_and_not_compared(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One graded pair is enough to move a score; the published one is of all of MTEB's."""
+    root = write_benchmark(tmp_path / "tasks")
+    (root / "eval/STS/TinySTS").rename(root / "eval/STS/STS12")
+    tasks = (PublishedTask("STS12", "STS", 50, 1), PublishedTask("TinyPairs", "PairClassification", 50, 1))
+    published = PublishedModel("hash", "here", tasks)
+    obtained = verify(root, published, [f"output={tmp_path}/out"], HashEncoder())
+    assert set(obtained["scores"]) == {"TinyPairs"}
+    assert "STS12: has not MTEB's rows of STS12: 40 in test where MTEB has 3,108; it is not compared" in caplog.text
+    assert next(iter(judged(published, obtained).cells)).verdict is Verdict.MISSING
+    assert not (tmp_path / "out/results/STS12.json").exists()
+    with pytest.raises(DataError, match=r"40 in test where MTEB has 3,108\. Published scores are of MTEB's rows"):
+        verify(root, PublishedModel("hash", "here", tasks[:1]), [f"output={tmp_path}/out"], HashEncoder())
+
+
+def test_the_recorded_tasks_have_mtebs_rows_but_for_the_one_that_the_readme_tells(shared: Path) -> None:
+    protocol = load_config("evaluate", ["benchmark=folder"]).benchmark.protocol
+    folders = folders_of(read_published(), shared / "data")
+    unlike = {task for task, folder in folders.items() if unlike_mteb(task, folder, protocol)}
+    assert len(folders) == 10 and unlike == {"TweetSentimentExtractionClassification"}
 
 
 def test_a_folder_without_any_of_the_tasks_is_refused(tmp_path: Path) -> None:

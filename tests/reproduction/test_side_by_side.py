@@ -6,10 +6,12 @@ import csv
 import io
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from one_embedder.config.schema import PromptTaskConfig
 from one_embedder.errors import ConfigError, DataError, EvaluationError
 from one_embedder.evaluation.benchmarks import category_means, load_scores, overall_mean
 from one_embedder.evaluation.resampling import Interval
@@ -20,7 +22,9 @@ from one_embedder.reproduction.side_by_side import Evaluations, parser, work
 from one_embedder.reproduction.side_by_side_record import read_side_by_side
 from one_embedder.reproduction.table import format_difference
 from one_embedder.tracking.manifest import read_manifest
-from tests.evaluation.conftest import HashEncoder, configured, write_benchmark
+from tests.evaluation.conftest import HashEncoder, configured, rewrite, write_benchmark
+
+__all__ = ["rewrite"]
 
 
 @pytest.fixture(scope="module")
@@ -96,10 +100,44 @@ def test_a_damaged_record_is_named(tmp_path: Path, content: str) -> None:
 
 
 def test_evaluations_of_other_tasks_are_not_put_side_by_side(outputs: dict[str, Path], tmp_path: Path) -> None:
-    shutil.copytree(outputs["wide"], tmp_path / "fewer")
-    (tmp_path / "fewer/results/TinySTS.json").unlink()
+    cfg = configured(tmp_path / "benchmark", tmp_path / "fewer")
+    write_benchmark(tmp_path / "benchmark")
+    cfg.benchmark.tasks = ["TinySTS", "TinyPairs"]
+    evaluate(cfg, HashEncoder())
     with pytest.raises(EvaluationError, match="scored on other tasks"):
         Evaluations.read([f"a={outputs['wide']}", f"b={tmp_path}/fewer"], resamples=5)
+
+
+def test_as_many_items_of_other_data_are_not_put_side_by_side(
+    outputs: dict[str, Path], tmp_path: Path, rewrite: Callable[..., None]
+) -> None:
+    """One grade of one pair differs: every count is the same."""
+    root = write_benchmark(tmp_path / "benchmark")
+    rewrite(root / "eval/STS/TinySTS", "test", 0, score=2.5)
+    evaluate(configured(root, tmp_path / "other"), HashEncoder())
+    with pytest.raises(
+        EvaluationError, match="task TinySTS of row a and of row b were scored on different data: data_sha256 is"
+    ):
+        Evaluations.read([f"a={outputs['wide']}", f"b={tmp_path}/other"], resamples=5)
+
+
+def test_as_many_inputs_drawn_otherwise_are_not_put_side_by_side(tmp_path: Path) -> None:
+    root = write_benchmark(tmp_path / "benchmark")
+    for seed in (0, 1):
+        cfg = configured(root, tmp_path / f"drawn{seed}")
+        cfg.prompt_retrieval.tasks = {"TinyPrompts": PromptTaskConfig(eval_size=6, max_demonstrations=2, seed=seed)}
+        evaluate(cfg, HashEncoder())
+    with pytest.raises(EvaluationError, match=r"task TinyPrompts of row a and of row b .*: item 1 is another"):
+        Evaluations.read([f"a={tmp_path}/drawn0", f"b={tmp_path}/drawn1"], resamples=5)
+
+
+def test_a_task_whose_folder_is_gone_is_not_counted(outputs: dict[str, Path], tmp_path: Path) -> None:
+    root = write_benchmark(tmp_path / "benchmark")
+    shutil.copytree(outputs["wide"], tmp_path / "again")
+    shutil.rmtree(root / "billboard/TinyBillboard")
+    evaluate(configured(root, tmp_path / "again"), HashEncoder())
+    with pytest.raises(DataError, match=r"has results of TinyBillboard, which the evaluation did not score"):
+        Evaluations.read([f"a={tmp_path}/again"], resamples=5)
 
 
 @pytest.mark.parametrize(

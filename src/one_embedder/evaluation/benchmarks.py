@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from one_embedder.errors import DataError, EvaluationError
+from one_embedder.evaluation.categories import CATEGORIES, METRICS
 from one_embedder.evaluation.items import ItemScores
-from one_embedder.evaluation.results import NotRun, TaskScore, read_result
+from one_embedder.evaluation.results import NotRun, Result, TaskScore, read_result
 
 __all__ = [
     "AGGREGATES",
@@ -22,36 +23,12 @@ __all__ = [
     "category_means",
     "combine_not_run",
     "combine_parts",
+    "load_results",
     "load_scores",
     "overall_mean",
+    "scores_of",
     "spellings",
 ]
-
-CATEGORIES = (
-    "Retrieval",
-    "Reranking",
-    "Clustering",
-    "PairClassification",
-    "Classification",
-    "STS",
-    "Summarization",
-    "PromptRetrieval",
-    "TextEvaluation",
-)
-"""In the order of the columns of Table 1."""
-
-METRICS = {
-    "Retrieval": "ndcg_at_10",
-    "Reranking": "map_at_1000",
-    "Clustering": "v_measure",
-    "PairClassification": "cosine_ap",
-    "Classification": "accuracy",
-    "STS": "cosine_spearman",
-    "Summarization": "cosine_spearman",
-    "PromptRetrieval": "rouge_l",
-    "TextEvaluation": "pearson",
-}
-"""The main score of each category, spelled as mteb does."""
 
 AGGREGATES = {
     "CQADupstackRetrieval": (
@@ -83,10 +60,12 @@ def combine_parts(scores: Sequence[TaskScore]) -> list[TaskScore]:
         if len(own) == len(parts):
             value = np.concatenate([part.items.columns["value"] for part in own])
             group: NDArray[Any] = np.repeat(np.arange(len(own)), [len(part.items) for part in own])
-            items = ItemScores("mean_of_groups", {"value": value, "group": group})
+            ids = tuple(item for part in own for item in part.items.ids) if all(part.items.ids for part in own) else ()
+            items = ItemScores("mean_of_groups", {"value": value, "group": group}, ids)
+            scored_on = {part.task: part.scored_on for part in own}
             place = combined.index(own[0])
             combined = [score for score in combined if score not in own]
-            combined.insert(place, TaskScore(name, own[0].category, own[0].metric, items.score(), items))
+            combined.insert(place, TaskScore(name, own[0].category, own[0].metric, items.score(), items, scored_on))
     return combined
 
 
@@ -133,14 +112,23 @@ def load_scores(output: Path) -> list[TaskScore]:
     Raises:
         DataError: if there is no result, one is broken, or they come from different encoders or versions.
     """
+    return scores_of(load_results(output))
+
+
+def load_results(output: Path) -> list[Result]:
+    """Every result of an evaluation's folder, parts of a task one by one; order and errors as in ``load_scores``."""
     tasks = sorted(path.stem for path in (output / "results").glob("*.json"))
     if not tasks:
         raise DataError(f"{output}: no result files in results/; run python -m one_embedder.evaluate output={output}")
     results = [read_result(output, task) for task in tasks]
     for key, what in (("encoder_revision", "encoders"), ("versions", "library versions"), ("protocol", "versions")):
-        if len({str(identity.get(key)) for _, identity in results}) > 1:
+        if len({str(result.identity.get(key)) for result in results}) > 1:
             raise DataError(
                 f"{output}: results of different {what} lie together; evaluate into it again, or remove results/"
             )
-    scores = sorted((score for score, _ in results), key=lambda score: (CATEGORIES.index(score.category), score.task))
-    return combine_parts(scores)
+    return sorted(results, key=lambda result: (CATEGORIES.index(result.score.category), result.score.task))
+
+
+def scores_of(results: Sequence[Result]) -> list[TaskScore]:
+    """Their scores, parts of a task combined."""
+    return combine_parts([result.score for result in results])

@@ -29,7 +29,7 @@ from mteb.types import EncodeKwargs
 from scipy.stats import spearmanr
 from threadpoolctl import threadpool_limits
 
-from one_embedder.evaluation.items import ItemScores
+from one_embedder.evaluation.items import ItemScores, item_ids
 from one_embedder.evaluation.mteb_encoder import MtebEncoder
 
 CORPUS_CHUNK = 10_000
@@ -104,6 +104,7 @@ class ItemizedRetrieval(Itemized, AbsTaskRetrieval):
         if self.asks_in_parts:
             scores = self._of_whole_queries(qrels, results)
         self.query_scores = np.array([query[self.per_query] for query in scores.values()])
+        self.query_ids = item_ids(list(scores))
         return {self.metadata.main_score: float(self.query_scores.mean())}
 
     def run(self, model: MtebEncoder, settings: EncodeKwargs) -> tuple[Mapping[str, Any], ItemScores]:
@@ -120,7 +121,7 @@ class ItemizedRetrieval(Itemized, AbsTaskRetrieval):
         search = SearchEncoderWrapper(model, corpus_chunk_size=CORPUS_CHUNK)
         shown: EncodeKwargs = {**settings, "show_progress_bar": documents > CORPUS_CHUNK}  # of hours, not of seconds
         scores = self.evaluate(search, self.split, encode_kwargs=shown)
-        return scores, ItemScores("mean", {"value": self.query_scores})
+        return scores, ItemScores("mean", {"value": self.query_scores}, self.query_ids)
 
     def _of_whole_queries(
         self, qrels: Mapping[str, Mapping[str, int]], results: dict[str, dict[str, float]]
@@ -148,10 +149,11 @@ class ItemizedClustering(Itemized, AbsTaskClusteringLegacy):
 
     def items(self, predictions: Any, scores: Mapping[str, Any]) -> ItemScores:
         """One true and one predicted cluster a text; where there are several sets, one v-measure a set."""
-        gold = self.column("labels")
+        texts, gold = self.column("sentences"), self.column("labels")
         if len(gold) > 1:
-            return ItemScores("mean", {"value": np.array(scores["v_measures"])})
-        return ItemScores("v_measure", {"predicted": np.array(predictions[0]), "gold": _numbered(gold[0])})
+            return ItemScores("mean", {"value": np.array(scores["v_measures"])}, item_ids(texts, gold))
+        columns = {"predicted": np.array(predictions[0]), "gold": _numbered(gold[0])}
+        return ItemScores("v_measure", columns, item_ids(texts[0], gold[0]))
 
 
 class ItemizedPairClassification(Itemized, AbsTaskPairClassification):
@@ -159,10 +161,10 @@ class ItemizedPairClassification(Itemized, AbsTaskPairClassification):
 
     def items(self, predictions: Any, scores: Mapping[str, Any]) -> ItemScores:
         """One similarity and one label a pair."""
-        gold = self.column("labels")
-        if len(gold) == 1:
-            (gold,) = gold  # older data sets are a single row of lists
-        return ItemScores("average_precision", _both(predictions["cosine_scores"], gold))
+        columns = [self.column(name) for name in ("sentence1", "sentence2", "labels")]
+        if len(columns[0]) == 1:
+            columns = [column[0] for column in columns]  # older data sets are a single row of lists
+        return ItemScores("average_precision", _both(predictions["cosine_scores"], columns[2]), item_ids(*columns))
 
 
 class ItemizedClassification(Itemized, AbsTaskClassification):
@@ -174,8 +176,9 @@ class ItemizedClassification(Itemized, AbsTaskClassification):
 
     def items(self, predictions: Any, scores: Mapping[str, Any]) -> ItemScores:
         """Of each test text, the share of experiments in which it was classified correctly."""
-        right = np.array(predictions) == np.array(self.column("label"))
-        return ItemScores("mean", {"value": right.mean(axis=0)})
+        texts, labels = self.column("text"), self.column("label")
+        right = np.array(predictions) == np.array(labels)
+        return ItemScores("mean", {"value": right.mean(axis=0)}, item_ids(texts, labels))
 
 
 class ItemizedSTS(Itemized, AbsTaskSTS):
@@ -183,7 +186,8 @@ class ItemizedSTS(Itemized, AbsTaskSTS):
 
     def items(self, predictions: Any, scores: Mapping[str, Any]) -> ItemScores:
         """One similarity and one grade a pair."""
-        return ItemScores("spearman", _both(predictions["cosine_scores"], self.column("score")))
+        first, second, gold = (self.column(name) for name in ("sentence1", "sentence2", "score"))
+        return ItemScores("spearman", _both(predictions["cosine_scores"], gold), item_ids(first, second, gold))
 
 
 class ItemizedSummarization(Itemized, AbsTaskSummarization):
@@ -198,7 +202,19 @@ class ItemizedSummarization(Itemized, AbsTaskSummarization):
         pairs = zip(predictions["human_scores"], predictions["cosine_scores"], strict=True)
         correlations = np.array([spearmanr(human, cosine) for human, cosine in pairs]).reshape(-1, 2)  # and p-values
         as_published = issubclass(self.evaluator, DeprecatedSummarizationEvaluator)
-        return ItemScores("mean", {"value": correlations.mean(axis=1) if as_published else correlations[:, 0]})
+        value = correlations.mean(axis=1) if as_published else correlations[:, 0]
+        return ItemScores("mean", {"value": value}, self._scored_documents(predictions))
+
+    def _scored_documents(self, predictions: Any) -> tuple[str, ...]:
+        """The documents that mteb scored, of which it tells the scores alone.
+
+        Where it left out one for the sake of its cosines, another encoder's documents may be others: the items are then
+        named by those cosines, so that they are the same as nobody else's.
+        """
+        columns = [self.column(name) for name in ("text", "machine_summaries", "relevance")]
+        scored = [row for row in zip(*columns, strict=True) if len(set(row[1])) > 1 and len(set(row[2])) > 1]
+        cosines = predictions["cosine_scores"]
+        return item_ids(scored if len(scored) == len(cosines) else cosines)
 
 
 ITEMIZED: dict[str, type[Itemized]] = {

@@ -5,9 +5,11 @@ scipy and scikit-learn are imported where they are called: reading results back 
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,10 +100,13 @@ class ItemScores:
             (retrieval, reranking), a text (classification), a text or, of several sets, a set (clustering), a pair
             (pair classification, STS), a document (summarization), an input (prompt retrieval), a judged text (text
             evaluation).
+        ids: (N,) ``item_id`` of each item, by which two results show that they are of the same items in the same
+            order; empty where a result was made before there were any.
     """
 
     statistic: str
     columns: dict[str, Column]
+    ids: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.statistic not in STATISTICS:
@@ -115,6 +120,8 @@ class ItemScores:
         if len(next(iter(columns.values()))) == 0:
             raise DataError("there are no items; a score needs at least one")
         object.__setattr__(self, "columns", columns)
+        if len(self.ids) not in (0, len(self)):
+            raise DataError(f"there are {len(self)} items, but {len(self.ids)} ids")
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
@@ -133,7 +140,7 @@ class ItemScores:
     def to_json(self) -> str:
         """One JSON object; numbers keep full precision."""
         columns = {name: column.tolist() for name, column in self.columns.items()}
-        return json.dumps({"statistic": self.statistic, "columns": columns}, allow_nan=False)
+        return json.dumps({"statistic": self.statistic, "columns": columns, "ids": self.ids}, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str, where: str) -> ItemScores:
@@ -148,8 +155,27 @@ class ItemScores:
         """
         try:
             content: Mapping[str, Any] = json.loads(text)
-            return cls(content["statistic"], dict(content["columns"]))
-        except (ValueError, KeyError, TypeError) as error:
+            columns = {name: _numbers(name, column) for name, column in content["columns"].items()}
+            return cls(content["statistic"], columns, tuple(map(str, content.get("ids", ()))))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"{where}: not an items file ({error}); remove it and evaluate again") from error
         except DataError as error:
             raise DataError(f"{where}: {error}; remove it and evaluate again") from error
+
+
+def item_id(*parts: Any) -> str:
+    """What tells a test item from others: a hash of its texts, labels or ids, sixteen hexadecimal digits."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def item_ids(*columns: Sequence[Any]) -> tuple[str, ...]:
+    """The ``item_id`` of each row of these columns, each (N,)."""
+    return tuple(item_id(*row) for row in zip(*columns, strict=True))
+
+
+def _numbers(name: str, column: Sequence[Any]) -> Column:
+    """JSON has texts and booleans, and Python reads its NaN: none of them is a number here."""
+    for item, value in enumerate(column):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise DataError(f"column {name!r}, item {item + 1}: {value!r} is not a finite number")
+    return np.asarray(column, dtype=np.float64)

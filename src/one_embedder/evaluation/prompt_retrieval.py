@@ -21,7 +21,7 @@ from one_embedder.evaluation.in_context.learner import Demonstration, InContextL
 from one_embedder.evaluation.in_context.protocol import PromptProtocol
 from one_embedder.evaluation.in_context.selection import ROWS_AT_ONCE, Limits, Selection, select, similarities
 from one_embedder.evaluation.instructions import TaskInstructions
-from one_embedder.evaluation.items import ItemScores
+from one_embedder.evaluation.items import ItemScores, item_ids
 from one_embedder.evaluation.mteb_encoder import CachingEncoder
 from one_embedder.evaluation.results import OwnScore
 from one_embedder.evaluation.task_folder import TaskFolder
@@ -61,7 +61,7 @@ def score_prompt_retrieval(
             "settings": asdict(settings),
         },
     }
-    return OwnScore(_items(values, examples.groups), details)
+    return OwnScore(_items(values, examples), details)
 
 
 def rouge_l(expected: Sequence[str], outputs: Sequence[str], settings: PromptTaskConfig) -> np.ndarray:
@@ -75,10 +75,11 @@ def rouge_l(expected: Sequence[str], outputs: Sequence[str], settings: PromptTas
     return np.array([scorer.score(right, given)["rougeL"].fmeasure for right, given in scored])
 
 
-def _items(values: np.ndarray, groups: list[int] | None) -> ItemScores:
-    if groups is None:
-        return ItemScores("mean", {"value": values})
-    return ItemScores("low_group_mean", {"value": values, "group": np.array(groups)})
+def _items(values: np.ndarray, examples: Examples) -> ItemScores:
+    ids = item_ids([examples.test_rows.rows[row] for row in examples.test_index])
+    if examples.groups is None:
+        return ItemScores("mean", {"value": values}, ids)
+    return ItemScores("low_group_mean", {"value": values, "group": np.array(examples.groups)}, ids)
 
 
 def _select(

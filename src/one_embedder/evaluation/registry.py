@@ -98,6 +98,16 @@ def statistics_of(task: HubTask) -> Mapping[str, Any] | None:
     return found
 
 
+def row_counts(benchmark: str, name: str) -> dict[str, int]:
+    """mteb's own number of rows of a task: split -> rows, or documents and queries of a search; empty if not known."""
+    registered = _registered(benchmark).get(name)
+    known: Any = (registered.metadata.descriptive_stats if registered else None) or {}
+    for counts in known.values():
+        if "num_queries" in counts:
+            return {"documents": int(counts["num_documents"]), "queries": int(counts["num_queries"])}
+    return {split: int(counts["num_samples"]) for split, counts in known.items() if "num_samples" in counts}
+
+
 @cache
 def _registered(benchmark: str) -> dict[str, AbsTask]:
     """Name -> task; parts in place of their aggregate."""

@@ -1,7 +1,9 @@
 """Result files: one JSON a task with mteb's own fields, and its items beside it.
 
 ``<output>/results/<Task>.json`` is written after ``<output>/items/<Task>.json``: a result whose file exists is whole.
-Our fields are under the key ``one_embedder``, which mteb ignores when it reads the file.
+Our fields are under the key ``one_embedder``, which mteb ignores when it reads the file: ``main_score`` among them, and
+``content_sha256``, a hash of all the rest. Nobody reads a result but by ``read_result``, which computes the main score
+from the items and believes no number that does not come out.
 """
 
 from __future__ import annotations
@@ -10,16 +12,26 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from one_embedder.errors import DataError, EvaluationError
+from one_embedder.evaluation.categories import METRICS, bounds
 from one_embedder.evaluation.items import ItemScores
 from one_embedder.tracking.manifest import write_atomically
 
-SCHEMA = 1
+SCHEMA = 2
+UNHASHED = 1
+"""The schema before ``content_sha256`` and the ids of items. Whatever else can be checked of such a result is."""
+
 OURS = "one_embedder"
+RECOMPUTED_WITHIN = 1e-9
+"""How far the main score that the items give may be from the one that was written."""
+
+SCORED_ON = ("protocol", "data_sha256", "data_revision", "benchmark", "settings")
+"""What of a result's identity decides which items are scored, and how."""
+_DATA = ("data_sha256", "data_revision")
 
 
 @dataclass(frozen=True)
@@ -32,6 +44,7 @@ class TaskScore:
         metric: name of the main score.
         main_score: between 0 and 1 (correlations: -1 and 1), never in points.
         items: what the main score is made of, one row a test item.
+        scored_on: what of its identity decides about the items; equal for any two scores that are compared.
     """
 
     task: str
@@ -39,6 +52,15 @@ class TaskScore:
     metric: str
     main_score: float
     items: ItemScores
+    scored_on: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One result file: the score, and everything it depends on."""
+
+    score: TaskScore
+    identity: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -79,7 +101,26 @@ class OwnScore:
 
 def identity_sha256(identity: Mapping[str, Any]) -> str:
     """Hash of everything a result depends on."""
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    return _sha256(json.dumps(identity, sort_keys=True))
+
+
+def scored_on(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """``TaskScore.scored_on`` of a result that depends on ``identity``."""
+    return {key: identity[key] for key in SCORED_ON if key in identity}
+
+
+def unlike(one: TaskScore, other: TaskScore) -> str | None:
+    """Why two scores of a task are not of the same items in the same order; None if they are."""
+    for key in sorted({*one.scored_on, *other.scored_on}):
+        sides = [str(score.scored_on.get(key))[:40] for score in (one, other)]
+        if one.scored_on.get(key) != other.scored_on.get(key):
+            return f"{key} is {sides[0]} and {sides[1]}"
+    if len(one.items) != len(other.items):
+        return f"there are {len(one.items)} items and {len(other.items)}"
+    if one.items.ids and other.items.ids:
+        pairs = zip(one.items.ids, other.items.ids, strict=True)
+        return next((f"item {number} is another" for number, (a, b) in enumerate(pairs, start=1) if a != b), None)
+    return None
 
 
 def write_result(output: Path, fields: Mapping[str, Any], score: TaskScore, identity: Mapping[str, Any]) -> None:
@@ -98,35 +139,97 @@ def write_result(output: Path, fields: Mapping[str, Any], score: TaskScore, iden
     ours = {
         **fields.get(OURS, {}),
         "schema": SCHEMA,
+        "task": score.task,
         "category": score.category,
         "metric": score.metric,
         "main_score": score.main_score,
         "items": f"items/{score.task}.json",
-        "items_sha256": hashlib.sha256(items.encode()).hexdigest(),
+        "items_sha256": _sha256(items),
         "identity": dict(identity),
     }
-    text = json.dumps(_finite({**fields, OURS: ours}), indent=2, ensure_ascii=False, allow_nan=False)
+    content = json.loads(json.dumps(_finite({**fields, OURS: ours}), allow_nan=False))  # as it will be read
+    content[OURS]["content_sha256"] = content_sha256(content)
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     write_atomically(output / "results" / f"{score.task}.json", text + "\n")
 
 
-def read_result(output: Path, task: str) -> tuple[TaskScore, dict[str, Any]]:
+def content_sha256(content: Mapping[str, Any]) -> str:
+    """Hash of a result file, however it is spaced, but for this hash itself."""
+    ours = {key: value for key, value in content[OURS].items() if key != "content_sha256"}
+    return _sha256(json.dumps({**content, OURS: ours}, sort_keys=True))
+
+
+def read_result(output: Path, task: str) -> Result:
     """One task's score and what it depends on.
 
     Raises:
-        DataError: if the result or its items are missing, broken, or do not belong together.
+        DataError: if the result or its items are missing, broken, changed by hand, or do not belong together.
     """
     path = output / "results" / f"{task}.json"
     try:
-        ours = json.loads(path.read_text(encoding="utf-8"))[OURS]
-        items_path = output / ours["items"]
-        text = items_path.read_text(encoding="utf-8")
-        if hashlib.sha256(text.encode()).hexdigest() != ours["items_sha256"]:
-            raise DataError(f"{items_path}: not the items of {path}; remove both and evaluate again")
-        items = ItemScores.from_json(text, str(items_path))
-        score = TaskScore(task, ours["category"], ours["metric"], float(ours["main_score"]), items)
-        return score, dict(ours["identity"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        ours = content[OURS]
+        items = _read_items(output / ours["items"], ours["items_sha256"], path)
+        trouble = _trouble(content, items, task)
+        if trouble:
+            raise DataError(f"{path}: {trouble}; remove it and evaluate again")
+        identity = dict(ours["identity"])
+        facts = scored_on(identity)
+        if not facts.keys() & _DATA:
+            raise KeyError(" or ".join(_DATA))
+        if not items.ids and "prompt_retrieval" in identity:  # which inputs were drawn: the ids would tell
+            facts["prompt_retrieval"] = identity["prompt_retrieval"]
+        score = TaskScore(task, ours["category"], ours["metric"], float(ours["main_score"]), items, facts)
+        return Result(score, identity)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: not a complete result ({error!r}); remove it and evaluate again") from error
+
+
+def _read_items(path: Path, sha256: str, result: Path) -> ItemScores:
+    text = path.read_text(encoding="utf-8")
+    if _sha256(text) != sha256:
+        raise DataError(f"{path}: not the items of {result}; remove both and evaluate again")
+    return ItemScores.from_json(text, str(path))
+
+
+def _trouble(content: Mapping[str, Any], items: ItemScores, task: str) -> str | None:
+    """What is wrong with a result, the field by name; None if nothing is."""
+    ours = content[OURS]
+    metric, main_score, recomputed = ours["metric"], ours["main_score"], items.score()
+    low, high = bounds(metric)
+    smallest, largest = low - RECOMPUTED_WITHIN, high + RECOMPUTED_WITHIN
+    if ours["schema"] not in (UNHASHED, SCHEMA):
+        return f"schema {ours['schema']!r} is neither {UNHASHED} nor {SCHEMA}: it was made by another version"
+    if METRICS.get(ours["category"]) != metric:
+        return f"category {ours['category']!r} has not the metric {metric!r}"
+    if not _is_number(main_score) or not smallest <= main_score <= largest:
+        return f"main_score is {main_score!r}, and {metric} is a number from {low:g} to {high:g}"
+    if not abs(main_score - recomputed) <= RECOMPUTED_WITHIN:
+        return f"main_score is {main_score}, but its items give {recomputed}"
+    values = items.columns.get("value", ())
+    if any(not smallest <= value <= largest for value in values):
+        return f"its items have values outside {low:g} to {high:g}, where {metric} lies"
+    for reported in _main_scores_of_mteb(content):
+        if not _is_number(reported) or abs(reported - main_score) > RECOMPUTED_WITHIN:
+            return f"scores has the main_score {reported!r}, and {OURS} has {main_score}"
+    told = ours.get("task", content.get("task_name", task))
+    if told != task:
+        return f"it is the result of {told}"
+    if ours["schema"] == SCHEMA and ours["content_sha256"] != content_sha256(content):
+        return "content_sha256 is not the hash of its content, which was changed since it was written"
+    return None
+
+
+def _main_scores_of_mteb(content: Mapping[str, Any]) -> list[Any]:
+    return [entry["main_score"] for entries in content.get("scores", {}).values() for entry in entries]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _finite(value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,14 @@ from one_embedder.evaluation.benchmarks import TaskScore, category_means, combin
 from one_embedder.evaluation.estimate import estimate
 from one_embedder.evaluation.in_context.protocol import PromptProtocol
 from one_embedder.evaluation.plan import Job, Plan, Share
-from one_embedder.evaluation.results import IncompleteEvaluation, NotRun, identity_sha256, read_result, write_result
+from one_embedder.evaluation.results import (
+    IncompleteEvaluation,
+    NotRun,
+    identity_sha256,
+    read_result,
+    scored_on,
+    write_result,
+)
 from one_embedder.tracking.identity import config_hash
 from one_embedder.tracking.manifest import RunRecord, is_complete
 from one_embedder.tracking.wandb_run import Table, encoder_name, log_results
@@ -85,14 +93,14 @@ def _kept(output: Path, job: Job) -> TaskScore | None:
     if not (output / "results" / f"{job.task.name}.json").is_file():
         return None
     try:
-        score, identity = read_result(output, job.task.name)
+        kept = read_result(output, job.task.name)
     except DataError as error:
         log.warning("%s", error)
         return None
-    changed = sorted(key for key in {*identity, *job.identity} if identity.get(key) != job.identity.get(key))
+    changed = sorted(key for key in {*kept.identity, *job.identity} if kept.identity.get(key) != job.identity.get(key))
     if changed:
         log.info("the result of %s in %s is of another %s: scored again", job.task.name, output, ", ".join(changed))
-    return None if changed else score
+    return None if changed else kept.score
 
 
 def _score_missing(
@@ -142,8 +150,8 @@ def _score_each(jobs: Sequence[Job], scorer: Any, scores: dict[str, TaskScore], 
             log.error("task %s could not be scored: %s", name, error, exc_info=not isinstance(error, DataError))
             failures.append(NotRun(name, job.task.category, str(error)))
             continue
+        scores[name] = replace(score, scored_on=scored_on(job.identity))
         write_result(output, fields, score, job.identity)
-        scores[name] = score
     return failures
 
 

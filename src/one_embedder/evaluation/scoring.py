@@ -21,13 +21,10 @@ from one_embedder.evaluation.mteb_encoder import CachingEncoder, MtebEncoder
 from one_embedder.evaluation.prompt_retrieval import score_prompt_retrieval
 from one_embedder.evaluation.registry import HubTask, open_hub_task
 from one_embedder.evaluation.resampling import CONFIDENCE, RESAMPLES, item_interval
-from one_embedder.evaluation.results import OURS, OwnScore
+from one_embedder.evaluation.results import OURS, RECOMPUTED_WITHIN, OwnScore
 from one_embedder.evaluation.selection import Task
 from one_embedder.evaluation.task_folder import TaskFolder
 from one_embedder.evaluation.text_evaluation import score_text_evaluation
-
-TOLERANCE = 1e-6
-"""How far the main score recomputed from single items may be from the reported one."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +116,7 @@ def _own_fields(folder: TaskFolder, reported: float, seconds: float, own: OwnSco
 def _check(task: Task, reported: float, recomputed: float) -> None:
     if not math.isfinite(reported):
         raise EvaluationError(f"task {task.name}: the score is {reported}; its data leave it undefined")
-    if abs(reported - recomputed) > TOLERANCE:
+    if abs(reported - recomputed) > RECOMPUTED_WITHIN:
         raise EvaluationError(
             f"task {task.name}: the items give {recomputed}, mteb reports {reported}; this mteb version computes the "
             "score differently, pin the locked one"

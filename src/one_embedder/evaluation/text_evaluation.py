@@ -14,7 +14,7 @@ import numpy as np
 
 from one_embedder.errors import DataError
 from one_embedder.evaluation.instructions import TaskInstructions
-from one_embedder.evaluation.items import ItemScores, pearson
+from one_embedder.evaluation.items import ItemScores, item_ids, pearson
 from one_embedder.evaluation.mteb_encoder import CachingEncoder, Embeddings
 from one_embedder.evaluation.results import OwnScore
 from one_embedder.evaluation.task_folder import TaskFolder
@@ -42,11 +42,13 @@ def score_text_evaluation(folder: TaskFolder, encoder: CachingEncoder, instructi
     human = np.array(hypotheses.numbers("human_score"))
     if human.min() == human.max():
         raise DataError(f"{hypotheses.path}: every human_score is {human[0]}; a correlation needs different values")
-    hyps = encoder.encode(hypotheses.texts("hyp"), instructions.query, task=folder.name)
+    texts = hypotheses.texts("hyp")
+    hyps = encoder.encode(texts, instructions.query, task=folder.name)
     flat = encoder.encode([ref for texts in refs.values() for ref in texts], instructions.query, task=folder.name)
     predicted = _best_reference(hyps, segments, _by_segment(refs, flat))
     details = {} if systems is None else system_figures(systems, predicted, human)
-    return OwnScore(ItemScores("pearson", {"predicted": predicted, "gold": human}), details)
+    items = ItemScores("pearson", {"predicted": predicted, "gold": human}, item_ids(segments, texts, human.tolist()))
+    return OwnScore(items, details)
 
 
 def system_figures(systems: Sequence[str], predicted: np.ndarray, human: np.ndarray) -> dict[str, Any]:

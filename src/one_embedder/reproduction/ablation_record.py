@@ -23,6 +23,7 @@ from typing import Any
 
 from one_embedder.errors import DataError
 from one_embedder.evaluation.resampling import Interval
+from one_embedder.reproduction.ablation_check import check_ablation
 from one_embedder.tracking.manifest import write_atomically
 
 SCHEMA = 1
@@ -207,7 +208,8 @@ def read_record(path: Path) -> AblationRecord:
     """Read what ``write_record`` wrote.
 
     Raises:
-        DataError: if the file is missing or is not such a record.
+        DataError: if the file is missing, is not such a record, or has numbers that contradict each other or the CSV
+            file beside it.
     """
     if not path.is_file():
         raise DataError(f"{path}: there is no record of this ablation; run `make ablation-{path.parent.name}`")
@@ -221,7 +223,9 @@ def read_record(path: Path) -> AblationRecord:
             Tested(**{**claim, "difference": _interval(claim["difference"])}) for claim in content["claims"]
         ]
         content["published"] = [PublishedPoint(**point) for point in content["published"]]
-        return AblationRecord(**content)
+        record = AblationRecord(**content)
+        check_ablation(record, path)
+        return record
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: not the record of an ablation ({error!r}); delete it and tabulate again") from error
 

@@ -11,6 +11,7 @@ import yaml
 
 from one_embedder.errors import DataError
 from one_embedder.reproduction.compare import Circumstances, ExpectedCell
+from one_embedder.reproduction.expected_check import check_averages, check_numbers, mean_of_columns
 from one_embedder.reproduction.layout import AVERAGE, COLUMNS
 from one_embedder.tracking.manifest import write_atomically
 
@@ -95,7 +96,8 @@ def read_expected(path: Path) -> ExpectedTable | None:
     """Read an expected file; None when there is none.
 
     Raises:
-        DataError: if the file is there but is not an expected file of a known schema.
+        DataError: if the file is there but is not an expected file of a known schema, or holds numbers that nothing
+            can be judged by.
     """
     if not path.is_file():
         return None
@@ -105,6 +107,9 @@ def read_expected(path: Path) -> ExpectedTable | None:
             raise DataError(
                 f"{path}: schema {content['schema']} is not {SCHEMA}; record it again with table.write_expected=true"
             )
+        check_numbers(content, path)
+        averages = {row["id"]: mean_of_columns(row["cells"]) for row in content["rows"]}
+        check_averages(averages, content["recorded"].get("average_intervals", {}), path)
         circumstances = Circumstances(content["data"], content["settings"], content["environment"])
         cells = {row["id"]: _read_cells(row) for row in content["rows"]}
         return ExpectedTable(cells, circumstances, content["tasks"], content["recorded"])

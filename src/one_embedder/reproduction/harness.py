@@ -8,6 +8,7 @@ is wrong, whatever model it is used on.
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,8 @@ from one_embedder.errors import DataError
 from one_embedder.evaluation.benchmarks import spellings
 from one_embedder.evaluation.task_folder import TaskFolder, discover
 from one_embedder.reproduction.compare import Circumstances, Comparison, ExpectedCell, compare
+from one_embedder.reproduction.consistency import number
+from one_embedder.reproduction.expected_check import check_numbers
 from one_embedder.reproduction.grid import Grid
 from one_embedder.tracking.manifest import read_manifest, write_atomically
 
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
 
 PUBLISHED = PROJECT_ROOT / "experiments" / "expected" / "minilm_published.yaml"
 RECORD = PROJECT_ROOT / "experiments" / "harness" / "minilm.json"
+
+log = logging.getLogger(__name__)
 
 _ANYWHERE = Circumstances({}, "published", {})
 """A published number holds wherever its task is scored."""
@@ -80,6 +85,7 @@ def read_published(path: Path = PUBLISHED) -> PublishedModel:
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        check_numbers(content, path)
         tasks = tuple(
             PublishedTask(row["task"], row["category"], float(row["published"]), float(row["within"]))
             for row in content["tasks"]
@@ -119,7 +125,7 @@ def configuration(root: Path, folders: Mapping[str, TaskFolder], overrides: Sequ
 def verify(
     root: Path, published: PublishedModel, overrides: Sequence[str] = (), encoder: TextEncoder | None = None
 ) -> dict[str, Any]:
-    """Score the model on the published tasks that ``root`` holds.
+    """Score the model on the published tasks that ``root`` holds, on as many rows as MTEB has.
 
     Args:
         root: a benchmark folder.
@@ -129,6 +135,9 @@ def verify(
 
     Returns:
         The record: task -> score (0-1), and what it was obtained with. Give it to ``judged``.
+
+    Raises:
+        DataError: if ``root`` holds none of the tasks, or other rows of all of them.
     """
     from one_embedder.evaluation.run import evaluate
 
@@ -136,10 +145,25 @@ def verify(
     cfg = configuration(root, folders, overrides)
     quiet()
     settle_caches()
+    folders = _with_the_rows_of_mteb(folders, cfg)
+    cfg.benchmark.tasks = [folder.name for folder in folders.values()]
     scores = {score.task: score.main_score for score in evaluate(cfg, encoder)}
     manifest = read_manifest(Path(cfg.output or ""))
     facts = {key: manifest[key] for key in ("started_at", "model", "code", "environment", "hardware")}
     return {"schema": 1, "scores": {task: scores[folder.name] for task, folder in folders.items()}, **facts}
+
+
+def _with_the_rows_of_mteb(folders: Mapping[str, TaskFolder], cfg: Config) -> dict[str, TaskFolder]:
+    """Those that may be compared; the others are told, and missing in the comparison."""
+    from one_embedder.reproduction.mteb_rows import unlike_mteb
+
+    reasons = {task: unlike_mteb(task, folder, cfg.benchmark.protocol) for task, folder in folders.items()}
+    told = [reason for reason in reasons.values() if reason]
+    for reason in told:
+        log.error("%s; it is not compared. Complete the rows, or remove the folder", reason)
+    if len(told) == len(folders):
+        raise DataError(f"{'; '.join(told)}. Published scores are of MTEB's rows: complete them")
+    return {task: folder for task, folder in folders.items() if not reasons[task]}
 
 
 def judged(published: PublishedModel, record: Mapping[str, Any] | None) -> Comparison:
@@ -185,14 +209,16 @@ def read_record(path: Path = RECORD) -> dict[str, Any] | None:
     """The record that ``--record`` wrote; None when there is none.
 
     Raises:
-        DataError: if it is not one.
+        DataError: if it is not one, or a score of it is none.
     """
     if not path.is_file():
         return None
     try:
         record = dict(json.loads(path.read_text(encoding="utf-8")))
-        record["scores"], record["environment"], record["hardware"], record["code"]
-    except (ValueError, KeyError, TypeError) as error:
+        record["environment"], record["hardware"], record["code"]
+        for task, score in record["scores"].items():
+            number(score, f"{path}, {task}", -1.0, 1.0)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: not a record of the harness ({error!r}); restore it with `git checkout`") from error
     return record
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 from one_embedder.config.location import PROJECT_ROOT
 from one_embedder.reproduction.layout import INSTRUCTOR
+from one_embedder.reproduction.table1_record import read_table1
 
 EXPERIMENTS = "ONE_EMBEDDER_EXPERIMENTS"
 DATA = "ONE_EMBEDDER_DATA"
@@ -38,7 +38,7 @@ def trained_encoder(experiments: Path, profile: str) -> Path | None:
     table = experiments / "table1" / f"{profile}.json"
     if not table.is_file():
         return None
-    rows = json.loads(table.read_text(encoding="utf-8"))["rows"]
+    rows = read_table1(table)["rows"]
     runs = [Path(folder).parent.name for row in rows if row["id"] == INSTRUCTOR.id for folder in row["results"]]
     checkpoints = (experiments / "runs" / run / "checkpoint" for run in runs)
     return next((folder for folder in checkpoints if (folder / "modules.json").is_file()), None)

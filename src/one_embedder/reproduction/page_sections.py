@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,6 +31,7 @@ from one_embedder.reproduction.profiles import DEFAULT, make_command
 from one_embedder.reproduction.published import PublishedTable
 from one_embedder.reproduction.run_index import RunFile
 from one_embedder.reproduction.svg import inline_svg
+from one_embedder.reproduction.table1_record import read_table1
 
 RunFiles = Mapping[str, RunFile]
 
@@ -47,8 +47,8 @@ def table1_section(experiments: Path, profile: str, runs: RunFiles) -> Section:
     if not path.is_file():
         command = make_command("reproduce-table1", profile)
         return Section(f"table1-{profile}", title, missing=[f"Profile {profile} was not run here: {command}"])
+    record = read_table1(path)
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
         return Section(
             f"table1-{profile}",
             title,
@@ -61,7 +61,7 @@ def table1_section(experiments: Path, profile: str, runs: RunFiles) -> Section:
             ],
             facts=facts(record),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise DataError(f"{path}: not the record of a reproduction ({error!r}); run it again") from error
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from one_embedder.errors import DataError
+from one_embedder.reproduction.expected_check import check_numbers
 from one_embedder.reproduction.layout import COLUMNS
 
 ROUNDING = 0.1
@@ -73,10 +74,12 @@ def load_published(path: Path) -> PublishedTable:
     """Read a published table and check it against itself.
 
     Raises:
-        DataError: if a column is missing or unknown, or if a printed average is not the mean of its columns.
+        DataError: if a column is missing or unknown, a number is none, or a printed average is not the mean of its
+            columns.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        check_numbers(content, path)
         rows = tuple(_read_row(entry, path) for entry in content["rows"])
         source = f"{content['source']['work']}, {content['source']['place']}"
         return PublishedTable(source, dict(content["tasks"]), rows)

@@ -11,6 +11,7 @@ import yaml
 
 from one_embedder.errors import ConfigError, DataError
 from one_embedder.reproduction.compare import ExpectedCell
+from one_embedder.reproduction.expected_check import check_numbers
 from one_embedder.reproduction.layout import AVERAGE, COLUMNS, RowSpec, rows_of
 from one_embedder.reproduction.profiles import EVALUATION_ONLY
 from one_embedder.reproduction.published import PublishedTable
@@ -148,6 +149,7 @@ def load_published_models(path: Path, table: PublishedTable) -> PublishedModels:
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        check_numbers(content, path)
         categories = {str(task): str(category) for task, category in content["tasks"].items()}
         alone = [column for column in COLUMNS if column not in categories.values()]
         models = {}

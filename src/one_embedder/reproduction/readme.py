@@ -16,6 +16,7 @@ from typing import Any
 from one_embedder.config.location import CONF, PROJECT_ROOT
 from one_embedder.errors import DataError
 from one_embedder.reproduction.ablation_record import AblationRecord, Tested, read_records
+from one_embedder.reproduction.ablation_tables import to_markdown
 from one_embedder.reproduction.expected import ExpectedTable, read_expected
 from one_embedder.reproduction.grid import Grid
 from one_embedder.reproduction.harness import read_published, read_record, recorded_harness
@@ -24,6 +25,7 @@ from one_embedder.reproduction.profiles import others_grid, read_about
 from one_embedder.reproduction.published import load_published
 from one_embedder.reproduction.side_by_side_record import main_grid, read_side_by_side
 from one_embedder.reproduction.table import format_difference, header, paper_grid
+from one_embedder.reproduction.table1_record import check_against_table1, read_table1
 from one_embedder.tracking.manifest import write_atomically
 
 NOT_RUN = "not run"
@@ -53,11 +55,15 @@ def fill(text: str, parts: Mapping[str, str], path: Path) -> str:
 
 
 def generated_parts(root: Path = PROJECT_ROOT, conf: Path = CONF) -> dict[str, str]:
-    """Name -> Markdown of every generated part."""
+    """Name -> Markdown of every generated part.
+
+    Raises:
+        DataError: if a record cannot be read, or its numbers contradict each other or the files beside it.
+    """
     expected = root / "experiments" / "expected"
     return {
-        "table1": recorded_table(read_expected(expected / "table1_documentation.yaml")),
-        "super_ni": recorded_table(read_expected(expected / "table1_super_ni.yaml")),
+        "table1": recorded_table(_recorded(root, "documentation")),
+        "super_ni": recorded_table(_recorded(root, "super_ni")),
         "paper": paper_grid(load_published(expected / "paper_table2.yaml")).markdown(),
         "harness": recorded_harness(
             read_published(expected / "minilm_published.yaml"),
@@ -72,6 +78,17 @@ def generated_parts(root: Path = PROJECT_ROOT, conf: Path = CONF) -> dict[str, s
         "ablations_super_ni": recorded_ablations(read_records(root / "experiments" / "ablations", "super_ni"), []),
         "profiles": others_grid(read_about(conf), "").markdown(),
     }
+
+
+def _recorded(root: Path, profile: str) -> ExpectedTable | None:
+    """The recorded run of a profile, checked against the table that was written with it, where that is kept."""
+    path = root / "experiments" / "expected" / f"table1_{profile}.yaml"
+    table = root / "experiments" / "table1" / f"{profile}.json"
+    recorded = read_expected(path)
+    if recorded is not None and table.is_file():
+        means = {row: {name: cell.expected for name, cell in cells.items()} for row, cells in recorded.cells.items()}
+        check_against_table1(means, recorded.recorded, read_table1(table), path)
+    return recorded
 
 
 def recorded_table(recorded: ExpectedTable | None) -> str:
@@ -155,10 +172,13 @@ def _told(record: AblationRecord) -> str:
     )
 
 
-def main(path: Path = PROJECT_ROOT / "README.md") -> None:
-    """Fill the README in place."""
-    write_atomically(path, fill(path.read_text(encoding="utf-8"), generated_parts(), path))
-    log.info("filled %s", path)
+def main(path: Path = PROJECT_ROOT / "README.md", root: Path = PROJECT_ROOT) -> None:
+    """Fill the README in place, and write the Markdown of every ablation anew from its record."""
+    write_atomically(path, fill(path.read_text(encoding="utf-8"), generated_parts(root), path))
+    for record in read_records(root / "experiments" / "ablations"):
+        folder = root / "experiments" / "ablations" / record.name
+        write_atomically(folder / f"{record.profile}.md", to_markdown(record))
+    log.info("filled %s and the tables of ablations", path)
 
 
 if __name__ == "__main__":

@@ -19,9 +19,9 @@ from typing import NoReturn
 
 from one_embedder.config.entry import told
 from one_embedder.errors import ConfigError
-from one_embedder.evaluation.benchmarks import load_scores
+from one_embedder.evaluation.benchmarks import scores_of
+from one_embedder.evaluation.completed import completed_results
 from one_embedder.evaluation.resampling import CONFIDENCE, RESAMPLES, item_interval
-from one_embedder.evaluation.results import OURS
 from one_embedder.reproduction.grid import Grid
 from one_embedder.reproduction.layout import RowSpec
 from one_embedder.reproduction.scores import RowRuns
@@ -58,11 +58,12 @@ class Evaluations:
             DataError: if a folder holds no results or broken ones.
             EvaluationError: if two evaluations are not of the same tasks and items.
         """
-        rows = [_row(text) for text in named]
+        read = [_row(text) for text in named]
+        rows = [row for row, _ in read]
         labels = [row.spec.id for row in rows]
         if len(set(labels)) < len(labels):
             raise ConfigError(f"two rows have the same label: {labels}; name several trainings as LABEL=FOLDER,FOLDER")
-        learners = sorted({learner for row in rows for folder in row.folders for learner in _learners(Path(folder))})
+        learners = sorted({learner for _, of_row in read for learner in of_row})
         bootstrap = paired_bootstrap(rows, resamples=resamples, confidence=confidence, seed=BOOTSTRAP_SEED)
         return cls(rows, bootstrap, resamples, learners)
 
@@ -121,21 +122,18 @@ class Evaluations:
         return f"Points; in brackets the number of tasks. Intervals: bootstrap over test items.{learner}"
 
 
-def _row(named: str) -> RowRuns:
+def _row(named: str) -> tuple[RowRuns, set[str]]:
+    """The row, and the in-context learners of its prompt retrieval: a copying one is never taken for a model."""
     label, equals, folders = named.partition("=")
     if not equals or not label.strip() or not folders:
         raise ConfigError(f"{named!r} must be LABEL=FOLDER, or LABEL=FOLDER,FOLDER for several trainings")
     paths = folders.split(",")
-    runs = tuple(tuple(load_scores(Path(path).expanduser())) for path in paths)
+    results = [completed_results(Path(path).expanduser()) for path in paths]
+    runs = tuple(tuple(scores_of(of_path)) for of_path in results)
     seeds = tuple(range(len(paths))) if len(paths) > 1 else ()
-    return RowRuns(RowSpec(label, label, None, False), seeds, runs, tuple(paths))
-
-
-def _learners(folder: Path) -> set[str]:
-    """The in-context learner of each prompt retrieval result: a copying one is never taken for a language model."""
-    paths = (folder.expanduser() / "results").glob("*.json")
-    results = (json.loads(path.read_text(encoding="utf-8"))[OURS] for path in paths)
-    return {result["learner"]["name"] for result in results if "learner" in result}
+    prompted = [result.identity.get("prompt_retrieval") for of_path in results for result in of_path]
+    learners = {str(protocol["learner"]["name"]) for protocol in prompted if protocol}
+    return RowRuns(RowSpec(label, label, None, False), seeds, runs, tuple(paths)), learners
 
 
 def _task_cell(row: RowRuns, index: int, confidence: float) -> str:

@@ -13,9 +13,26 @@ import yaml
 
 from one_embedder.errors import DataError
 from one_embedder.evaluation.resampling import Interval
+from one_embedder.reproduction.consistency import (
+    ROUNDED,
+    csv_rows,
+    equal,
+    holds_lines,
+    inside,
+    markdown_lines,
+    means_of_tasks,
+    scores,
+)
 from one_embedder.reproduction.grid import Grid
 from one_embedder.reproduction.layout import AVERAGE, COLUMNS
-from one_embedder.reproduction.table import ABSENT, format_difference, format_number, header, points
+from one_embedder.reproduction.table import (
+    ABSENT,
+    format_difference,
+    format_interval,
+    format_number,
+    header,
+    points,
+)
 from one_embedder.tracking.manifest import RESOLVED_CONFIG, read_manifest
 
 if TYPE_CHECKING:
@@ -55,16 +72,57 @@ def read_side_by_side(path: Path) -> Mapping[str, Any]:
     """The record in a file.
 
     Raises:
-        DataError: if it is no such record.
+        DataError: if it is no such record, a number does not lie in its interval, an average is not the mean of its
+            categories, or the CSV and Markdown files beside it say something else.
     """
     try:
         record: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if record["schema"] == SCHEMA:
-            return record
-        reason = f"schema {record['schema']} is not {SCHEMA}"
-    except (ValueError, KeyError, TypeError) as error:
-        reason = repr(error)
-    raise DataError(f"{path}: not a record of evaluations side by side ({reason}); make it again or delete it")
+        if record["schema"] != SCHEMA:
+            raise ValueError(f"schema {record['schema']} is not {SCHEMA}")
+        _check_rows(record, path)
+        _check_tasks(record, path)
+        _check_rendering(record, path)
+        return record
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{path}: not a record of evaluations side by side ({error!r}); make it again or delete it"
+        ) from error
+
+
+def _check_rows(record: Mapping[str, Any], path: Path) -> None:
+    first = {column: content["estimate"] for column, content in record["rows"][0]["scores"].items()}
+    for row in record["rows"]:
+        where = f"{path}, row {row['label']}"
+        estimates = {column: content["estimate"] for column, content in row["scores"].items()}
+        scores(estimates, where)
+        for column, content in row["scores"].items():
+            inside(Interval(**content), f"{where}, {column}")
+        for column, content in row["minus_first"].items():
+            inside(Interval(**content), f"{where}, {column} minus the first row's")
+            equal(content["estimate"], estimates[column] - first[column], f"{where}, {column} minus the first row's")
+
+
+def _check_tasks(record: Mapping[str, Any], path: Path) -> None:
+    """Each category is the mean of its tasks in the CSV file."""
+    beside = path.with_suffix(".csv")
+    lines = csv_rows(beside)
+    for row in record["rows"] if lines else ():
+        own = [line for line in lines if line["model"] == row["label"]]
+        means, counts = means_of_tasks(own, str(beside)), Counter(line["category"] for line in own)
+        for column in [column for column in row["scores"] if column != AVERAGE]:
+            where = f"{beside}, {row['label']}, {column}"
+            equal(counts[column], record["tasks"][column], f"{where}, number of tasks")
+            equal(means[column], 100 * row["scores"][column]["estimate"], where, within=ROUNDED)
+
+
+def _check_rendering(record: Mapping[str, Any], path: Path) -> None:
+    """The Markdown file holds the table, every interval and every difference."""
+    rows, beside = record["rows"], path.with_suffix(".md")
+    columns = list(rows[0]["scores"])
+    intervals = [[c, *(format_interval(Interval(**row["scores"][c])) for row in rows)] for c in columns]
+    differences = [[c, *(format_difference(Interval(**row["minus_first"][c])) for row in rows[1:])] for c in columns]
+    for lines in (main_grid(record).rows, intervals, differences if rows[1:] else []):
+        holds_lines(beside, markdown_lines(lines))
 
 
 def main_grid(table: Mapping[str, Any]) -> Grid:
@@ -73,8 +131,8 @@ def main_grid(table: Mapping[str, Any]) -> Grid:
     headers = [*header(table["tasks"]), f"{100 * table['bootstrap']['confidence']:g} % interval"]
     rows = []
     for row in table["rows"]:
-        scores = points({column: content["estimate"] for column, content in row["scores"].items()})
-        cells = [row["label"], *(format_number(scores.get(column)) for column in (*COLUMNS, AVERAGE))]
+        shown = points({column: content["estimate"] for column, content in row["scores"].items()})
+        cells = [row["label"], *(format_number(shown.get(column)) for column in (*COLUMNS, AVERAGE))]
         rows.append([*cells, _mean_interval(row), *([_mean_difference(row, first)] if others else [])])
     return Grid([*headers, f"minus {first['label']}"] if others else headers, rows)
 

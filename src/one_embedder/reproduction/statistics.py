@@ -19,6 +19,7 @@ import numpy as np
 
 from one_embedder.errors import EvaluationError
 from one_embedder.evaluation.resampling import Interval, centred_interval, draw_counts, resamples_of
+from one_embedder.evaluation.results import TaskScore, unlike
 from one_embedder.evaluation.weighted import Array, weighted_score
 from one_embedder.reproduction.layout import AVERAGE, COLUMNS
 from one_embedder.reproduction.scores import RowRuns
@@ -58,7 +59,7 @@ def paired_bootstrap(rows: Sequence[RowRuns], *, resamples: int, confidence: flo
         seed: of the draws.
 
     Raises:
-        EvaluationError: if two runs do not hold the same tasks or the same number of items.
+        EvaluationError: if two runs do not hold the same tasks, or a task of theirs is not of the same items.
     """
     tasks = _paired_tasks(rows)
     samples = {row.spec.id: np.empty((len(row.runs), len(row.runs[0]), resamples)) for row in rows}
@@ -100,15 +101,18 @@ def _place(row: RowRuns, task: str) -> int | None:
 
 def _paired_tasks(rows: Sequence[RowRuns]) -> dict[str, int]:
     """Task -> number of items, over all rows; a row may lack those that it tells as not run, and no others."""
-    tasks: dict[str, int] = {}
+    first: dict[str, tuple[RowRuns, TaskScore]] = {}
     for row in rows:
         for run in row.runs:
             for score in run:
-                if len(score.items) != tasks.setdefault(score.task, len(score.items)):
+                own, other = first.setdefault(score.task, (row, score))
+                reason = unlike(other, score)
+                if reason:
                     raise EvaluationError(
-                        f"row {row.spec.id}, task {score.task}: {len(score.items)} items, but {tasks[score.task]} "
-                        f"in row {rows[0].spec.id}; the rows were scored on different data, evaluate both again"
+                        f"task {score.task} of row {own.spec.id} and of row {row.spec.id} were scored on different "
+                        f"data: {reason}; evaluate both again on the same"
                     )
+    tasks = {name: len(score.items) for name, (_, score) in first.items()}
     for row in rows:
         told = {task.task for task in row.not_run}
         for run in row.runs:

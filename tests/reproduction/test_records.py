@@ -1,0 +1,237 @@
+"""A record with a number that the others contradict is shown to nobody: not in the README, not on the page."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from one_embedder.errors import DataError
+from one_embedder.reproduction.ablation_record import read_record
+from one_embedder.reproduction.ablation_tables import runs_csv, to_markdown
+from one_embedder.reproduction.expected import read_expected
+from one_embedder.reproduction.harness import read_published
+from one_embedder.reproduction.harness import read_record as read_harness
+from one_embedder.reproduction.page import sections
+from one_embedder.reproduction.published import load_published
+from one_embedder.reproduction.published_models import load_published_models
+from one_embedder.reproduction.readme import generated_parts, main
+from one_embedder.reproduction.side_by_side_record import read_side_by_side
+from one_embedder.reproduction.table1_record import read_table1
+
+Edit = Callable[[Any], None]
+
+TABLE1, FOLDER = "table1/documentation", "folder/minilm_instructions"
+EXPECTED, HARNESS = "expected/table1_documentation.yaml", "harness/minilm.json"
+ABLATION = "ablations/temperature/documentation"
+
+
+@pytest.fixture
+def root(tmp_path: Path, project_root: Path) -> Path:
+    """A copy of the committed records, which the test may change."""
+    for part in ("table1", "folder", "harness", "expected", "ablations"):
+        shutil.copytree(project_root / "experiments" / part, tmp_path / "experiments" / part)
+    return tmp_path
+
+
+def change(root: Path, name: str, edit: Edit) -> Path:
+    """Edit a JSON or YAML record."""
+    path = root / "experiments" / name
+    content = yaml.safe_load(path.read_text())
+    edit(content)
+    dump = json.dumps if path.suffix == ".json" else yaml.safe_dump
+    path.write_text(dump(content))
+    return path
+
+
+def replace_in(root: Path, name: str, old: str, new: str) -> None:
+    path = root / "experiments" / name
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def of_row(number: int, key: str, column: str, value: Any) -> Edit:
+    return lambda record: record["rows"][number][key].update({column: value})
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (of_row(3, "scores", "average", 0.9), "row instructor, average: 0.9 is stated, and the other numbers give 0.6"),
+        (of_row(3, "scores", "STS", "0.8"), "row instructor, STS: '0.8' is not a number"),
+        (of_row(3, "scores", "Retrieval", 9.0), "row instructor, Retrieval: 9.0 is not between 0 and 1"),
+        (of_row(3, "scores", "Retrieval", float("nan")), "row instructor, Retrieval: nan is not a number"),
+        (of_row(3, "intervals", "average", [0.1, 0.2]), "row instructor, average: .* does not lie in its own interval"),
+        (
+            lambda r: r["differences"]["backbone"]["average"].update(estimate=0.02),
+            "instructor minus backbone, average: 0.02 is stated",
+        ),
+        (lambda r: r["claims"][0]["difference"].update(estimate=0.02), "claim .* is the difference of no two averages"),
+        (
+            lambda r: r["verdicts"]["cells"][0].update(obtained=70.0),
+            "verdict of backbone, Retrieval: 70.0 is stated",
+        ),
+    ],
+)
+def test_a_table_whose_numbers_contradict_each_other_is_refused_by_name(root: Path, edit: Edit, told: str) -> None:
+    path = change(root, f"{TABLE1}.json", edit)
+    with pytest.raises(DataError, match=rf"table1/documentation\.json, {told}"):
+        read_table1(path)
+    with pytest.raises(DataError, match="table1/documentation"):
+        generated_parts(root)
+    with pytest.raises(DataError, match="table1/documentation"):
+        sections(root / "experiments", [])
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        (f"{TABLE1}.csv", "62.0209", "66.0209"),
+        (f"{TABLE1}.csv", "62.0209", "n/a"),
+        (f"{TABLE1}_tasks.csv", "76.7621", "86.7621"),
+        (f"{TABLE1}.md", "| 62.0 |", "| 66.0 |"),
+        (f"{TABLE1}.md", "+1.4 [+0.3, +2.4] |", "+2.4 [+0.3, +2.4] |"),
+        (f"{TABLE1}.tex", "62.0", "66.0"),
+        (f"{FOLDER}.csv", "64.5082", "74.5082"),
+        (f"{FOLDER}.md", "| 50.7 |", "| 55.7 |"),
+        (f"{ABLATION}.csv", "61.", "71."),
+    ],
+)
+def test_a_file_beside_a_record_that_says_something_else_is_refused_by_name(
+    root: Path, name: str, old: str, new: str
+) -> None:
+    replace_in(root, name, old, new)
+    with pytest.raises(DataError, match=Path(name).name.replace(".", r"\.")):
+        generated_parts(root)
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (lambda r: r["rows"][1]["scores"]["STS"].update(estimate=0.9), "row generic, average: .* the other numbers"),
+        (lambda r: r["rows"][1]["scores"]["average"].update(low=0.6), "row generic, average: .* own interval"),
+        (lambda r: r["rows"][1]["minus_first"]["STS"].update(estimate=-0.021), "row generic, STS minus the first"),
+    ],
+)
+def test_evaluations_side_by_side_that_contradict_each_other_are_refused(root: Path, edit: Edit, told: str) -> None:
+    path = change(root, f"{FOLDER}.json", edit)
+    with pytest.raises(DataError, match=rf"minilm_instructions\.json, {told}"):
+        read_side_by_side(path)
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (lambda r: r["cells"][1]["scores"].update(STS=0.9), "cell .*, average: .* the other numbers give"),
+        (lambda r: r["cells"][1]["columns"][0].update(average=0.7), "run 1, average: 0.7 is stated"),
+        (lambda r: next(iter(r["cells"][1]["tasks"].values())).__setitem__(0, 0.1), "run 1, [A-Za-z]+: .* is stated"),
+        (lambda r: r["cells"][1]["deviations"].update(STS=0.0), "deviation of STS: 0.0 is stated"),
+        (lambda r: r["cells"][1]["intervals"]["STS"].update(low=0.99), "STS: .* does not lie in its own interval"),
+        (lambda r: r["claims"][0]["difference"].update(estimate=0.0, low=-0.1, high=0.1), "claim .*: 0.0 is stated"),
+        (lambda r: r["claims"][0].update(p_adjusted=-0.1), "p_adjusted: -0.1 is not between 0 and 1"),
+    ],
+)
+def test_an_ablation_whose_numbers_contradict_each_other_is_refused(root: Path, edit: Edit, told: str) -> None:
+    path = change(root, f"{ABLATION}.json", edit)
+    with pytest.raises(DataError, match=rf"temperature/documentation\.json, .*{told}"):
+        read_record(path)
+
+
+def cell(number: int, **values: Any) -> Edit:
+    return lambda content: content["rows"][0]["cells"][number].update(values)
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (cell(0, ok=1e9), "ok: 1000000000.0 is not between 0 and 20"),
+        (cell(0, near=float("inf")), "near: inf is not a number"),
+        (cell(0, ok=0), "ok: a tolerance of 0 lets nothing pass"),
+        (cell(0, ok="1.0"), "ok: '1.0' is not a number"),
+        (cell(0, ok=3.0), r"near \(2.0\) is narrower than ok \(3.0\)"),
+        (cell(0, expected="62.0"), "expected: '62.0' is not a number"),
+        (cell(0, expected=620.0), "expected: 620.0 is not between 0 and 100"),
+        (cell(0, expected=99.0), "row backbone: its columns average .* outside the recorded 57.539 to 59.942"),
+        (lambda c: c["rows"][0]["average_tolerance"].update(ok=1e9), "average_tolerance, ok: 1000000000.0"),
+    ],
+)
+def test_expected_values_that_nothing_can_be_judged_by_are_refused(root: Path, edit: Edit, told: str) -> None:
+    path = change(root, EXPECTED, edit)
+    with pytest.raises(DataError, match=rf"table1_documentation\.yaml, .*{told}"):
+        read_expected(path)
+
+
+def test_expected_values_are_those_of_the_table_that_was_recorded_with_them(root: Path) -> None:
+    """Two points more in one column move the average by too little to leave its interval."""
+    change(root, EXPECTED, cell(0, expected=64.021))
+    with pytest.raises(DataError, match=r"table1_documentation\.yaml, row backbone, Retrieval, beside .*: 64\.021 is"):
+        generated_parts(root)
+
+
+def test_a_claim_of_the_readme_is_that_of_the_recorded_table(root: Path) -> None:
+    replace_in(root, EXPECTED, "undecided (+0.6", "supported (+0.6")
+    with pytest.raises(DataError, match=r"claims, beside .*: no claim says .*undecided \.\.\. \+0\.6"):
+        generated_parts(root)
+
+
+def test_another_run_of_the_table_in_the_records_place_does_not_stop_the_readme(root: Path, project_root: Path) -> None:
+    """``make reproduce-table1`` writes there, too: its numbers are its own, and it compares itself."""
+
+    def another(record: Any) -> None:
+        record["code"]["commit"] = "f" * 40
+        record["rows"][0]["label"] = record["rows"][0]["id"]
+
+    before = generated_parts(root)
+    path = change(root, f"{TABLE1}.json", another)
+    for suffix in (".csv", "_tasks.csv", ".md", ".tex"):
+        path.with_name(f"documentation{suffix}").unlink()
+    assert generated_parts(root) == before
+
+
+@pytest.mark.parametrize("value", ["0.7", 9.0, float("nan"), None])
+def test_a_score_of_the_harness_that_is_none_is_named(root: Path, value: Any) -> None:
+    path = change(root, HARNESS, lambda record: record["scores"].update(STS12=value))
+    with pytest.raises(DataError, match=r"harness/minilm\.json, STS12"):
+        read_harness(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("minilm_published.yaml", "within: 0.1", "within: 1.0e+9"),
+        ("minilm_published.yaml", "published: 64.508", "published: .nan"),
+        ("published_models.yaml", "ok: 0.1", "ok: 1.0e+9"),
+        ("paper_table2.yaml", "Retrieval: 47.4", "Retrieval: .nan"),
+    ],
+)
+def test_published_numbers_are_numbers_and_their_tolerances_narrow(root: Path, name: str, old: str, new: str) -> None:
+    replace_in(root, f"expected/{name}", old, new)
+    folder = root / "experiments/expected"
+    with pytest.raises(DataError, match=name.replace(".", r"\.")):
+        read_published(folder / "minilm_published.yaml")
+        load_published_models(folder / "published_models.yaml", load_published(folder / "paper_table2.yaml"))
+
+
+def test_every_committed_table_of_an_ablation_is_what_its_record_gives(project_root: Path) -> None:
+    paths = sorted((project_root / "experiments/ablations").glob("*/*.json"))
+    assert len(paths) >= 14
+    for path in paths:
+        record = read_record(path)
+        assert path.with_suffix(".md").read_text() == to_markdown(record), f"{path}: stale, run `make readme`"
+        assert path.with_suffix(".csv").read_text() == runs_csv(record)
+
+
+def test_filling_the_readme_writes_the_tables_of_ablations_anew(root: Path, project_root: Path) -> None:
+    table = root / f"experiments/{ABLATION}.md"
+    before = table.read_text()
+    table.write_text(before.replace("+2.4", "+9.9"))
+    shutil.copyfile(project_root / "README.md", root / "README.md")
+    main(root / "README.md", root)
+    assert table.read_text() == before
+    assert (root / "README.md").read_text() == (project_root / "README.md").read_text()
