@@ -17,6 +17,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from one_embedder.config.schema import LossConfig, OptimizerConfig, ScheduleConfig
 from one_embedder.encoder.model import InstructionEncoder
+from one_embedder.encoder.tokenize import TokenizedBatch
 from one_embedder.errors import ConfigError, OneEmbedderError
 from one_embedder.medi.collate import ContrastiveBatch
 from one_embedder.training.callbacks import is_logged
@@ -97,12 +98,17 @@ class InstructorModule(LightningModule):
         """Similarity divisor; a number unless it learns."""
         return self.fixed_temperature if self.learned_temperature is None else self.learned_temperature()
 
-    def embed(self, batch: ContrastiveBatch) -> tuple[Tensor, Tensor, Tensor]:
-        """Embeddings of the queries and positives, (B, D) each, and of the negatives, (N, D).
+    def sides(self, batch: ContrastiveBatch) -> list[TokenizedBatch]:
+        """What of a batch is embedded: queries, positives, and the negatives where the loss looks at them."""
+        sides = [batch.query, batch.positive]
+        return [*sides, batch.negative] if self.loss.hard_negatives else sides
+
+    def embed(self, batch: ContrastiveBatch) -> tuple[Tensor, ...]:
+        """Embeddings of each of the ``sides``: (B, D), (B, D) and, with hard negatives, (N, D).
 
         One forward pass a side: each is padded to its own longest text, so that short queries do not pay for documents.
         """
-        return self.encoder(batch.query), self.encoder(batch.positive), self.encoder(batch.negative)
+        return tuple(self.encoder(side) for side in self.sides(batch))
 
     def compare(self, embeddings: Sequence[Tensor], batch: ContrastiveBatch) -> Comparison:
         """Similarities of this process's rows to their candidates, those of the other processes included if asked for.
@@ -111,7 +117,8 @@ class InstructorModule(LightningModule):
             embeddings: as ``embed`` gives them.
             batch: the same rows.
         """
-        query, positive, negative = embeddings
+        query, positive = embeddings[:2]
+        negative = embeddings[2] if self.loss.hard_negatives else query[:0].detach()
         texts = batch.texts if self.loss.mask_same_text else None
         labels = batch.labels if self.loss.mask_same_label else None
         own = Sides(query, positive, negative, texts, labels)
@@ -153,7 +160,7 @@ class InstructorModule(LightningModule):
 
         loss = cached_backward(
             self.encoder,
-            [batch.query, batch.positive, batch.negative],
+            self.sides(batch),
             mini_batch_size,
             loss=lambda embeddings: self._loss(embeddings, batch, is_logged=is_logged),
             backward=backward,

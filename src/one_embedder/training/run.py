@@ -202,6 +202,7 @@ def _data(run: Run) -> MediDataModule:
         with_instructions=run.cfg.with_instructions,
         seed=run.cfg.seed,
         instruction_detail=run.cfg.instruction_detail,
+        hard_negatives=run.cfg.loss.hard_negatives,
     )
 
 
