@@ -126,7 +126,7 @@ class ContrastiveCollator:
         texts, labels = TextNumbers(**{side: _numbers(of_side) for side, of_side in pairs.items()}), _labels(rows)
         if not self.hard_negatives:
             sides["negative"] = sides["negative"][:0]
-            texts, labels = (numbers._replace(negative=numbers.negative[:0]) for numbers in (texts, labels))
+            texts, labels = texts._replace(negative=texts.negative[:0]), labels._replace(negative=labels.negative[:0])
         return ContrastiveBatch(
             **sides,
             texts=texts,
