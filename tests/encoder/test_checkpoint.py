@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import os
 import shutil
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +19,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertModel
 
+from one_embedder import swap
 from one_embedder.encoder import checkpoint, locate
 from one_embedder.encoder.checkpoint import load_encoder, save_encoder, weights_sha256
 from one_embedder.encoder.dense import Dense
@@ -149,6 +156,69 @@ def test_an_interrupted_save_leaves_the_older_folder_whole(
         save_encoder(tiny, saved)
     assert [path.name for path in saved.parent.iterdir()] == [saved.name]
     np.testing.assert_array_equal(encode(load_encoder(saved)), encode(tiny))
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize("step", ["_sync_tree", "_exchange", "first rename", "second rename", "_sync", "rmtree"])
+def test_an_encoder_whose_save_is_interrupted_at_any_step_is_the_old_or_the_new_one(
+    step: str, before: bool, saved: Path, tiny: InstructionEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = weights_sha256(tiny), copy.deepcopy(tiny)
+    with torch.no_grad():
+        next(new.parameters()).add_(1.0)
+
+    def interrupted(work: Callable[..., Any], at: int = 1) -> Callable[..., Any]:
+        left = iter(range(at - 1))
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            if next(left, None) is not None:
+                return work(*arguments, **options)
+            if not before:
+                work(*arguments, **options)
+            raise KeyboardInterrupt
+
+        return call
+
+    with monkeypatch.context() as patch:
+        if "rename" in step:  # of a file system that cannot exchange
+            patch.setattr(swap, "_exchange", lambda one, other: False)
+            patch.setattr(Path, "rename", interrupted(Path.rename, 1 if step.startswith("first") else 2))
+        elif step == "rmtree":
+            patch.setattr(swap.shutil, "rmtree", interrupted(shutil.rmtree, 3))
+        else:
+            patch.setattr(swap, step, interrupted(getattr(swap, step)))
+        with pytest.raises(KeyboardInterrupt):
+            save_encoder(new, saved)
+    assert weights_sha256(load_encoder(saved)) in (old, weights_sha256(new))
+    if (step, before) in {("_exchange", False), ("second rename", False)}:
+        assert weights_sha256(load_encoder(saved)) == weights_sha256(new)
+    save_encoder(new, saved)
+    assert weights_sha256(load_encoder(saved)) == weights_sha256(new)
+    assert [path.name for path in saved.parent.iterdir()] == [saved.name]
+
+
+def test_a_model_folder_that_is_a_link_is_replaced_where_it_points(
+    saved: Path, tiny: InstructionEncoder, tmp_path: Path
+) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(saved)
+    save_encoder(tiny, link, {"sts": INSTRUCTION})
+    assert link.is_symlink() and "sts" in (saved / "config_sentence_transformers.json").read_text()
+
+
+def test_what_a_killed_process_left_of_a_save_is_removed_by_the_next(saved: Path, tiny: InstructionEncoder) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
+        dead.wait()
+    for process in (dead.pid, os.getppid()):
+        (saved.parent / f".{saved.name}.partial-{socket.gethostname()}-{process}-1").mkdir()
+    (saved.parent / f".{saved.name}.partial-elsewhere-{dead.pid}-1").mkdir()
+    save_encoder(tiny, saved)
+    names = {path.name for path in saved.parent.iterdir()}
+    assert names == {
+        saved.name,
+        f".{saved.name}.partial-{socket.gethostname()}-{os.getppid()}-1",
+        f".{saved.name}.partial-elsewhere-{dead.pid}-1",
+    }
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import shutil
 import tracemalloc
@@ -24,6 +23,8 @@ from one_embedder.encoder.records import Record, RecordFile
 from one_embedder.encoder.store import EmbeddingStore
 from one_embedder.encoder.stream import chunks, encode_file
 from one_embedder.errors import ConfigError, DataError, OneEmbedderError
+from one_embedder.lock import LockedError
+from tests.locked import held
 
 INSTRUCTION = "represent the question for retrieval: "
 TEXTS = [f"cats and {'dog ' * (row % 5)}{row}" for row in range(50)]
@@ -298,11 +299,11 @@ def test_two_processes_do_not_write_one_output(
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         encode_file(Interrupted(tiny, 2), source, tmp_path / "out.npy", chunk_size=CHUNK)
-    with (tmp_path / "out.npy.partial" / "embeddings.npy").open("rb") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(OneEmbedderError, match="another process is writing"):
+    with held(tmp_path / "out.npy.partial") as other:
+        with pytest.raises(LockedError, match=rf"process {other.pid} on .* is writing .*out\.npy"):
             encode_file(embedder, source, tmp_path / "out.npy", chunk_size=CHUNK)
     encode_file(embedder, source, tmp_path / "out.npy", chunk_size=CHUNK)
+    assert not (tmp_path / "out.npy.partial").exists()
 
 
 @pytest.mark.parametrize("damage", ["{", "{}", "[]", '{"rows": 3}'])

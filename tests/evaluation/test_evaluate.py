@@ -20,7 +20,9 @@ from one_embedder.errors import ConfigError, DataError, EvaluationError
 from one_embedder.evaluation.benchmarks import CATEGORIES, METRICS, category_means, load_scores, overall_mean
 from one_embedder.evaluation.run import evaluate
 from one_embedder.json_lines import JsonLines
+from one_embedder.lock import LockedError
 from one_embedder.tracking.manifest import read_manifest
+from tests.locked import held
 
 
 def result_file(cfg, task: str) -> Path:
@@ -254,6 +256,17 @@ def test_a_finished_evaluation_is_read_back_without_touching_its_record(evaluate
     assert len(evaluate(cfg, encoder)) == len(scores)
     assert not encoder.calls
     assert (Path(cfg.output) / "manifest.yaml").read_text() == record
+
+
+def test_an_evaluation_is_refused_while_another_process_scores_into_its_folder(
+    cfg, task_folder: Callable, encoder
+) -> None:
+    task_folder("TinySTS")
+    with held(Path(cfg.output)) as other:
+        with pytest.raises(LockedError, match=rf"process {other.pid} on .* is writing {cfg.output}"):
+            evaluate(cfg, encoder)
+        assert not encoder.calls and not (Path(cfg.output) / "manifest.yaml").exists()
+    assert [score.task for score in evaluate(cfg, encoder)] == ["TinySTS"]
 
 
 def test_without_output_the_folder_is_the_same_for_the_same_evaluation(

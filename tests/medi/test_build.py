@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from one_embedder.medi.leakage import BenchmarkTexts
 from one_embedder.medi.sources.documentation import build as build_module
 from one_embedder.medi.sources.documentation.extract import DocObject, Parameter
 from one_embedder.medi.store import load_medi
+from tests.locked import held
 
 NOUNS = "array table graph matrix figure model token request socket thread queue record".split()
 VERBS = "Compute Return Create Check Convert Remove Merge Split".split()
@@ -109,6 +113,20 @@ def test_finished_build_is_not_repeated(cfg: Config) -> None:
     assert calls > 0
     build(cfg)
     assert calls == HashEmbedder.calls
+
+
+def test_a_build_waits_for_another_of_the_same_folder_and_finds_what_that_built(
+    cfg: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = build(cfg)
+    calls = HashEmbedder.calls
+    with held(folder) as other, caplog.at_level(logging.INFO):
+        assert other.stdin is not None
+        threading.Timer(0.5, other.stdin.close).start()
+        began = time.monotonic()
+        build(cfg)
+        assert time.monotonic() - began > 0.4
+    assert f"process {other.pid} on" in caplog.text and calls == HashEmbedder.calls
 
 
 def test_settings_of_the_encoder_that_mining_does_not_use_build_nothing_again(cfg: Config) -> None:

@@ -16,13 +16,15 @@ from one_embedder.config.schema import AblationConfig, AxisConfig, ClaimConfig, 
 from one_embedder.errors import ConfigError, DataError, EvaluationError
 from one_embedder.evaluation.benchmarks import TaskScore
 from one_embedder.evaluation.results import write_result
+from one_embedder.lock import LockedError
 from one_embedder.reproduction.ablation import ablate
-from one_embedder.reproduction.ablation_child import read_children, require_possible
+from one_embedder.reproduction.ablation_child import ablation_folder, children_folder, read_children, require_possible
 from one_embedder.reproduction.ablation_plan import plan
 from one_embedder.reproduction.ablation_record import AblationRecord, read_record
 from one_embedder.reproduction.layout import AVERAGE
 from one_embedder.tracking.identity import resolved
 from one_embedder.tracking.manifest import config_hash, read_manifest
+from tests.locked import held
 from tests.reproduction.fakes import FakeWork, make_scores
 
 Configure = Callable[..., Config]
@@ -213,6 +215,16 @@ def test_missing_children_are_named_with_the_reason_and_the_rest_is_tabulated(
     work.broken = set()
     run(cfg, work, "cold-s0", "cold-s1")
     assert ablate(cfg, work.stages) == 0 and record(tmp_path).is_complete
+
+
+def test_a_child_and_a_table_are_refused_while_another_process_writes_them(
+    cfg: Config, work: AblationWork, tmp_path: Path
+) -> None:
+    with held(children_folder(cfg) / "warm-s0") as other, pytest.raises(LockedError, match=f"{other.pid} .*warm-s0"):
+        run(cfg, work, "warm-s0")
+    run(cfg, work, "warm-s0")
+    with held(ablation_folder(cfg), cfg.profile) as other, pytest.raises(LockedError, match=f"process {other.pid} on"):
+        ablate(cfg, work.stages)
 
 
 def test_without_any_child_there_is_a_record_that_says_so(cfg: Config, work: AblationWork, tmp_path: Path) -> None:

@@ -14,10 +14,12 @@ from one_embedder.config.compose import load_config
 from one_embedder.config.location import PROJECT_ROOT
 from one_embedder.config.schema import Config
 from one_embedder.errors import ConfigError, DataError, EvaluationError
+from one_embedder.lock import LockedError
 from one_embedder.reproduction.circumstances import circumstances, data_identity
 from one_embedder.reproduction.expected import read_expected
 from one_embedder.reproduction.layout import AVERAGE, COLUMNS, ROWS
 from one_embedder.reproduction.run import reproduce
+from tests.locked import held
 from tests.reproduction.fakes import FakeWork
 
 Configure = Callable[..., Config]
@@ -252,7 +254,18 @@ def test_an_evaluation_error_ends_the_run_and_leaves_no_table(
 
     with pytest.raises(EvaluationError, match="STS0"):
         reproduce(configure(), replace(work.stages, evaluate=fail))  # type: ignore[arg-type]
-    assert not (tmp_path / "experiments" / "table1").exists()
+    assert {path.name for path in (tmp_path / "experiments" / "table1").iterdir()} == {".documentation.lock"}
+
+
+def test_a_table_that_another_process_makes_is_refused_before_any_work_and_another_profile_s_is_not(
+    configure: Configure, work: FakeWork, tmp_path: Path
+) -> None:
+    with held(tmp_path / "experiments" / "table1", "documentation") as other:
+        with pytest.raises(LockedError, match=rf"process {other.pid} on .* is writing .*table1"):
+            reproduce(configure(), work.stages)
+        assert not work.calls
+    with held(tmp_path / "experiments" / "table1", "super_ni"):
+        reproduce(configure(), work.stages)
 
 
 def test_a_damaged_expected_file_is_found_before_anything_is_trained(configure: Configure, work: FakeWork) -> None:

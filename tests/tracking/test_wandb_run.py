@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import yaml
 from one_embedder.config.compose import load_config
 from one_embedder.config.schema import Config
 from one_embedder.reproduction.children import training_config
+from one_embedder.tracking import wandb_run
 from one_embedder.tracking.wandb_run import Table, kept_id, log_results, open_run, tags, upload_checkpoint, wandb_mode
 from tests.tracking.offline_run import read_offline_runs
 
@@ -38,6 +40,7 @@ class FakeWandb:
         self.failing = failing
         self.inits: list[dict[str, Any]] = []
         self.artifacts: list[Any] = []
+        self.settings = SimpleNamespace(sync_dir="run")
 
     def __call__(self, **arguments: Any) -> FakeWandb:
         import wandb
@@ -86,16 +89,14 @@ def test_disabled_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("failing", "tried"), [((), ["online"]), (("online",), ["online", "offline"]), (("online", "offline"), None)]
-)
-def test_a_server_that_cannot_be_reached_lowers_the_mode(
-    failing: tuple[str, ...], tried: list[str] | None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(("failing", "modes"), [((), ["offline"]), (("offline",), ["offline", "disabled"])])
+def test_where_wandb_does_not_work_a_run_is_none_and_told(
+    failing: tuple[str, ...], modes: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     fake = FakeWandb(*failing)
     monkeypatch.setattr("wandb.init", fake)
-    assert open_run({"project": "p"}, "online") is fake
-    assert fake.modes == (tried or ["online", "offline", "disabled"])
+    assert open_run({"project": "p"}, "offline") is fake
+    assert fake.modes == modes
     assert caplog.text.count("no route to host") == len(failing)
 
 
@@ -117,8 +118,11 @@ def test_checkpoints_are_artifacts_of_their_trainings_run_and_only_online(
     monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
     upload_checkpoint(tracking("online", checkpoints=False), tmp_path, "checkpoint", {})
     assert fake.inits == []
+    started: list[tuple[Path, int]] = []
+    monkeypatch.setattr(wandb_run.SENDERS, "start", lambda run, size: started.append((run, size)))
     upload_checkpoint(tracking("online"), tmp_path, "checkpoint", {"loss": 0.5})
     (arguments,) = fake.inits
+    assert arguments["mode"] == "offline" and started == [(Path("run"), len(b"weights"))]
     assert arguments["id"] == kept_id(tmp_path) and arguments["resume"] == "allow"
     (artifact,) = fake.artifacts
     assert artifact.type == "model" and artifact.metadata == {"loss": 0.5}

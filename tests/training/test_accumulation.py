@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from one_embedder.config.schema import Config, SamplerConfig
+from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.medi.datamodule import MediDataModule
 from one_embedder.tracking.manifest import read_manifest
 from one_embedder.training import run as run_module
@@ -35,7 +36,7 @@ class Catch(Callback):
         self.press_after = press_after
         self.read: list[list[list[int]]] = []
         self.gradients: list[dict[str, Tensor]] = []
-        self.speed = 0
+        self.speed = self.tokens = 0
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
         grads = {name: weight.grad for name, weight in pl_module.named_parameters()}
@@ -47,7 +48,8 @@ class Catch(Callback):
             os.kill(os.getpid(), signal.SIGINT)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.speed = next(callback.steps for callback in trainer.callbacks if isinstance(callback, Speed))  # type: ignore[attr-defined]
+        speed = next(callback for callback in trainer.callbacks if isinstance(callback, Speed))  # type: ignore[attr-defined]
+        self.speed, self.tokens = speed.steps, speed.tokens
 
 
 @pytest.fixture
@@ -94,6 +96,37 @@ def test_a_run_with_cached_gradients_is_the_plain_run(
         for name in ("loss", "loss_query_to_document", "gradient_norm"):
             assert float(ours[name]) == pytest.approx(float(theirs[name]), rel=1e-2)
     assert len(metrics(folders[0])) == 3
+
+
+@pytest.mark.parametrize("mini_batch_size", [None, 3])
+def test_without_hard_negatives_none_are_embedded_or_counted_and_the_gradient_is_that_of_the_others(
+    cfg: Config, monkeypatch: pytest.MonkeyPatch, mini_batch_size: int | None
+) -> None:
+    cfg.optimizer.dropout = False
+    cfg.loss.hard_negatives, cfg.loss.spelling = False, "paper"
+    catch, embedded = Catch(), []
+    forward = InstructionEncoder.forward
+    monkeypatch.setattr(
+        InstructionEncoder, "forward", lambda self, texts: embedded.append(texts) or forward(self, texts)
+    )
+    run(cfg, monkeypatch, catch, max_steps=1, gradient_clip_val=None, mini_batch_size=mini_batch_size)
+    encoder = tiny_encoder()
+    medi = Path(cfg.medi.folder) / "medi"
+    data = MediDataModule(
+        medi, instruction_tokenizer(16), sampler=SamplerConfig(global_batch_size=4), with_instructions=True, seed=0
+    )
+    batch = next(iter(data.train_dataloader()))
+    similarity = forward(encoder, batch.query) @ forward(encoder, batch.positive).T
+    rows = torch.arange(4)
+    loss = sum(torch.nn.functional.cross_entropy(table / 0.1, rows) for table in (similarity, similarity.T))
+    loss.backward()
+    for name, weight in encoder.named_parameters():
+        tolerance = 1e-5 * float(weight.grad.abs().max())
+        torch.testing.assert_close(catch.gradients[0][f"encoder.{name}"], weight.grad, rtol=0, atol=tolerance)
+    passes = 1 if mini_batch_size is None else 2  # cached gradients take a second one
+    assert sum(map(len, embedded)) == passes * (4 + 4)
+    tokens = int(batch.query.attention_mask.sum() + batch.positive.attention_mask.sum())
+    assert catch.tokens == tokens < batch.tokens
 
 
 @pytest.mark.parametrize("mini_batch_size", [None, 3])

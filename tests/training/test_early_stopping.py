@@ -121,7 +121,7 @@ def test_training_is_the_same_bit_for_bit_with_and_without_evaluations(cfg: Conf
     assert watched == saved(train(without(cfg)))
 
 
-@pytest.mark.parametrize("guard", ["isolate_rng", "_modes_put_back"])
+@pytest.mark.parametrize("guard", ["_generators_put_back", "_modes_put_back"])
 def test_each_guard_is_needed_for_that(cfg: Config, monkeypatch: pytest.MonkeyPatch, guard: str) -> None:
     plain = saved(train(without(cfg)))
     monkeypatch.setattr(early_stopping, guard, lambda *_: nullcontext())

@@ -117,9 +117,43 @@ def test_a_replay_with_other_dropout_would_be_another_gradient(monkeypatch: pyte
     """Guards the test above against a replay that changes nothing."""
     encoder, temperature = Towers(dropout=0.5), LearnedTemperature(0.1)
     expected = plain(encoder, temperature, sides(), 4)
-    monkeypatch.setattr("one_embedder.training.grad_cache.torch.set_rng_state", lambda state: None)
+    monkeypatch.setattr("one_embedder.training.generators.torch.set_rng_state", lambda state: None)
     _, gradients, _ = cached(encoder, temperature, sides(), 4)
     assert not torch.allclose(gradients[0], expected[1][0])
+
+
+class OnMps(Tensor):
+    """A tensor of the CPU that says it is on Apple's GPU."""
+
+    device = torch.device("mps")  # type: ignore[assignment]
+
+
+class TowersOnMps(Towers):
+    """Drops out with a generator of its own, as an accelerator does."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        super().__init__(dropout=0.0)
+        self.generator = generator
+
+    def forward(self, batch: TokenizedBatch) -> Tensor:
+        kept = torch.rand(len(batch), 5, generator=self.generator, dtype=torch.float64) > 0.5
+        plain = TokenizedBatch(batch.input_ids.as_subclass(Tensor), batch.attention_mask, batch.pooling_mask)
+        return normalize(super().forward(plain) * kept + 0.1, dim=-1)
+
+
+def test_dropout_on_mps_is_replayed_from_its_own_generator(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator()
+    monkeypatch.setattr("torch.mps.get_rng_state", lambda device="mps": generator.get_state())
+    monkeypatch.setattr("torch.mps.set_rng_state", lambda state, device="mps": generator.set_state(state))
+    batches = [
+        TokenizedBatch(side.input_ids.as_subclass(OnMps), side.attention_mask, side.pooling_mask) for side in sides()
+    ]
+    encoder, temperature, results = TowersOnMps(generator), LearnedTemperature(0.1), []
+    for step in (plain, cached):
+        generator.manual_seed(7)
+        results.append(step(encoder, temperature, batches, 4))
+        results[-1] = (*results[-1][:2], torch.rand((), generator=generator))
+    assert_equal(results[1], results[0], rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("chunk", CHUNKS)

@@ -4,7 +4,10 @@ import csv
 import dataclasses
 import logging
 import os
+import pickle
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from one_embedder.encoder.checkpoint import load_encoder, weights_sha256
 from one_embedder.encoder.embedder import InstructionEmbedder
 from one_embedder.encoder.truncation import Truncation
 from one_embedder.errors import ConfigError, DataError
+from one_embedder.lock import LockedError
 from one_embedder.medi.collate import ContrastiveCollator
 from one_embedder.medi.store import write_medi
 from one_embedder.tracking.manifest import read_manifest
@@ -26,6 +30,7 @@ from one_embedder.training import run as run_module
 from one_embedder.training.checkpoint_io import LAST
 from one_embedder.training.run import CHECKPOINT, train
 from one_embedder.training.trainer import build_trainer
+from tests.locked import held
 from tests.medi.toy import toy_rows
 from tests.training.tiny import tiny_config
 
@@ -146,6 +151,51 @@ def test_a_completed_run_is_returned_at_once(cfg: Config, monkeypatch: pytest.Mo
     folder = train(cfg)
     monkeypatch.setattr(run_module, "build_trainer", None)
     assert train(cfg) == folder
+
+
+def test_of_two_identical_trainings_one_is_refused_and_writes_nothing(cfg: Config) -> None:
+    cfg.output = str(Path(cfg.paths.experiments) / "same")
+    with held(Path(cfg.output)) as other:
+        with pytest.raises(LockedError, match=rf"process {other.pid} on .* is writing {cfg.output}"):
+            train(cfg)
+        assert {path.name for path in Path(cfg.output).iterdir()} == {".lock", ".holder"}
+    train(cfg)
+    rows = list(csv.DictReader((Path(cfg.output) / "metrics.csv").open()))
+    assert [int(row["step"]) for row in rows if row["loss"]] == list(range(12))
+
+
+_SECOND = """
+import pickle, sys
+from pathlib import Path
+from one_embedder.lock import LockedError
+from one_embedder.training.run import train
+try:
+    print(train(pickle.loads(Path(sys.argv[1]).read_bytes()), wait=sys.argv[2] == "True"))
+except LockedError as error:
+    print(error)
+"""
+
+
+@pytest.mark.slow
+def test_of_two_trainings_at_once_the_second_is_refused_or_waits_and_takes_the_result(
+    cfg: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cfg").write_bytes(pickle.dumps(cfg))
+    seconds: list[subprocess.Popen[str]] = []
+
+    def start() -> None:
+        for wait in (False, True):
+            command = [sys.executable, "-c", _SECOND, str(tmp_path / "cfg"), str(wait)]
+            seconds.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+        seconds[0].wait()
+
+    install(monkeypatch, At(3, start))
+    folder = train(cfg)
+    refused, waited = (second.communicate()[0] for second in seconds)
+    assert f"process {os.getpid()} on" in refused and f"is writing {folder};" in refused
+    assert waited == f"{folder}\n"
+    rows = list(csv.DictReader((folder / "metrics.csv").open()))
+    assert [int(row["step"]) for row in rows if row["loss"]] == list(range(12))
 
 
 @pytest.mark.parametrize(

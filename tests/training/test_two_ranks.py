@@ -34,6 +34,7 @@ Gradients = dict[str, Tensor]
 LOSSES = {
     "released": ContrastiveLoss(),
     "paper": ContrastiveLoss(in_batch_positives=True),
+    "no_hard_negatives": ContrastiveLoss(in_batch_positives=True, hard_negatives=False),
     "one_way": ContrastiveLoss(in_batch_positives=True, bidirectional=False),
     "guarded": ContrastiveLoss(in_batch_positives=True, mask_same_text=True, mask_same_label=True, mask_margin=0.3),
 }
@@ -70,6 +71,8 @@ class Towers(nn.Module):
         query, positive, negative = (
             normalize(self.linear(side), dim=-1) for side in (rows.query, rows.positive, rows.negative)
         )
+        if not loss.hard_negatives:
+            negative = negative[:0]  # as the module gives them: a gather of nothing
         own = Sides(query, positive, negative, rows.texts, rows.labels)
         return loss.compare(own, *gather_sides(own)).loss(0.1)
 

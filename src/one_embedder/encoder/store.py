@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +16,8 @@ from numpy.lib import format as npy
 from numpy.typing import DTypeLike, NDArray
 
 from one_embedder.encoder.truncation import Truncation
-from one_embedder.errors import ConfigError, DataError, OneEmbedderError
+from one_embedder.errors import ConfigError, DataError
+from one_embedder.lock import holding
 
 _ROWS, _STATE = "embeddings.npy", "state.json"
 
@@ -78,7 +79,7 @@ class EmbeddingStore:
     Raises:
         ConfigError: if an earlier run had other settings, or the place cannot be written to.
         DataError: if what an earlier run left is damaged.
-        OneEmbedderError: if another process writes the same output.
+        LockedError: if another process writes the same output.
     """
 
     def __init__(
@@ -87,17 +88,16 @@ class EmbeddingStore:
         self.output = output
         self.folder = output.with_name(f"{output.name}.partial")
         self.width, self.dtype = width, np.dtype(dtype)
-        self._file = self._opened()
-        try:
-            self._lock()
+        with ExitStack() as opened:
+            # The lock is in the folder that goes away once the output is published: none is left beside it.
+            opened.enter_context(holding(self.folder))
+            self._file = opened.enter_context(self._opened())
             if restart:
                 self._forget()
             self.state = self._found(settings)
             self._header = self._write_header()
             self._file.truncate(self._end())
-        except BaseException:
-            self._file.close()
-            raise
+            self._open = opened.pop_all()
 
     @property
     def row_bytes(self) -> int:
@@ -130,7 +130,7 @@ class EmbeddingStore:
         """Let go of the file; the rows written stay."""
         if not self.state.rows:
             shutil.rmtree(self.folder, ignore_errors=True)
-        self._file.close()
+        self._open.close()
 
     def __enter__(self) -> EmbeddingStore:
         return self
@@ -147,14 +147,6 @@ class EmbeddingStore:
             return rows.open("r+b" if rows.exists() else "w+b")
         except OSError as error:
             raise ConfigError(f"{self.output} cannot be written ({error}); choose another place") from error
-
-    def _lock(self) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OneEmbedderError(f"another process is writing {self.output}; wait for it or end it") from error
-        except OSError:  # a file system without locks
-            pass
 
     def _forget(self) -> None:
         for path in (self.output, _record(self.output), self.folder / _STATE):

@@ -26,6 +26,7 @@ from one_embedder.evaluation.results import (
     scored_on,
     write_result,
 )
+from one_embedder.lock import holding
 from one_embedder.tracking.identity import config_hash
 from one_embedder.tracking.manifest import RunRecord, is_complete
 from one_embedder.tracking.wandb_run import Table, encoder_name, log_results
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def evaluate(cfg: Config, encoder: TextEncoder | None = None) -> list[TaskScore]:
+def evaluate(cfg: Config, encoder: TextEncoder | None = None, *, wait: bool = False) -> list[TaskScore]:
     """Score every task of ``cfg.benchmark`` with ``cfg.encoder`` and ``cfg.instructions``.
 
     Results go to ``cfg.output``, or to ``<experiments>/evaluations/<run id>``. A task whose result is there already is
@@ -46,6 +47,7 @@ def evaluate(cfg: Config, encoder: TextEncoder | None = None) -> list[TaskScore]
     Args:
         cfg: the configuration.
         encoder: scored instead of loading ``cfg.encoder``.
+        wait: for another process that scores the same, whose results are then taken, instead of refusing.
 
     Returns:
         The scores by category in the order of Table 1, then by task name; parts of a task combined.
@@ -54,17 +56,21 @@ def evaluate(cfg: Config, encoder: TextEncoder | None = None) -> list[TaskScore]
         ConfigError: if the instruction table does not fit the tasks, or a task name is unknown.
         CheckpointError: if the encoder, or the language model of prompt retrieval, cannot be found.
         DataError: if there is no benchmark.
+        LockedError: another process scores into the same folder (with shares: the same share).
         IncompleteEvaluation: after all tasks, if some could not be scored; it names them and holds the others.
     """
     plan = Plan.of(cfg)
     encoder = encoder or _load(cfg)
     share = Share.of(cfg, plan, encoder.revision)
-    scores = {job.task.name: score for job in share.jobs if (score := _kept(share.output, job)) is not None}
-    if scores:
-        log.info("%d of %d results in %s are up to date", len(scores), len(share.jobs), share.output)
-    whole = len(scores) == len(share.jobs) and not share.absent  # of more shares than tasks, some have nothing to do
-    if not whole or (share.jobs and not is_complete(share.record, share.run_id)):
-        _score_missing(cfg, share, scores, encoder, plan.prompts)
+    if not share.jobs and not share.absent:  # of more shares than tasks, some have nothing to do
+        return []
+    with holding(share.record, wait=wait):
+        scores = {job.task.name: score for job in share.jobs if (score := _kept(share.output, job)) is not None}
+        if scores:
+            log.info("%d of %d results in %s are up to date", len(scores), len(share.jobs), share.output)
+        whole = len(scores) == len(share.jobs) and not share.absent
+        if not whole or not is_complete(share.record, share.run_id):
+            _score_missing(cfg, share, scores, encoder, plan.prompts)
     return combine_parts(_by_job(share, scores))
 
 

@@ -2,48 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import logging
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from one_embedder.errors import DataError
-
-logger = logging.getLogger(__name__)
+from one_embedder.swap import put_in_place
 
 DONE = "build.json"
 """Written last: a folder with this file is whole."""
 
-
-LOCK = ".lock"
 GB = 1e9
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """One process at a time builds ``folder``; another waits, and then finds it built.
-
-    Where the folder cannot be written to, or its file system has no locks, nothing is waited for.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / LOCK).open("w")
-    except OSError:
-        yield
-        return
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            logger.info("another process builds %s; waiting for it", folder)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        except OSError:  # a file system without locks
-            pass
-        yield
 
 
 def require_space(place: Path, needed: float, what: str, remedy: str) -> None:
@@ -93,8 +64,7 @@ def publish(work: Path, folder: Path, done: Mapping[str, Any]) -> None:
     (folder / DONE).unlink(missing_ok=True)
     for part in sorted(path for path in work.iterdir() if not path.name.startswith(".")):
         target = folder / part.name
-        shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
-        part.replace(target)
+        put_in_place(part, target) if part.is_dir() else part.replace(target)
     partial = folder / f".{DONE}"
     partial.write_text(json.dumps(done, indent=1) + "\n")
     partial.replace(folder / DONE)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from one_embedder.config.schema import Config
 from one_embedder.errors import ConfigError, DataError
-from one_embedder.medi.assembly import alone
+from one_embedder.lock import holding
 
 
 def build(cfg: Config) -> Path:
@@ -35,7 +35,7 @@ def _build_from(cfg: Config, folder: Path) -> Path:
 
         load_medi(Path(cfg.medi.folder) / "medi")
         return Path(cfg.medi.folder)
-    with alone(folder):
+    with holding(folder, wait=True):  # whoever waited finds it built
         return _build_alone(cfg, folder)
 
 

@@ -54,7 +54,8 @@ class ContrastiveBatch:
     Attributes:
         query: (B, L_query).
         positive: (B, L_positive).
-        negative: (N, L_negative), the hard negatives of row 0, then those of row 1, and so on; B where each has one.
+        negative: (N, L_negative), the hard negatives of row 0, then those of row 1, and so on; B where each has one,
+            none where the loss has no use for them.
         texts: the texts of the three sides as numbers.
         labels: the classes of rows and negatives as numbers.
         task_id: the one task of all rows; None in a batch of several tasks.
@@ -97,6 +98,7 @@ class ContrastiveCollator:
         *,
         mixed_tasks: bool = False,
         instruction_detail: str = "detailed",
+        hard_negatives: bool = True,
     ) -> None:
         """Set what the batches are made with.
 
@@ -105,11 +107,13 @@ class ContrastiveCollator:
             with_instructions: False trains on the texts alone, the paper's ablation.
             mixed_tasks: True allows rows of several tasks in a batch, for the ablation of same-task batches.
             instruction_detail: how much of an instruction is read, one of ``detail.DETAILS``.
+            hard_negatives: False leaves the rows' own negatives out of the batches.
         """
         self.tokenizer = tokenizer
         self.with_instructions = with_instructions
         self.mixed_tasks = mixed_tasks
         self.instruction_detail = instruction_detail
+        self.hard_negatives = hard_negatives
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> ContrastiveBatch:
         """Make a batch of rows as ``load_medi`` gives them.
@@ -123,10 +127,14 @@ class ContrastiveCollator:
         pairs = {side: self._pairs(rows, key) for side, key in RELEASED_KEYS.items()}
         tokenized = {side: self._tokenized(of_side) for side, of_side in pairs.items()}
         sides = {side: self.tokenizer.pad(rows_of_side) for side, rows_of_side in tokenized.items()}
+        texts, labels = TextNumbers(**{side: _numbers(of_side) for side, of_side in pairs.items()}), _labels(rows)
+        if not self.hard_negatives:
+            tokenized["negative"], sides["negative"] = [], sides["negative"][:0]
+            texts, labels = texts._replace(negative=texts.negative[:0]), labels._replace(negative=labels.negative[:0])
         return ContrastiveBatch(
             **sides,
-            texts=TextNumbers(**{side: _numbers(of_side) for side, of_side in pairs.items()}),
-            labels=_labels(rows),
+            texts=texts,
+            labels=labels,
             task_id=tasks.pop() if len(tasks) == 1 else None,
             tokens=sum(len(text.input_ids) for of_side in tokenized.values() for text in of_side),
             truncation=Truncation.of([text.cut for of_side in tokenized.values() for text in of_side]),

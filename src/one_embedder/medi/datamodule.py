@@ -35,6 +35,7 @@ class MediDataModule(LightningDataModule):
         with_instructions: bool,
         seed: int,
         instruction_detail: str = "detailed",
+        hard_negatives: bool = True,
     ) -> None:
         """Open the data.
 
@@ -45,6 +46,7 @@ class MediDataModule(LightningDataModule):
             with_instructions: whether the encoder reads the instructions.
             seed: order of the batches.
             instruction_detail: how much of an instruction it reads then.
+            hard_negatives: whether the batches hold the rows' own negatives.
 
         Raises:
             ConfigError: the data have none of the tasks that are asked for.
@@ -57,6 +59,7 @@ class MediDataModule(LightningDataModule):
             with_instructions,
             mixed_tasks=sampler.strategy == "mixed",
             instruction_detail=instruction_detail,
+            hard_negatives=hard_negatives,
         )
         self.settings = sampler
         self.rows = selected_rows(self.medi, sampler)

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from one_embedder.errors import DataError
 from one_embedder.medi.record import LABEL_KEYS, RELEASED_KEYS, MediRow, validate_row
 from one_embedder.medi.stamp import file_sha256, has_sha256
+from one_embedder.swap import put_in_place, standing
 
 DATA_FILE = "medi.arrow"
 MANIFEST_FILE = "manifest.json"
@@ -224,7 +225,7 @@ def write_medi(rows: Iterable[MediRow], folder: Path, about: Mapping[str, Any]) 
                 where = f"row {number}"
                 writer.append(validate_row(row, where), where)
             sha256 = writer.finish(about)
-        _put_in_place(partial, folder)
+        put_in_place(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return sha256
@@ -238,6 +239,7 @@ def load_medi(folder: Path) -> Medi:
     Raises:
         DataError: the folder, its manifest or its data is missing, half-written or altered.
     """
+    folder = standing(folder)
     manifest = _read_manifest(folder)
     data = folder / DATA_FILE
     if not data.is_file():
@@ -308,17 +310,6 @@ def _write_manifest(tally: Tally, folder: Path, about: Mapping[str, Any]) -> Non
         "about": dict(about),
     }
     (folder / MANIFEST_FILE).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _put_in_place(partial: Path, folder: Path) -> None:
-    """Rename; a folder cannot be renamed onto a full one, so the older one steps aside first."""
-    if not folder.exists():
-        partial.rename(folder)
-        return
-    older = folder.with_name(f".{folder.name}.{os.getpid()}.older")
-    folder.rename(older)
-    partial.rename(folder)
-    shutil.rmtree(older)
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from one_embedder.config.location import PROJECT_ROOT
 from one_embedder.config.schema import Config
 from one_embedder.errors import DataError
 from one_embedder.evaluation.benchmarks import TaskScore, load_scores
+from one_embedder.lock import holding
 from one_embedder.reproduction.ablation_child import (
     ChildRecord,
     ablation_folder,
@@ -53,7 +54,8 @@ def ablate(cfg: Config, stages: Stages | None = None) -> int:
         run_child(cfg, stages)
         return 0
     require_possible(cfg)
-    return tabulate(cfg)
+    with holding(ablation_folder(cfg), cfg.profile):
+        return tabulate(cfg)
 
 
 def tabulate(cfg: Config) -> int:

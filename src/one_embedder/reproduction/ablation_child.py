@@ -24,6 +24,7 @@ from one_embedder.config.location import inside_project
 from one_embedder.config.schema import Config
 from one_embedder.errors import ConfigError, DataError
 from one_embedder.evaluation.benchmarks import TaskScore
+from one_embedder.lock import holding
 from one_embedder.reproduction.children import (
     benchmark_instructions,
     evaluation_config,
@@ -86,14 +87,18 @@ def run_child(cfg: Config, stages: Stages | None = None) -> None:
     own = require_possible(cfg)[child.id]
     stages.build(replace(cfg, output=None))  # `output` is the tables' place, not the data's
     now = circumstances(cfg, stages.data_identity(cfg))
-    with RunRecord.start(
-        children_folder(cfg) / child.id,
-        name="ablation",
-        cfg=own,
-        data=[{"name": name, "sha256": sha256} for name, sha256 in now.data.items()],
-        model={"base": own.encoder.name_or_path},
-        identity=f"{cfg.ablation.name}-{child.id}",
-    ) as record:
+    folder = children_folder(cfg) / child.id
+    with (
+        holding(folder),
+        RunRecord.start(
+            folder,
+            name="ablation",
+            cfg=own,
+            data=[{"name": name, "sha256": sha256} for name, sha256 in now.data.items()],
+            model={"base": own.encoder.name_or_path},
+            identity=f"{cfg.ablation.name}-{child.id}",
+        ) as record,
+    ):
         record.complete(_run(cfg, child, own, now, stages))
 
 

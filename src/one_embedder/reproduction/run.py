@@ -14,6 +14,7 @@ from one_embedder.config.location import CONF, PROJECT_ROOT, inside_project
 from one_embedder.config.schema import Config, InstructionsConfig
 from one_embedder.errors import ConfigError
 from one_embedder.evaluation.results import IncompleteEvaluation, NotRun
+from one_embedder.lock import holding
 from one_embedder.reproduction.ablation import ablate
 from one_embedder.reproduction.children import benchmark_instructions, evaluation_config, training_config
 from one_embedder.reproduction.circumstances import circumstances
@@ -51,6 +52,9 @@ def reproduce(cfg: Config, stages: Stages | None = None) -> int:
 
     Returns:
         Exit code: 0 if every cell was obtained and none is off, 1 if any is off, 2 if any is missing or stale.
+
+    Raises:
+        LockedError: another process makes the same table.
     """
     if cfg.ablation.name:
         return ablate(cfg, stages)
@@ -62,6 +66,18 @@ def reproduce(cfg: Config, stages: Stages | None = None) -> int:
     if cfg.benchmark.shares > 1:
         return _evaluate_share(cfg, rows, stages)
     expected = None if cfg.table.write_expected or beside else read_expected(PROJECT_ROOT / cfg.table.expected)
+    with holding(table_folder(cfg), cfg.profile):  # of several profiles, each has its own files there
+        return _fill(cfg, rows, expected, published, beside, stages)
+
+
+def _fill(
+    cfg: Config,
+    rows: Sequence[RowSpec],
+    expected: ExpectedTable | None,
+    published: PublishedTable,
+    beside: Beside | None,
+    stages: Stages,
+) -> int:
     clock = StageClock(total=_stage_count(cfg, rows))
     _say(preamble(cfg, rows, expected, hardware()))
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,10 @@ class Stages:
 
 
 def project_stages() -> Stages:
-    """The project's own verbs, imported only when they are wanted: they load torch and mteb."""
+    """The project's own verbs, imported only when they are wanted: they load torch and mteb.
+
+    Where another process trains or scores the same, it is waited for: tables and sweeps share their trainings.
+    """
     from one_embedder.evaluation.dev import dev_benchmark
     from one_embedder.evaluation.run import evaluate
     from one_embedder.medi.build import build
@@ -46,11 +50,11 @@ def project_stages() -> Stages:
     from one_embedder.training.run import train
 
     def train_and_release(cfg: Config) -> Path:
-        run = train(cfg, dev_benchmark(cfg))
+        run = train(cfg, dev_benchmark(cfg), wait=True)
         gc.collect()  # a trainer and its parts hold each other in cycles, with a model's memory
         return run
 
-    return Stages(build, train_and_release, evaluate, data_identity)
+    return Stages(build, train_and_release, partial(evaluate, wait=True), data_identity)
 
 
 def stage_name(verb: str, spec: RowSpec, seed: int | None) -> str:

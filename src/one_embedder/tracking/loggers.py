@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from one_embedder.config.schema import Config
 from one_embedder.tracking.manifest import METRICS
+from one_embedder.tracking.sending import SENDERS
 from one_embedder.tracking.wandb_run import init_arguments, kept_id, open_run, tolerated, wandb_mode
 
 _STEP = "trainer/global_step"
@@ -57,11 +58,12 @@ class FinishingWandbLogger(WandbLogger):
         """
         super().__init__(save_dir=arguments["dir"], **arguments)
         self.mode, self.arguments = mode, arguments
+        self._failed = False
 
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """The run; opened by us, because Lightning would end the training where W&B cannot be reached."""
+        """The run; opened by us, because Lightning would end the training where W&B does not work."""
         if self._experiment is None:
             self._experiment = open_run(self.arguments, self.mode)
             self._experiment.define_metric(_STEP)
@@ -71,8 +73,13 @@ class FinishingWandbLogger(WandbLogger):
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """As Lightning's, but a W&B that fails ends no training."""
-        with tolerated("metrics"):
-            super().log_metrics(metrics, step)
+        self._try("metrics", lambda: super(FinishingWandbLogger, self).log_metrics(metrics, step))
+        SENDERS.look()
+
+    @rank_zero_only
+    def log_table(self, *arguments: Any, **named: Any) -> None:
+        """As Lightning's, but a W&B that fails ends no training."""
+        self._try("a table", lambda: super(FinishingWandbLogger, self).log_table(*arguments, **named))
 
     @rank_zero_only
     def log_histograms(self, values: Mapping[str, Tensor], step: int) -> None:
@@ -83,11 +90,19 @@ class FinishingWandbLogger(WandbLogger):
 
     def finalize(self, status: str) -> None:
         """Called by Lightning when a fit ends, however it ends."""
-        super().finalize(status)
-        if self._experiment is not None:
-            with tolerated("the end of the run"):
-                self._experiment.finish(exit_code=0 if status == "success" else 1)
-            self._experiment = None
+        run, self._experiment = self._experiment, None
+        if run is not None:
+            self._try("the end of the run", lambda: run.finish(exit_code=0 if status == "success" else 1))
+
+    def _try(self, what: str, call: Callable[[], None]) -> None:
+        """One warning at the first thing that fails; nothing is tried after it."""
+        if self._failed:
+            return
+        failed = True
+        with tolerated(what):
+            call()
+            failed = False
+        self._failed = self._failed or failed
 
 
 def loggers(cfg: Config, folder: Path) -> list[Logger]:

@@ -1,7 +1,8 @@
 """Weights & Biases: what every run there is told, and runs that hold tables of results or a checkpoint.
 
-Nothing depends on it. Offline is the default: files below ``wandb/`` that ``wandb sync`` can send later, complete. What
-goes wrong here is a warning and never the end of a run.
+Nothing depends on it. Runs are always written offline, to files below ``wandb/`` that ``wandb sync`` can send later,
+complete; online, another process sends them as they grow (see ``sending``). What goes wrong here is a warning and never
+the end of a run.
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlparse
 
 from one_embedder.config.schema import Config
 from one_embedder.tracking.identity import resolved
+from one_embedder.tracking.sending import SENDERS
 
 log = logging.getLogger(__name__)
 
-_MODES: tuple[Literal["online", "offline"], ...] = ("online", "offline")
-_INIT_SECONDS = 30
+_SECONDS = 30  # that W&B's own service on this machine may take to open a run, and to write its end
 _LONGEST_TAG = 64  # W&B refuses longer ones
 
 
@@ -76,25 +77,31 @@ def init_arguments(cfg: Config, folder: Path, job_type: str, *, name: str, id: s
         "tags": tags(cfg, job_type),
         "config": resolved(cfg),
         "settings": wandb.Settings(
-            silent=True, init_timeout=_INIT_SECONDS, console="off", x_disable_stats=True, disable_git=True
+            silent=True,
+            init_timeout=_SECONDS,
+            finish_timeout=_SECONDS,
+            console="off",
+            x_disable_stats=True,
+            disable_git=True,
         ),
     }
 
 
-def open_run(arguments: Mapping[str, Any], mode: str) -> Any:
-    """A run in this mode, or in the next lower one that works: offline without a server, in the end a run that is none.
+def open_run(arguments: Mapping[str, Any], mode: str, extra_bytes: int = 0) -> Any:
+    """A run that is written to files and, online, sent from there; where W&B does not work, a run that is none.
 
     Args:
         arguments: as ``init_arguments`` gives them.
         mode: as ``wandb_mode`` gives it, not "disabled".
+        extra_bytes: of large files that will go with it.
     """
     import wandb
 
-    for tried in _MODES[_MODES.index(mode) :]:
-        try:
-            return wandb.init(mode=tried, **arguments)
-        except wandb.Error as error:
-            log.warning("W&B %s does not work (%s); metrics and results are in files anyway", tried, error)
+    with tolerated("a new run"):
+        run = wandb.init(mode="offline", **arguments)
+        if mode == "online":
+            SENDERS.start(Path(run.settings.sync_dir), extra_bytes)
+        return run
     return wandb.init(mode="disabled")
 
 
@@ -166,11 +173,15 @@ def upload_checkpoint(cfg: Config, folder: Path, checkpoint: str, metadata: Mapp
     """
     if not cfg.tracking.checkpoints or wandb_mode(cfg) != "online":
         return
+    SENDERS.wait()  # two senders of one run would be in each other's way
+    if SENDERS.given_up:
+        return
     with tolerated("the checkpoint"):
         import wandb
 
         arguments = init_arguments(cfg, folder, "train", name=folder.name, id=kept_id(folder))
-        with open_run(arguments, "online") as run:
+        size = sum(path.stat().st_size for path in (folder / checkpoint).rglob("*") if path.is_file())
+        with open_run(arguments, "online", size) as run:
             artifact = wandb.Artifact(folder.name, type="model", metadata=dict(metadata))
             artifact.add_dir(str(folder / checkpoint))
             run.log_artifact(artifact)

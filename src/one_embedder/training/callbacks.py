@@ -35,7 +35,8 @@ class RandomState(Callback):
     def state_dict(self) -> dict[str, Any]:
         """The generators' states; called when a checkpoint is saved, between two steps."""
         cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-        return {"cpu": torch.get_rng_state(), "cuda": cuda}
+        mps = [torch.mps.get_rng_state()] if torch.backends.mps.is_available() else []
+        return {"cpu": torch.get_rng_state(), "cuda": cuda, "mps": mps}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Keep the state until the first step: what happens before it draws numbers too."""
@@ -48,6 +49,8 @@ class RandomState(Callback):
         torch.set_rng_state(self._restored["cpu"].cpu())
         if len(self._restored["cuda"]) == torch.cuda.device_count() and torch.cuda.is_available():
             torch.cuda.set_rng_state_all([state.cpu() for state in self._restored["cuda"]])
+        if self._restored.get("mps") and torch.backends.mps.is_available():
+            torch.mps.set_rng_state(self._restored["mps"][0].cpu())
         self._restored = None
 
 

@@ -9,12 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities.seed import isolate_rng
 
 from one_embedder.config.schema import EarlyStoppingConfig
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.training.divergence import require_usable
+from one_embedder.training.generators import GeneratorState, replayed
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +118,7 @@ class EarlyStopping(Callback):
         began, score = time.perf_counter(), 0.0
         if trainer.is_global_zero:
             encoder: InstructionEncoder = module.encoder  # type: ignore[assignment]
-            with isolate_rng(), _modes_put_back(encoder):
+            with _generators_put_back(encoder.device), _modes_put_back(encoder):
                 require_usable(encoder, f"step {step}")
                 score = self.score(encoder, self.folder / f"step-{step}")
         score = float(trainer.strategy.broadcast(score))
@@ -130,6 +132,13 @@ class EarlyStopping(Callback):
         if patience is not None and self.waited >= patience:
             log.info("no better dev score in %d evaluations: training ends", self.waited)
             trainer.should_stop = self.stopped = True
+
+
+@contextmanager
+def _generators_put_back(device: torch.device) -> Iterator[None]:
+    """Of Python, numpy and torch; Lightning's own function leaves out that of MPS."""
+    with isolate_rng(), replayed(GeneratorState.now(device)):
+        yield
 
 
 @contextmanager

@@ -37,6 +37,8 @@ def gather(rows: Tensor) -> tuple[Tensor, int]:
     if not _several():
         return rows, 0
     counts = _counts(rows)
+    if not any(counts):
+        return rows, 0
     gathered: Tensor = _Gather.apply(rows, counts)  # type: ignore[no-untyped-call]
     return gathered, sum(counts[: distributed.get_rank()])
 

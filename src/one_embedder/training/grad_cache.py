@@ -13,8 +13,7 @@ The result is the plain gradient of the same chunks, for the price of one more f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +21,7 @@ from torch import Tensor
 
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.encoder.tokenize import TokenizedBatch
+from one_embedder.training.generators import GeneratorState, replayed
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def cached_backward(
     gradients = torch.autograd.grad(value, [*leaves, *parameters])
     of_embeddings, of_parameters = gradients[: len(leaves)], gradients[len(leaves) :]
     for number, (chunk, state) in enumerate(zip(chunks, states, strict=True), start=1):
-        with _replayed(state):
+        with replayed(state):
             embedding = encoder(chunk.texts)
         share = (embedding * of_embeddings[chunk.side][chunk.rows]).sum()
         is_last = number == len(chunks)
@@ -87,39 +87,14 @@ def cut(sides: Sequence[TokenizedBatch], mini_batch_size: int) -> list[Chunk]:
     ]
 
 
-@dataclass(frozen=True)
-class _RandomState:
-    """Torch's generators; ``cuda`` of the device that the rows are on, None elsewhere."""
-
-    device: torch.device
-    cpu: Tensor
-    cuda: Tensor | None
-
-    @classmethod
-    def now(cls, device: torch.device) -> _RandomState:
-        cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
-        return cls(device, torch.get_rng_state(), cuda)
-
-
 def _embed_without_graph(
     encoder: InstructionEncoder, chunks: Sequence[Chunk], sides: int
-) -> tuple[list[_RandomState], list[Tensor]]:
+) -> tuple[list[GeneratorState], list[Tensor]]:
     """The random state before each chunk, and each side's embeddings as leaves that take a gradient."""
-    states: list[_RandomState] = []
+    states: list[GeneratorState] = []
     embeddings: list[list[Tensor]] = [[] for _ in range(sides)]
     with torch.no_grad():
         for chunk in chunks:
-            states.append(_RandomState.now(chunk.texts.input_ids.device))
+            states.append(GeneratorState.now(chunk.texts.input_ids.device))
             embeddings[chunk.side].append(encoder(chunk.texts))
     return states, [torch.cat(parts).requires_grad_() for parts in embeddings]
-
-
-@contextmanager
-def _replayed(state: _RandomState) -> Iterator[None]:
-    """Draw again what was drawn after ``state``; afterwards go on as if nothing had been drawn."""
-    devices = [state.device] if state.cuda is not None else []
-    with torch.random.fork_rng(devices=devices):
-        torch.set_rng_state(state.cpu)
-        if state.cuda is not None:
-            torch.cuda.set_rng_state(state.cuda, state.device)
-        yield

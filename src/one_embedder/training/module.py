@@ -101,24 +101,28 @@ class InstructorModule(LightningModule):
         """Similarity divisor; a number unless it learns."""
         return self.fixed_temperature if self.learned_temperature is None else self.learned_temperature()
 
-    def embed(self, batch: ContrastiveBatch) -> tuple[Tensor, Tensor, Tensor]:
-        """Embeddings of the queries and positives, (B, D) each, and of the negatives, (N, D).
+    def sides(self, batch: ContrastiveBatch) -> list[TokenizedBatch]:
+        """What of a batch is embedded: queries, positives, and the negatives where the loss looks at them."""
+        sides = [batch.query, batch.positive]
+        return [*sides, batch.negative] if self.loss.hard_negatives else sides
+
+    def embed(self, batch: ContrastiveBatch) -> tuple[Tensor, ...]:
+        """Embeddings of each of the ``sides``: (B, D), (B, D) and, with hard negatives, (N, D).
 
         Where padding is skipped, all sides in one forward pass, and a text that the batch holds several times (a
         label's name, a negative that rows share) once. Else one pass a side, each padded to its own longest text. With
         dropout every occurrence is embedded for itself.
         """
-        sides = batch.query, batch.positive, batch.negative
+        sides = self.sides(batch)
         if not self.encoder.is_unpadded:
-            return self.encoder(sides[0]), self.encoder(sides[1]), self.encoder(sides[2])
+            return tuple(self.encoder(side) for side in sides)
         texts = TokenizedBatch.stacked(sides)
         if self.encoder.training:
             embeddings = self.encoder(texts)
         else:
             texts, which = texts.distinct()
             embeddings = self.encoder(texts).index_select(0, which)
-        query, positive, negative = embeddings.split([len(side) for side in sides])
-        return query, positive, negative
+        return embeddings.split([len(side) for side in sides])
 
     def compare(self, embeddings: Sequence[Tensor], batch: ContrastiveBatch) -> Comparison:
         """Similarities of this process's rows to their candidates, those of the other processes included if asked for.
@@ -127,7 +131,8 @@ class InstructorModule(LightningModule):
             embeddings: as ``embed`` gives them.
             batch: the same rows.
         """
-        query, positive, negative = embeddings
+        query, positive = embeddings[:2]
+        negative = embeddings[2] if self.loss.hard_negatives else query[:0].detach()
         texts = batch.texts if self.loss.mask_same_text else None
         labels = batch.labels if self.loss.mask_same_label else None
         own = Sides(query, positive, negative, texts, labels)
@@ -168,7 +173,7 @@ class InstructorModule(LightningModule):
 
         loss = cached_backward(
             self.encoder,
-            [batch.query, batch.positive, batch.negative],
+            self.sides(batch),
             mini_batch_size,
             loss=lambda embeddings: self._loss(embeddings, batch, is_logged=is_logged),
             backward=backward,

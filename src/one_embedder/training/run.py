@@ -16,6 +16,7 @@ from one_embedder.encoder.checkpoint import load_encoder, save_encoder, weights_
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.encoder.tokenize import InstructionTokenizer
 from one_embedder.errors import ConfigError, DataError
+from one_embedder.lock import holding
 from one_embedder.medi.datamodule import MediDataModule
 from one_embedder.medi.store import Medi, load_medi
 from one_embedder.tracking.identity import resolved
@@ -72,7 +73,7 @@ class Run:
         return self.cfg.trainer.devices * self.cfg.trainer.num_nodes
 
 
-def train(cfg: Config, dev: DevScore | None = None) -> Path:
+def train(cfg: Config, dev: DevScore | None = None, *, wait: bool = False) -> Path:
     """Finetune ``cfg.encoder`` on ``cfg.medi.folder``/medi.
 
     The run folder is ``cfg.output`` or ``<experiments>/runs/<run id>``. A completed run with the same id is not
@@ -82,6 +83,7 @@ def train(cfg: Config, dev: DevScore | None = None) -> Path:
     Args:
         cfg: the configuration.
         dev: the score that ``trainer.early_stopping`` watches; needed if that is on.
+        wait: for another process that trains the same, whose result is then taken, instead of refusing.
 
     Returns:
         The run folder: ``checkpoint/`` (sentence-transformers format, with a model card), ``metrics.csv``,
@@ -94,11 +96,19 @@ def train(cfg: Config, dev: DevScore | None = None) -> Path:
         OneEmbedderError: a loss, a gradient or a weight is not finite; what was saved before stays.
         KeyboardInterrupt, Terminated: Ctrl-C or SIGTERM, after ``last.ckpt`` was saved; running the same command again
             continues.
+        LockedError: another process writes the run folder.
     """
     run = _open(cfg, dev)
-    if is_complete(run.folder, run.identity):
-        log.info("%s is already trained: %s", run.identity, run.folder)
-        return run.folder
+    with holding(run.folder, wait=wait) if is_main_process() else nullcontext():
+        if is_complete(run.folder, run.identity):
+            log.info("%s is already trained: %s", run.identity, run.folder)
+        else:
+            _train(run)
+    return run.folder
+
+
+def _train(run: Run) -> None:
+    cfg = run.cfg
     checkpoint = _checkpoint_to_resume(run)
     data = _data(run)
     with _record(run, data) as record:
@@ -113,7 +123,6 @@ def train(cfg: Config, dev: DevScore | None = None) -> Path:
             record.complete(trained.metrics(), trained.cost())
             upload_checkpoint(cfg, run.folder, CHECKPOINT, record.manifest["outcome"]["metrics"])
             (run.folder / LAST).unlink(missing_ok=True)  # three times the size of the model, and of no more use
-    return run.folder
 
 
 def _open(cfg: Config, dev: DevScore | None = None) -> Run:
@@ -198,6 +207,7 @@ def _data(run: Run) -> MediDataModule:
         with_instructions=run.cfg.with_instructions,
         seed=run.cfg.seed,
         instruction_detail=run.cfg.instruction_detail,
+        hard_negatives=run.cfg.loss.hard_negatives,
     )
 
 
