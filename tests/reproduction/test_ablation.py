@@ -302,7 +302,7 @@ def test_the_plan_counts_what_is_left_and_goes_by_earlier_runs(
 ) -> None:
     monkeypatch.setattr("one_embedder.reproduction.ablation_plan.COMMITTED_RUNS", tmp_path / "none")
     told = plan(cfg)
-    assert "4 trainings of 400 steps (seeds 0, 1), 0 of them found; 9 evaluations to do; 0 of 5" in told
+    assert "4 trainings of 800 steps (seeds 0, 1), 0 of them found; 9 evaluations to do; 0 of 5" in told
     assert "there is no earlier run" in told
     manifest = tmp_path / "experiments" / "runs" / "earlier" / "manifest.yaml"
     manifest.parent.mkdir(parents=True)
@@ -336,7 +336,7 @@ def test_the_plan_counts_neither_trainings_nor_results_that_something_else_has_m
     (made / "config.yaml").write_text(yaml.safe_dump(resolved(require_possible(cfg)["cold-s0"])))
     record = {"schema": 1, "status": "completed", "data": [{"sha256": "abc"}], "cost": {"wall_s": 60.0, "steps": 200}}
     (made / "manifest.yaml").write_text(yaml.safe_dump({**record, "name": "train", "model": {"base": "minilm"}}))
-    assert "4 trainings of 400 steps (seeds 0, 1), 1 of them found; 9 evaluations to do" in plan(cfg)
+    assert "4 trainings of 800 steps (seeds 0, 1), 1 of them found; 9 evaluations to do" in plan(cfg)
 
     results = tmp_path / "experiments" / "results" / made.name / "documentation_test" / "results"
     results.mkdir(parents=True)

@@ -122,7 +122,7 @@ class InstructorModule(LightningModule):
         else:
             texts, which = texts.distinct()
             embeddings = self.encoder(texts).index_select(0, which)
-        return tuple(embeddings.split([len(side) for side in sides]))  # type: ignore[no-untyped-call]
+        return tuple(embeddings.split([len(side) for side in sides]))
 
     def compare(self, embeddings: Sequence[Tensor], batch: ContrastiveBatch) -> Comparison:
         """Similarities of this process's rows to their candidates, those of the other processes included if asked for.
