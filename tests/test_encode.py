@@ -19,6 +19,7 @@ from one_embedder.encode import main, parser, work
 from one_embedder.encoder.batches import MAX_TOKENS_PER_BATCH
 from one_embedder.encoder.checkpoint import save_encoder
 from one_embedder.encoder.embedder import InstructionEmbedder
+from one_embedder.encoder.truncation import cuts_kept
 from tests.encoder.conftest import tiny_encoder
 
 HELP_SECONDS = 4.0  # of a processor; 2 s are promised on an idle machine, tests share theirs
@@ -75,6 +76,22 @@ def test_every_option_reaches_the_encoder(model: Path, tmp_path: Path) -> None:
     assert np.unpackbits(np.load(tmp_path / "out.npy") ^ expected).mean() < 0.02
     record = json.loads((tmp_path / "out.npy.json").read_text())
     assert record["settings"]["encoder_revision"] == embedder.revision
+
+
+def test_quoted_takes_the_quotes_of_a_tsv_off_and_what_was_cut_is_told(
+    model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    long = "the cats, " * 20
+    (tmp_path / "in.tsv").write_text(f'id\ttext\n1\t"the\ncats"\n2\t"{long}"\n')
+    arguments = [str(tmp_path / name) for name in ("in.tsv", "out.npy")]
+    work(parser().parse_args([*arguments, "--encoder", str(model), "--max-length", "9", "--quoted", "--device", "cpu"]))
+    told = capfd.readouterr().err
+    assert "2 texts; 1 of its rows go over several lines" in told
+    assert "1 of 2 texts are, with their instruction, longer than 9 tokens and were cut" in told
+    assert json.loads((tmp_path / "out.npy.json").read_text())["truncation"] == {"cut": 1, "lost": 0}
+    with cuts_kept():
+        expected = InstructionEmbedder(model, device="cpu", max_length=9).encode(["the\ncats", long])
+    np.testing.assert_allclose(np.load(tmp_path / "out.npy"), expected, atol=1e-6)
 
 
 def test_defaults_are_those_of_encode() -> None:
