@@ -55,7 +55,7 @@ readme: $(READY) ## Write the recorded tables into README.md
 	$(BIN)/python -m one_embedder.reproduction.readme
 
 .PHONY: report
-report: $(READY) ## Write experiments/report.html, one page with every recorded number and where it comes from
+report: $(READY) ## Write experiments/report.html, one page with the recorded tables and ablations and where they come from
 	$(BIN)/python -m one_embedder.reproduction.page
 
 ##@ Develop

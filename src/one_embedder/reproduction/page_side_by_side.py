@@ -41,7 +41,10 @@ def side_by_side_section(path: Path) -> Section:
                 Table("Points, with intervals over test items", columns, scores),
                 *([Table(told, columns, differences)] if differences else []),
             ],
-            facts={row["label"]: "; ".join(map(_evaluation_facts, row["evaluations"])) for row in rows},
+            facts={
+                **{row["label"]: "; ".join(map(_evaluation_facts, row["evaluations"])) for row in rows},
+                "data, sha256": ", ".join(map(_data_fact, rows[0]["evaluations"][0]["data"])),
+            },
         )
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise DataError(f"{path}: not a record of evaluations side by side ({error!r}); make it again") from error
@@ -50,6 +53,11 @@ def side_by_side_section(path: Path) -> Section:
 def _row(row: Mapping[str, Any], key: str, cell: Callable[[Interval | None], Cell]) -> list[Cell]:
     bounds = {column: Interval(**content) for column, content in row[key].items()}
     return [Cell(row["label"]), *(cell(bounds.get(column)) for column in ALL_COLUMNS)]
+
+
+def _data_fact(data: Mapping[str, Any]) -> str:
+    """A task folder by its hash; a data set of the hub by its revision."""
+    return f"{data['name']} {str(data.get('sha256') or data.get('revision'))[:12]}"
 
 
 def _evaluation_facts(evaluation: Mapping[str, Any]) -> str:
