@@ -30,7 +30,7 @@ from one_embedder.evaluation.in_context.protocol import PromptProtocol
 from one_embedder.evaluation.in_context.selection import Limits, select, similarities
 from one_embedder.evaluation.instructions import TaskInstructions
 from one_embedder.evaluation.items import low_group_mean
-from one_embedder.evaluation.prompt_retrieval import rouge_l, score_prompt_retrieval
+from one_embedder.evaluation.prompt_retrieval import score_answers, score_prompt_retrieval
 from one_embedder.evaluation.results import OwnScore
 from one_embedder.evaluation.run import evaluate
 from one_embedder.evaluation.task_folder import TaskFolder
@@ -146,9 +146,9 @@ def test_copying_takes_the_nearest_and_voting_counts_similarities() -> None:
 def test_a_label_is_right_or_wrong_and_nothing_in_between() -> None:
     labelled = PromptTaskConfig(labels={"0": "not equivalent", "1": "equivalent"})
     expected, given_ = ["equivalent", "not equivalent"], ["not equivalent", "not equivalent"]
-    assert rouge_l(expected, given_, labelled).tolist() == [0, 1]
-    assert rouge_l(expected, given_, PromptTaskConfig())[0] == pytest.approx(2 / 3)
-    assert rouge_l(["two cities"], ["two city"], PromptTaskConfig(stemmer=True)).tolist() == [1]
+    assert score_answers(expected, given_, labelled, "rouge_l").tolist() == [0, 1]
+    assert score_answers(expected, given_, PromptTaskConfig(), "rouge_l")[0] == pytest.approx(2 / 3)
+    assert score_answers(["two cities"], ["two city"], PromptTaskConfig(stemmer=True), "rouge_l").tolist() == [1]
 
 
 def test_the_formats_of_the_papers_sets_are_read_without_settings(tmp_path: Path) -> None:
@@ -278,6 +278,8 @@ def test_a_result_depends_on_the_learner_and_the_settings_of_its_task(cfg, task_
     cfg.prompt_retrieval.centring = None
     cfg.prompt_retrieval.learner = "nearest"
     assert scored_again() and not scored_again()
+    cfg.prompt_retrieval.metric = "rouge_l_unicode"
+    assert scored_again() and not scored_again()
 
 
 def test_the_papers_eleven_tasks_and_mnli_are_configured_with_their_budgets() -> None:
@@ -301,6 +303,7 @@ def test_the_papers_eleven_tasks_and_mnli_are_configured_with_their_budgets() ->
     [
         ("prompt_retrieval.learner=nearst", "did you mean 'nearest'|nearest"),
         ("prompt_retrieval.centring=both", r"prompt_retrieval\.centring='both' must be"),
+        ("prompt_retrieval.metric=rouge", r"prompt_retrieval\.metric='rouge' must be one of rouge_l, rouge_l_unicode"),
         ("prompt_retrieval.tasks.rte.centring=both", r"tasks\.rte\.centring='both' must be"),
         ("prompt_retrieval.tasks.rte.token_budget=0", r"tasks\.rte\.token_budget=0 must be at least 1"),
         ("prompt_retrieval.tasks.rte.prompt=null", r"tasks\.rte: write all of retrieval_text, prompt and output"),

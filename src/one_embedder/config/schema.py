@@ -245,6 +245,7 @@ class PromptRetrievalConfig:
     learner: str = "nearest"  # nearest | vote (both copy a demonstration's output) | model
     model: LanguageModelConfig = field(default_factory=LanguageModelConfig)
     centring: str | None = None  # None: as each task says
+    metric: str = "rouge_l"  # of words of a-z and 0-9, as published | rouge_l_unicode: of every script
     tasks: dict[str, PromptTaskConfig] = field(default_factory=dict)
 
 

@@ -17,7 +17,7 @@ from one_embedder.evaluation.results import NotRun, identity_sha256
 from one_embedder.evaluation.selection import Selection, Task, select_tasks, share_of
 from one_embedder.tracking.identity import config_hash
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Raised when this package computes a score differently, so that older results are not taken for current ones."""
 
 LIBRARIES = ("mteb", "torch", "transformers", "tokenizers", "scikit-learn", "scipy", "numpy", "rouge-score")

@@ -8,14 +8,15 @@ the retrieval alone. Every result says which learner it is of.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 from statistics import fmean
 
 import numpy as np
-from rouge_score.rouge_scorer import RougeScorer
 
 from one_embedder.config.schema import PromptTaskConfig
+from one_embedder.errors import DataError
 from one_embedder.evaluation.in_context.examples import Example, Examples, read_examples
 from one_embedder.evaluation.in_context.learner import Demonstration, InContextLearner, Question
 from one_embedder.evaluation.in_context.protocol import PromptProtocol
@@ -24,13 +25,16 @@ from one_embedder.evaluation.instructions import TaskInstructions
 from one_embedder.evaluation.items import ItemScores, item_ids
 from one_embedder.evaluation.mteb_encoder import CachingEncoder
 from one_embedder.evaluation.results import OwnScore
+from one_embedder.evaluation.rouge import loses_letters, rouge_l
 from one_embedder.evaluation.task_folder import TaskFolder
+
+log = logging.getLogger(__name__)
 
 
 def score_prompt_retrieval(
     folder: TaskFolder, encoder: CachingEncoder, instructions: TaskInstructions, protocol: PromptProtocol
 ) -> OwnScore:
-    """ROUGE-L (F measure) of the learner's output for each test input.
+    """ROUGE-L (F measure) of the learner's output for each test input whose right answer has a word.
 
     Args:
         folder: with ``train``, the pool, and ``eval``, the test inputs; or with ``all``, which is divided into both.
@@ -39,7 +43,8 @@ def score_prompt_retrieval(
         protocol: the task's settings and the learner.
 
     Raises:
-        DataError: if a file or field is unusable, or the pool holds nothing but the test input itself.
+        DataError: if a file or field is unusable, the pool holds nothing but the test input itself, or the metric
+            finds no word in any right answer.
     """
     settings, learner = protocol.settings(folder.name), protocol.learner
     examples = read_examples(folder, settings)
@@ -49,37 +54,62 @@ def score_prompt_retrieval(
             problem = f"the pool holds nothing but this very input ({example.retrieval_text[:60]!r}); enlarge it"
             raise examples.test_rows.error(row, problem)
     answers = learner.answer(_questions(examples, selections), settings)
-    values = rouge_l([example.output for example in examples.test], answers.outputs, settings)
+    values = score_answers([example.output for example in examples.test], answers.outputs, settings, protocol.metric)
+    scored = _scored(folder, examples, values, settings, protocol.metric)
     details = {
         "learner": {**learner.identity, "budget_unit": learner.unit, **answers.facts},
         "protocol": {
             "pool": len(examples.pool),
             "test_inputs": len(examples.test),
+            "metric": protocol.metric,
+            "left_out": int((~scored).sum()),
             "demonstrations_mean": fmean(len(selection.indices) for selection in selections),
             "without_demonstration": sum(not selection.indices for selection in selections),
             "notes": examples.notes,
             "settings": asdict(settings),
         },
     }
-    return OwnScore(_items(values, examples), details)
+    return OwnScore(_items(values, examples, scored), details)
 
 
-def rouge_l(expected: Sequence[str], outputs: Sequence[str], settings: PromptTaskConfig) -> np.ndarray:
-    """(N,) ROUGE-L F measures, 0-1; of a task with labels those of the label's numbers, which are 1 or 0.
+def score_answers(
+    expected: Sequence[str], outputs: Sequence[str], settings: PromptTaskConfig, metric: str
+) -> np.ndarray:
+    """(N,) ROUGE-L F measures, 0-1 or nan; of a task with labels those of the label's numbers, which are 1 or 0.
 
     The released scripts score numbers too: of words, "not equivalent" for "equivalent" would be two thirds right.
     """
-    scorer = RougeScorer(["rougeL"], use_stemmer=settings.stemmer)
     numbers = {word: str(number) for number, word in enumerate(dict.fromkeys(settings.labels.values()))}
-    scored = [[numbers.get(text, text) for text in pair] for pair in zip(expected, outputs, strict=True)]
-    return np.array([scorer.score(right, given)["rougeL"].fmeasure for right, given in scored])
+    right, given = ([numbers.get(text, text) for text in side] for side in (expected, outputs))
+    return rouge_l(right, given, metric=metric, stemmer=settings.stemmer)
 
 
-def _items(values: np.ndarray, examples: Examples) -> ItemScores:
-    ids = item_ids([examples.test_rows.rows[row] for row in examples.test_index])
+def _scored(
+    folder: TaskFolder, examples: Examples, values: np.ndarray, settings: PromptTaskConfig, metric: str
+) -> np.ndarray:
+    """(N,) which test inputs have a score; those that have none are told once, with letters that were not looked at."""
+    scored: np.ndarray = ~np.isnan(values)
+    texts = [] if settings.labels else [example.output for example in examples.test]
+    without, lost = int((~scored).sum()), sum(loses_letters(text, metric) for text in texts)
+    if not without and not lost:
+        return scored
+    reason = (
+        f"of {len(scored)} right answers, {without} have no word that prompt_retrieval.metric={metric} knows and do "
+        f"not count, {lost} have letters that it leaves out"
+    )
+    remedy = "" if metric == "rouge_l_unicode" else "; prompt_retrieval.metric=rouge_l_unicode reads every script"
+    if without == len(scored):
+        raise DataError(f"{examples.test_rows.path}: {reason}{remedy}")
+    log.warning("task %s: %s%s", folder.name, reason, remedy)
+    return scored
+
+
+def _items(values: np.ndarray, examples: Examples, scored: np.ndarray) -> ItemScores:
+    kept = np.flatnonzero(scored)
+    ids = item_ids([examples.test_rows.rows[examples.test_index[row]] for row in kept])
     if examples.groups is None:
-        return ItemScores("mean", {"value": values}, ids)
-    return ItemScores("low_group_mean", {"value": values, "group": np.array(examples.groups)}, ids)
+        return ItemScores("mean", {"value": values[kept]}, ids)
+    return ItemScores("low_group_mean", {"value": values[kept], "group": np.array(examples.groups)[kept]}, ids)
 
 
 def _select(

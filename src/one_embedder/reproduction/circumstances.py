@@ -33,13 +33,14 @@ def circumstances(cfg: Config, data: Mapping[str, str]) -> Circumstances:
 
 
 def _prompts(cfg: Config) -> list[Any]:
-    """What of prompt retrieval is not the default: learner, centring, settings of tasks that the benchmark has."""
+    """What of prompt retrieval is not the default: learner, centring, settings of the benchmark's tasks, metric."""
     prompts = cfg.prompt_retrieval
     held = {folder.name for folder in (Path(cfg.benchmark.root) / OWN_FOLDERS["PromptRetrieval"]).glob("*")}
     tasks = {name: asdict(task) for name, task in sorted(prompts.tasks.items()) if name in held}
     plain = prompts.learner == "nearest" and prompts.centring is None and not tasks
     model = asdict(replace(prompts.model, batch_size=0)) if prompts.learner == "model" else None
-    return [] if plain else [prompts.learner, model, prompts.centring, tasks]
+    metric = [] if prompts.metric == "rouge_l" else [prompts.metric]
+    return metric if plain else [prompts.learner, model, prompts.centring, tasks, *metric]
 
 
 def _protocol(cfg: Config) -> list[Any]:
