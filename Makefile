@@ -6,6 +6,7 @@
 #   BENCHMARK    a folder of tasks, for verify-harness
 #   ARGS         further overrides, such as ARGS="seed=1 loss.temperature=0.05"
 #   DRY_RUN=1    print the commands only
+# What reproduce's exit codes mean stands in the README; make itself ends with 2 whatever a command's own was.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 

@@ -71,7 +71,7 @@ def test_a_tiny_reproduction_fills_every_cell_and_a_second_one_trains_and_scores
     cfg.table.write_expected = False
     capsys.readouterr()
     assert reproduce(cfg, stages) == 0
-    assert "40 ok" in capsys.readouterr().out
+    assert "70 ok" in capsys.readouterr().out
     assert all(path.stat().st_mtime_ns == time for path, time in {**weights, **results}.items())
 
 

@@ -73,14 +73,14 @@ def test_without_results_or_data_it_says_so_and_shows_what_needs_neither(
 def test_table1_shows_the_table_the_figures_and_the_claims(
     execute: Callable[[str], list[str]], tmp_path: Path, configure: Callable[..., Config], work: FakeWork
 ) -> None:
-    reproduce(configure(), work.stages)
+    reproduce(configure("table.bootstrap_resamples=199"), work.stages)
     run = tmp_path / "experiments" / "runs" / "with-s0"
     run.mkdir(parents=True)
     (run / "metrics.csv").write_text("step,loss\n0,3.0\n1,2.0\n1,1.9\n")
     outputs = execute("table1")
     assert sum("image/png" in output for output in outputs) == 4
     assert any("INSTRUCTOR (finetuned with instructions)" in output for output in outputs)
-    assert any("supported" in output for output in outputs)
+    assert any("supported, one seed" in output for output in outputs)
 
 
 def test_ablations_shows_each_record_with_its_figures_and_verdicts(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -50,14 +51,32 @@ def test_without_a_recorded_run_every_cell_is_not_run() -> None:
 
 
 def test_a_recorded_run_is_shown_with_intervals_seeds_and_claims(
-    configure: Callable[..., Config], work: FakeWork
+    configure: Callable[..., Config], work: FakeWork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cfg = configure("table.seeds=[0,1]", "table.write_expected=true")
+    cfg = configure("table.seeds=[0,1]", "table.write_expected=true", "table.bootstrap_resamples=199")
     reproduce(cfg, work.stages)
     table = recorded_table(read_expected(Path(cfg.table.expected)))
     assert "seeds 0, 1" in table
     assert "95 % interval" in table
-    assert table.count("supported") == 3
+    assert table.count("supported (") == table.count(", p 0.0") == 3
+    assert "Kind of machine: torch " in table
+    with monkeypatch.context() as patch:
+        patch.setattr("one_embedder.reproduction.machine.arithmetic", lambda: "another machine")
+        work.quality[True, True] += 0.004
+        reproduce(cfg, work.stages)
+    table = recorded_table(read_expected(Path(cfg.table.expected)))
+    assert re.search(r"last one shown: torch [^;]*; another machine\. Between them .* in the average and 0\.\d", table)
+
+
+def test_a_recorded_claim_from_one_seed_says_so(configure: Callable[..., Config], work: FakeWork) -> None:
+    cfg = configure("table.write_expected=true", "table.bootstrap_resamples=199")
+    reproduce(cfg, work.stages)
+    assert recorded_table(read_expected(Path(cfg.table.expected))).count("supported, one seed (") == 3
+
+
+def test_an_ablations_claims_from_one_seed_say_so() -> None:
+    part = recorded_ablations([replace(small_record(), seeds=[0])], [])
+    assert "| supported, one seed |" in part and "| undecided, one seed |" in part
 
 
 def test_the_ablations_are_shown_claim_by_claim_and_those_without_a_record_are_named() -> None:

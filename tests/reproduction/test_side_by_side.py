@@ -88,15 +88,32 @@ def test_the_record_holds_the_tables_numbers_and_the_run_behind_each_row(
     section = side_by_side_section(tmp_path / "folder/sizes.json")
     assert [cell.text for cell in section.tables[0].rows[1]][1:] == list(evaluations.main_grid().rows[1][1:11])
     assert len(section.tables[1].rows) == 1
+    assert first["above_first"] is None
+    assert (
+        second["above_first"]["p_adjusted"]
+        == second["above_first"]["p_value"]
+        == evaluations.bootstrap.p_value("narrow", "wide")
+    )
+    assert [cell.text for cell in section.tables[1].rows[0]][-2:] == list(evaluations.main_grid().rows[1][13:])
     assert "instructions none" in section.facts["wide"]
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"schema": 2}'])
+@pytest.mark.parametrize("content", ["", "[]", '{"schema": 1}'])
 def test_a_damaged_record_is_named(tmp_path: Path, content: str) -> None:
     path = tmp_path / "sizes.json"
     path.write_text(content)
     with pytest.raises(DataError, match=r"sizes\.json: not a record of evaluations side by side"):
         side_by_side_section(path)
+
+
+def test_the_rows_beside_the_first_are_decided_together(outputs: dict[str, Path]) -> None:
+    narrow = [f"{name}={outputs['narrow']}" for name in "abc"]
+    evaluations = Evaluations.read([f"first={outputs['wide']}", *narrow], resamples=199)
+    alone = evaluations.bootstrap.p_value("a", "first")
+    for line in evaluations.main_grid().rows[1:]:
+        assert line[13] == f"{min(1.0, 3 * alone):.3f}"
+        assert line[14].split(" by p")[0] in ("supported", "not supported", "undecided")
+    assert "corrected for the number of rows (Holm)" in evaluations.markdown()
 
 
 def test_evaluations_of_other_tasks_are_not_put_side_by_side(outputs: dict[str, Path], tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from one_embedder.errors import EvaluationError
-from one_embedder.evaluation.resampling import Interval
-from one_embedder.reproduction.claims import decide, decide_claims
-from one_embedder.reproduction.layout import AVERAGE, BACKBONE, COLUMNS, INSTRUCTOR, WITHOUT
+from one_embedder.reproduction.claims import decide_claims
+from one_embedder.reproduction.layout import AVERAGE, BACKBONE, COLUMNS, INSTRUCTED_BACKBONE, INSTRUCTOR, WITHOUT
 from one_embedder.reproduction.scores import RowRuns, relative_gain
+from one_embedder.reproduction.significance import holm
 from one_embedder.reproduction.statistics import Bootstrap, paired_bootstrap
 from tests.reproduction.fakes import make_row, make_scores
 
@@ -105,20 +105,37 @@ def test_without_one_category_there_is_no_average(rows: list[RowRuns]) -> None:
     assert AVERAGE not in bootstrap([part]).samples[BACKBONE.id]
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "verdict"),
-    [(0.01, 0.03, "supported"), (-0.01, 0.03, "undecided"), (0.0, 0.03, "undecided"), (-0.03, -0.01, "not supported")],
-)
-def test_a_claim_is_decided_by_the_whole_interval(low: float, high: float, verdict: str) -> None:
-    assert decide(Interval((low + high) / 2, low, high)) == verdict
-
-
 def test_the_three_claims_of_the_table_are_decided(rows: list[RowRuns]) -> None:
-    claims = decide_claims(bootstrap(rows))
+    claims = decide_claims(bootstrap(rows), 2)
     assert [claim.verdict for claim in claims] == ["supported"] * 3
     reversed_rows = [make_row(row.spec, *(1 - run for run in (0.4, 0.4)[: len(row.runs)])) for row in rows[:3]]
     reversed_rows.append(make_row(INSTRUCTOR, 0.3, 0.3))
-    assert {claim.verdict for claim in decide_claims(bootstrap(reversed_rows))} == {"not supported"}
+    assert {claim.verdict for claim in decide_claims(bootstrap(reversed_rows), 2)} == {"not supported"}
+
+
+def test_the_tables_claims_are_corrected_together(rows: list[RowRuns]) -> None:
+    made = bootstrap(rows)
+    claims = decide_claims(made, 2)
+    assert [claim.p_value for claim in claims] == [
+        made.p_value(INSTRUCTOR.id, spec.id) for spec in (BACKBONE, INSTRUCTED_BACKBONE, WITHOUT)
+    ]
+    assert [claim.p_adjusted for claim in claims] == holm([claim.p_value for claim in claims])
+
+
+def test_three_claims_that_would_each_stand_alone_may_not_stand_together() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal(9999)
+    samples = {spec.id: {AVERAGE: np.zeros(9999)} for spec in (BACKBONE, INSTRUCTED_BACKBONE, WITHOUT)}
+    for level, told in ((2.2, "undecided by p"), (2.6, "supported")):  # p of 0.028 and 0.009
+        estimates = {name: {AVERAGE: 0.0} for name in samples} | {INSTRUCTOR.id: {AVERAGE: level}}
+        made = Bootstrap(estimates, samples | {INSTRUCTOR.id: {AVERAGE: level + noise}}, 0.95)
+        claims = decide_claims(made, 3)
+        assert all(claim.p_value < 0.05 and claim.difference.low > 0 for claim in claims)
+        assert {claim.told for claim in claims} == {told}
+
+
+def test_a_claim_from_one_seed_says_so(rows: list[RowRuns]) -> None:
+    assert {claim.told for claim in decide_claims(bootstrap(rows), 1)} == {"supported, one seed"}
 
 
 def test_relative_gain_is_computed_per_column_in_percent() -> None:

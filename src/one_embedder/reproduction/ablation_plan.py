@@ -129,7 +129,7 @@ def _seconds_of_scoring(cfg: Config) -> list[float]:
     if known:
         return [fmean(known) * len(wanted)]
     recorded = read_expected(PROJECT_ROOT / cfg.table.expected)
-    stages = recorded.recorded["cost"]["stages"] if recorded else {}
+    stages = recorded.shown.recorded["cost"]["stages"] if recorded else {}
     return [seconds for stage, seconds in stages.items() if stage.startswith("evaluate")]
 
 

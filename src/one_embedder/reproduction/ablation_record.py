@@ -24,6 +24,7 @@ from typing import Any
 from one_embedder.errors import DataError
 from one_embedder.evaluation.resampling import Interval
 from one_embedder.reproduction.ablation_check import check_ablation
+from one_embedder.reproduction.decision import told
 from one_embedder.tracking.manifest import write_atomically
 
 SCHEMA = 1
@@ -93,7 +94,7 @@ class Tested:
         minus: cells that count negatively.
         difference: sum of plus minus sum of minus, 0-1, with its interval; None, as all below, if a cell is missing.
         p_value: two-sided, from the bootstrap over items and seeds.
-        p_adjusted: the same after Holm's correction over the claims of this ablation.
+        p_adjusted: the same after Holm's correction over the claims of this ablation; see ``decision``.
         p_items: two-sided, from permuting test items between the sides, models as they are; None where that is not
             defined (a gap, or several cells a side).
         p_seeds: two-sided, from flipping the signs of differences by seed; its smallest value is 2 / 2 ** seeds.
@@ -178,6 +179,10 @@ class AblationRecord:
     def is_complete(self) -> bool:
         """Whether every child has run."""
         return not self.missing
+
+    def told(self, claim: Tested) -> str:
+        """The verdict of one of the claims as readers see it."""
+        return told(claim.verdict, claim.difference, one_seed=len(self.seeds) == 1)
 
     @property
     def trained(self) -> str:

@@ -22,7 +22,7 @@ def to_markdown(record: AblationRecord) -> str:
         _POINTS,
         cell_grid(record).markdown(),
         "## Claims",
-        *(f"- **{claim.verdict}**: {claim.text} ({claim.source})" for claim in record.claims),
+        *(f"- **{record.told(claim)}**: {claim.text} ({claim.source})" for claim in record.claims),
         claim_grid(record).markdown(),
         _LEGEND,
         *([_made(record)] if record.cells else []),
@@ -43,7 +43,7 @@ def terminal(record: AblationRecord) -> str:
             _POINTS,
             cell_grid(record).text(),
             "",
-            *(f"  {claim.verdict}: {claim.text} ({claim.source})" for claim in record.claims),
+            *(f"  {record.told(claim)}: {claim.text} ({claim.source})" for claim in record.claims),
             "",
             claim_grid(record).text(),
         ]
@@ -64,7 +64,7 @@ def claim_grid(record: AblationRecord) -> Grid:
     rows = [
         [
             claim.id,
-            claim.verdict,
+            record.told(claim),
             ABSENT if claim.difference is None else format_difference(claim.difference),
             *(_p(value) for value in (claim.p_value, claim.p_adjusted, claim.p_items, claim.p_seeds)),
             _effect(claim.effect_seeds),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from statistics import fmean
 
-from one_embedder.reproduction.compare import Comparison, ExpectedCell, Verdict, judge
+from one_embedder.reproduction.compare import Comparison, ExpectedCell, Line, Verdict, judge
 from one_embedder.reproduction.grid import Grid
 from one_embedder.reproduction.layout import AVERAGE, COLUMNS, INSTRUCTOR
 from one_embedder.reproduction.published_models import Beside
@@ -94,7 +94,7 @@ def _verdict_of(
 
 
 def _verdicts(comparison: Comparison, row: str) -> list[str]:
-    verdicts = (comparison.verdict(row, column) for column in (*COLUMNS, AVERAGE))
+    verdicts = (comparison.verdict(Line(row), column) for column in (*COLUMNS, AVERAGE))
     return [NOT_PUBLISHED if verdict is Verdict.NO_EXPECTED else str(verdict) for verdict in verdicts]
 
 

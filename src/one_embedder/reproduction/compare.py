@@ -7,8 +7,24 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-Points = Mapping[str, Mapping[str, float]]
-"""Row id -> column -> points (0-100)."""
+
+@dataclass(frozen=True)
+class Line:
+    """What is judged column by column: one run of a row, or how far it lies above another row's.
+
+    Attributes:
+        row: row id.
+        seed: of the training; None where nothing is trained.
+        minus: id of the row whose run is subtracted (of the same seed, if it is trained); None: the row itself.
+    """
+
+    row: str
+    seed: int | None = None
+    minus: str | None = None
+
+
+Points = Mapping[Line, Mapping[str, float]]
+"""Line -> column -> points (0-100)."""
 
 
 class Verdict(StrEnum):
@@ -24,16 +40,27 @@ class Verdict(StrEnum):
     NO_EXPECTED = "no expected values yet"
 
 
+class Basis(StrEnum):
+    """What a tolerance was made from."""
+
+    GIVEN = ""  # by whoever published the expected number
+    SAME_KIND = "same kind"
+    BETWEEN_KINDS = "between kinds"
+    ONE_KIND = "seeds (one kind)"
+    OTHER_SEED = "seeds (other seed)"
+
+
 _FAILING = (Verdict.MISSING, Verdict.NOT_RUN, Verdict.STALE)
 
 
 @dataclass(frozen=True)
 class ExpectedCell:
-    """An expected number and how far from it is still ``ok`` or ``near``; all in points, tolerances two-sided."""
+    """An expected number, how far from it is still ``ok`` or ``near`` (points, on both sides), and what says so."""
 
     expected: float
     ok: float
     near: float
+    basis: Basis = Basis.GIVEN
 
 
 @dataclass(frozen=True)
@@ -53,13 +80,15 @@ class Circumstances:
 
 @dataclass(frozen=True)
 class CellVerdict:
-    """One compared cell; points, None where there is no number."""
+    """One compared cell; points, None where there is no number. ``within``: how far apart would still be ``ok``."""
 
-    row: str
+    line: Line
     column: str
     expected: float | None
     obtained: float | None
     verdict: Verdict
+    within: float | None = None
+    basis: Basis = Basis.GIVEN
 
     @property
     def delta(self) -> float | None:
@@ -71,22 +100,33 @@ class CellVerdict:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All verdicts, and one sentence where something holds for the whole table."""
+    """All verdicts.
+
+    Attributes:
+        cells: in the order to report.
+        note: one sentence where something holds for the whole table, so that no cell needs a look.
+        warning: what is wrong whatever was expected.
+        accept_near: whether ``near`` is good enough for exit code 0.
+    """
 
     cells: Sequence[CellVerdict]
     note: str = ""
+    warning: str = ""
+    accept_near: bool = False
 
     @property
     def exit_code(self) -> int:
-        """1 with any ``off``; else 2 with anything missing, not run or stale, or a cell without a number; else 0."""
+        """1 with any ``off``; else 2 with any missing, not run or stale; else 3 with any ``near``, unless accepted."""
         verdicts = {cell.verdict for cell in self.cells}
         if Verdict.OFF in verdicts:
             return 1
-        return 2 if verdicts.intersection(_FAILING) or any(cell.obtained is None for cell in self.cells) else 0
+        if verdicts.intersection(_FAILING) or any(cell.obtained is None for cell in self.cells):
+            return 2
+        return 3 if Verdict.NEAR in verdicts and not self.accept_near else 0
 
-    def verdict(self, row: str, column: str) -> Verdict:
+    def verdict(self, line: Line, column: str) -> Verdict:
         """The verdict of one cell."""
-        return next(cell.verdict for cell in self.cells if (cell.row, cell.column) == (row, column))
+        return next(cell.verdict for cell in self.cells if (cell.line, cell.column) == (line, column))
 
 
 def judge(cell: ExpectedCell, obtained: float) -> Verdict:
@@ -99,34 +139,49 @@ def judge(cell: ExpectedCell, obtained: float) -> Verdict:
 
 
 def compare(
-    expected: Mapping[str, Mapping[str, ExpectedCell]] | None,
+    expected: Mapping[Line, Mapping[str, ExpectedCell]] | None,
     recorded: Circumstances | None,
     obtained: Points,
     now: Circumstances,
     *,
-    required: Sequence[tuple[str, str]],
-    not_run: Collection[tuple[str, str]] = (),
+    required: Sequence[tuple[Line, str]],
+    not_run: Collection[tuple[Line, str]] = (),
+    accept_near: bool = False,
 ) -> Comparison:
     """Judge every required cell.
 
     Args:
-        expected: row id -> column -> expected cell; None when no run has been recorded for this profile.
+        expected: line -> column -> expected cell; None when no run has been recorded for this profile.
         recorded: circumstances of the recorded run; None exactly when ``expected`` is.
         obtained: the numbers of this run.
         now: circumstances of this run.
-        required: (row id, column) of every cell of the table, in the order to report.
+        required: (line, column) of every cell that is judged, in the order to report.
         not_run: those of which a task has no score.
+        accept_near: whether ``near`` is good enough for exit code 0.
     """
     if expected is None or recorded is None:
         note = "No expected values: this run was compared with no recorded one."
-        return _unjudged(obtained, required, Verdict.NO_EXPECTED, note)
-    general, note = _general_verdict(recorded, now)
-    if general is not None:
-        return _unjudged(obtained, required, general, note)
-    cells = [_cell(expected, obtained, row, column) for row, column in required]
-    return Comparison(
-        [replace(cell, verdict=Verdict.NOT_RUN) if (cell.row, cell.column) in not_run else cell for cell in cells]
-    )
+        cells = _unjudged(obtained, required, Verdict.NO_EXPECTED)
+    else:
+        general, note = _general_verdict(recorded, now)
+        if general is not None:
+            cells = _unjudged(obtained, required, general)
+        else:
+            cells = [_cell(expected, obtained, line, column) for line, column in required]
+            cells = [replace(c, verdict=Verdict.NOT_RUN) if (c.line, c.column) in not_run else c for c in cells]
+    twins = _twins(obtained)
+    cells = [replace(cell, verdict=Verdict.OFF) if cell.line in twins else cell for cell in cells]
+    warning = " ".join(f"{line.row} and {line.minus} have the same numbers: one is not what it says." for line in twins)
+    return Comparison(cells, note, warning, accept_near)
+
+
+def _twins(obtained: Points) -> list[Line]:
+    """Differences that are zero in every column: two models never score alike on everything, so a row is mistaken."""
+    return [
+        line
+        for line, columns in obtained.items()
+        if line.minus is not None and len(columns) > 1 and all(abs(points) < 1e-9 for points in columns.values())
+    ]
 
 
 def _general_verdict(recorded: Circumstances, now: Circumstances) -> tuple[Verdict | None, str]:
@@ -154,28 +209,30 @@ def _changed(recorded: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     return [key for key in sorted({*recorded, *now}) if recorded.get(key) != now.get(key)]
 
 
-def _cell(expected: Mapping[str, Mapping[str, ExpectedCell]], obtained: Points, row: str, column: str) -> CellVerdict:
-    cell = expected.get(row, {}).get(column)
-    number = _number(obtained, row, column)
+def _cell(
+    expected: Mapping[Line, Mapping[str, ExpectedCell]], obtained: Points, line: Line, column: str
+) -> CellVerdict:
+    cell = expected.get(line, {}).get(column)
+    number = _number(obtained, line, column)
     wanted = None if cell is None else cell.expected
-    if row not in obtained:
-        return CellVerdict(row, column, wanted, None, Verdict.NOT_RUN)
+    if line not in obtained:
+        return CellVerdict(line, column, wanted, None, Verdict.NOT_RUN)
     if number is None:
-        return CellVerdict(row, column, wanted, None, Verdict.MISSING)
+        return CellVerdict(line, column, wanted, None, Verdict.MISSING)
     if cell is None:
-        return CellVerdict(row, column, None, number, Verdict.NO_EXPECTED)
-    return CellVerdict(row, column, cell.expected, number, judge(cell, number))
+        return CellVerdict(line, column, None, number, Verdict.NO_EXPECTED)
+    return CellVerdict(line, column, cell.expected, number, judge(cell, number), cell.ok, cell.basis)
 
 
-def _unjudged(obtained: Points, required: Sequence[tuple[str, str]], general: Verdict, note: str) -> Comparison:
+def _unjudged(obtained: Points, required: Sequence[tuple[Line, str]], general: Verdict) -> list[CellVerdict]:
     cells = []
-    for row, column in required:
-        number = _number(obtained, row, column)
-        absent = Verdict.MISSING if row in obtained else Verdict.NOT_RUN
-        cells.append(CellVerdict(row, column, None, number, absent if number is None else general))
-    return Comparison(cells, note)
+    for line, column in required:
+        number = _number(obtained, line, column)
+        absent = Verdict.MISSING if line in obtained else Verdict.NOT_RUN
+        cells.append(CellVerdict(line, column, None, number, absent if number is None else general))
+    return cells
 
 
-def _number(obtained: Points, row: str, column: str) -> float | None:
-    number = obtained.get(row, {}).get(column)
+def _number(obtained: Points, line: Line, column: str) -> float | None:
+    number = obtained.get(line, {}).get(column)
     return number if number is not None and math.isfinite(number) else None

@@ -14,11 +14,11 @@ from one_embedder.config.schema import AblationConfig, ClaimConfig
 from one_embedder.evaluation.resampling import centred_interval
 from one_embedder.evaluation.weighted import Array
 from one_embedder.reproduction.ablation_record import Tested
+from one_embedder.reproduction.decision import decide_together
 from one_embedder.reproduction.layout import AVERAGE
 from one_embedder.reproduction.scores import RowRuns, run_columns
 from one_embedder.reproduction.significance import (
     bootstrap_p_value,
-    holm,
     items_p_value,
     seeds_p_value,
     standardized_mean,
@@ -42,23 +42,15 @@ class Evidence:
 
 
 def decide_all(ablation: AblationConfig, evidence: Evidence) -> list[Tested]:
-    """Test every claim whose cells are there; p-values are adjusted by Holm's method over these.
-
-    A claim is ``supported`` if its adjusted p-value (of the bootstrap over items and seeds) is below one minus the
-    confidence and its difference above zero, ``not supported`` if it is as clearly below zero, else ``undecided``;
-    ``missing`` if one of its cells or its column is.
-    """
+    """Decide every claim whose cells are there, together, by the rule of ``decision``; the others are ``missing``."""
     tested = [_test(ablation, name, claim, evidence) for name, claim in ablation.claims.items()]
-    adjusted = iter(holm([claim.p_value for claim in tested if claim.p_value is not None]))
-    level = 1 - evidence.bootstrap.confidence
-    return [claim if claim.p_value is None else _decided(claim, next(adjusted), level) for claim in tested]
+    there = [(claim.difference, claim.p_value) for claim in tested if claim.difference and claim.p_value is not None]
+    decided = iter(decide_together(there, evidence.bootstrap.confidence))
+    return [claim if claim.difference is None else _with(claim, *next(decided)) for claim in tested]
 
 
-def _decided(claim: Tested, adjusted: float, level: float) -> Tested:
-    verdict = "undecided"
-    if adjusted < level and claim.difference is not None:
-        verdict = "supported" if claim.difference.estimate > 0 else "not supported"
-    return replace(claim, p_adjusted=adjusted, verdict=verdict)
+def _with(claim: Tested, p_adjusted: float, verdict: str) -> Tested:
+    return replace(claim, p_adjusted=p_adjusted, verdict=verdict)
 
 
 def _test(ablation: AblationConfig, name: str, claim: ClaimConfig, evidence: Evidence) -> Tested:

@@ -1,78 +1,121 @@
-"""The expected file of a profile: written from a recorded run, read to judge later ones."""
+"""The expected file of a profile: written from recorded runs, one a kind of machine; read to judge later ones.
+
+Every run of every row is kept by itself, by seed. Averages, differences between rows and tolerances are computed from
+those when the file is read. The kind that was recorded last is the one that is shown to readers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import yaml
 
 from one_embedder.errors import DataError
-from one_embedder.reproduction.compare import Circumstances, ExpectedCell
-from one_embedder.reproduction.expected_check import check_averages, check_numbers, mean_of_columns
+from one_embedder.reproduction.compare import Circumstances, ExpectedCell, Line, Points
+from one_embedder.reproduction.expected_check import check_averages, check_numbers
 from one_embedder.reproduction.layout import AVERAGE, COLUMNS
+from one_embedder.reproduction.lines import Lines, with_differences
+from one_embedder.reproduction.tolerances import expected_cells
 from one_embedder.tracking.manifest import write_atomically
 
-SCHEMA = 1
-SMALLEST_TOLERANCE = 1.0
-"""Points. Below this, library versions and processor arithmetic move a score more than a real change would."""
+SCHEMA = 2
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """What was recorded on one kind of machine.
+
+    Attributes:
+        kind: of machine (``machine_kind``).
+        runs: every run of every row, average included, points.
+        environment: what the data were made from there.
+        recorded: when and how: run ids, seeds, hardware, cost, intervals and claims, as written.
+    """
+
+    kind: str
+    runs: Points
+    environment: Mapping[str, str]
+    recorded: Mapping[str, Any]
+
+    def row(self, name: str) -> dict[str, float]:
+        """Column -> points, mean over the row's runs."""
+        runs = [columns for line, columns in self.runs.items() if line.row == name]
+        return {column: fmean(run[column] for run in runs) for column in (*COLUMNS, AVERAGE)}
 
 
 @dataclass(frozen=True)
 class ExpectedTable:
-    """A recorded run.
+    """The recorded runs of a profile, all of the same data and settings.
 
     Attributes:
-        cells: row id -> column (average included) -> expected number with tolerances, points.
-        circumstances: data, settings and environment of the recorded run.
+        data: name of a data set -> sha256 of its content.
+        settings: sha256 of the settings that determine the result.
         task_counts: category -> number of tasks.
-        recorded: when and where: run ids, seeds, hardware, cost, intervals and claims, as written.
+        kinds: one run a kind of machine, in the order in which they were recorded; at least one.
     """
 
-    cells: Mapping[str, Mapping[str, ExpectedCell]]
-    circumstances: Circumstances
+    data: Mapping[str, str]
+    settings: str
     task_counts: Mapping[str, int]
-    recorded: Mapping[str, Any]
+    kinds: tuple[RecordedRun, ...]
 
+    @property
+    def shown(self) -> RecordedRun:
+        """The run that tables are made of: the last one recorded."""
+        return self.kinds[-1]
 
-def tolerances(deviation: float) -> tuple[float, float]:
-    """(ok, near) in points, from the standard deviation over seeds in points: max(1, 2 std), and twice that."""
-    ok = max(SMALLEST_TOLERANCE, 2 * deviation)
-    return ok, 2 * ok
+    def lines(self) -> dict[str, Lines]:
+        """Kind -> its runs and the differences between them."""
+        return {run.kind: with_differences(run.runs) for run in self.kinds}
+
+    def cells(self, kind: str, lines: Iterable[Line]) -> dict[Line, dict[str, ExpectedCell]]:
+        """What is expected of ``lines`` on that kind of machine."""
+        return expected_cells(self.lines(), kind, lines)
+
+    def circumstances(self, environment: Mapping[str, str]) -> Circumstances:
+        """Of the recorded runs: with ``environment`` if one of them was made in it, else with that of the last."""
+        known = [run.environment for run in self.kinds if run.environment == environment]
+        return Circumstances(self.data, self.settings, known[0] if known else self.shown.environment)
 
 
 def write_expected(
     path: Path,
     *,
     profile: str,
-    points: Mapping[str, Mapping[str, float]],
-    deviations: Mapping[str, Mapping[str, float]],
+    run: RecordedRun,
     circumstances: Circumstances,
     task_counts: Mapping[str, int],
-    recorded: Mapping[str, Any],
 ) -> None:
-    """Write ``points`` as the numbers that later runs of ``profile`` are judged by.
+    """Make ``run`` part of what later runs of ``profile`` are judged by.
+
+    It replaces what the file has of its kind of machine, and stands beside those of other kinds as long as they are of
+    the same data and settings; else it replaces them too. Delete the file to begin anew, say when the code has changed
+    the numbers.
 
     Args:
         path: file to write, replaced as a whole.
         profile: name of the profile.
-        points: row id -> column -> points. The average is left out: it is computed when read.
-        deviations: row id -> column -> standard deviation over seeds, points.
-        circumstances: data, settings and environment of the run.
+        run: what was obtained.
+        circumstances: data and settings of the run.
         task_counts: category -> number of tasks.
-        recorded: provenance to keep with the numbers.
 
     Raises:
-        DataError: if a column is absent; a partial run cannot become the reference.
+        DataError: if a column is absent, because a partial run cannot become the reference; or if there is a file
+            that cannot be read.
     """
-    for row, columns in points.items():
+    for line, columns in run.runs.items():
         absent = [column for column in (*COLUMNS, AVERAGE) if column not in columns]
         if absent:
             raise DataError(
-                f"{path}: row {row} has no {', '.join(absent)}; record expected values from a run of all tasks"
+                f"{path}: row {line.row} has no {', '.join(absent)}; record expected values from a run of all tasks"
             )
+    there = read_expected(path)
+    same = there is not None and (there.data, there.settings) == (circumstances.data, circumstances.settings)
+    beside = [other for other in there.kinds if other.kind != run.kind] if there and same else []
     content = {
         "schema": SCHEMA,
         "table": "table1",
@@ -81,12 +124,11 @@ def write_expected(
         "tasks": dict(task_counts),
         "data": dict(circumstances.data),
         "settings": circumstances.settings,
-        "environment": dict(circumstances.environment),
-        "recorded": dict(recorded),
-        "rows": [_row(row, points[row], deviations[row]) for row in points],
+        "kinds": [_content(each) for each in (*beside, run)],
     }
     header = (
-        "# Recorded with table.write_expected=true, never edited by hand. Averages are computed when this is read.\n"
+        "# Recorded with table.write_expected=true, never edited by hand. Averages, differences between rows and\n"
+        "# tolerances are computed when this is read.\n"
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, header + yaml.safe_dump(content, sort_keys=False, width=160))
@@ -105,37 +147,35 @@ def read_expected(path: Path) -> ExpectedTable | None:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         if content["schema"] != SCHEMA:
             raise DataError(
-                f"{path}: schema {content['schema']} is not {SCHEMA}; record it again with table.write_expected=true"
+                f"{path}: schema {content['schema']} is not {SCHEMA}; delete the file and record it again with "
+                "table.write_expected=true"
             )
         check_numbers(content, path)
-        averages = {row["id"]: mean_of_columns(row["cells"]) for row in content["rows"]}
-        check_averages(averages, content["recorded"].get("average_intervals", {}), path)
-        circumstances = Circumstances(content["data"], content["settings"], content["environment"])
-        cells = {row["id"]: _read_cells(row) for row in content["rows"]}
-        return ExpectedTable(cells, circumstances, content["tasks"], content["recorded"])
+        kinds = tuple(_read(entry) for entry in content["kinds"])
+        if not kinds:
+            raise ValueError("no recorded run")
+        for run in kinds:
+            averages = {line.row: run.row(line.row)[AVERAGE] for line in run.runs}
+            check_averages(averages, run.recorded.get("average_intervals", {}), path)
+        return ExpectedTable(content["data"], content["settings"], content["tasks"], kinds)
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise DataError(
-            f"{path}: not an expected file ({error!r}); restore it with `git checkout {path}` or record it again with "
-            "table.write_expected=true"
+            f"{path}: not an expected file ({error!r}); restore it with `git checkout {path}`, or delete it and record "
+            "it again with table.write_expected=true"
         ) from error
 
 
-def _row(row: str, points: Mapping[str, float], deviations: Mapping[str, float]) -> dict[str, Any]:
-    cells = []
-    for column in COLUMNS:
-        ok, near = tolerances(deviations[column])
-        cells.append(
-            {"column": column, "expected": round(points[column], 3), "ok": round(ok, 3), "near": round(near, 3)}
-        )
-    ok, near = tolerances(deviations[AVERAGE])
-    return {"id": row, "average_tolerance": {"ok": round(ok, 3), "near": round(near, 3)}, "cells": cells}
+def _content(run: RecordedRun) -> dict[str, Any]:
+    rows = [
+        {"row": line.row, "seed": line.seed, "points": {column: round(columns[column], 3) for column in COLUMNS}}
+        for line, columns in run.runs.items()
+    ]
+    return {"kind": run.kind, "environment": dict(run.environment), "recorded": dict(run.recorded), "runs": rows}
 
 
-def _read_cells(row: Mapping[str, Any]) -> dict[str, ExpectedCell]:
-    cells = {
-        cell["column"]: ExpectedCell(float(cell["expected"]), float(cell["ok"]), float(cell["near"]))
-        for cell in row["cells"]
-    }
-    average = sum(cells[column].expected for column in COLUMNS) / len(COLUMNS)
-    tolerance = row["average_tolerance"]
-    return {**cells, AVERAGE: ExpectedCell(average, float(tolerance["ok"]), float(tolerance["near"]))}
+def _read(entry: Mapping[str, Any]) -> RecordedRun:
+    runs = {}
+    for run in entry["runs"]:
+        points = {column: float(run["points"][column]) for column in COLUMNS}
+        runs[Line(str(run["row"]), run["seed"])] = {**points, AVERAGE: fmean(points.values())}
+    return RecordedRun(str(entry["kind"]), runs, entry["environment"], entry["recorded"])

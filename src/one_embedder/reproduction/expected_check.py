@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from one_embedder.reproduction.consistency import WRITTEN, points, refuse, tolerance
@@ -56,11 +55,6 @@ def check_averages(averages: Mapping[str, float], intervals: Mapping[str, Sequen
         if not low - WRITTEN <= averages[row] <= high + WRITTEN:
             problem = f"its columns average {averages[row]:.3f}, outside the recorded {low} to {high}"
             raise refuse(f"{path}, row {row}", problem)
-
-
-def mean_of_columns(cells: Sequence[Mapping[str, Any]]) -> float:
-    """The average of a row of an expected file, points."""
-    return fmean(cell["expected"] for cell in cells)
 
 
 def _mappings(content: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -27,7 +27,7 @@ from one_embedder.config.schema import Config
 from one_embedder.errors import DataError
 from one_embedder.evaluation.benchmarks import spellings
 from one_embedder.evaluation.task_folder import TaskFolder, discover
-from one_embedder.reproduction.compare import Circumstances, Comparison, ExpectedCell, compare
+from one_embedder.reproduction.compare import Circumstances, Comparison, ExpectedCell, Line, compare
 from one_embedder.reproduction.consistency import number
 from one_embedder.reproduction.expected_check import check_numbers
 from one_embedder.reproduction.grid import Grid
@@ -169,10 +169,11 @@ def _with_the_rows_of_mteb(folders: Mapping[str, TaskFolder], cfg: Config) -> di
 def judged(published: PublishedModel, record: Mapping[str, Any] | None) -> Comparison:
     """A verdict a task; in points, three decimals as published. Without a record nothing was run."""
     expected = {task.task: ExpectedCell(task.score, task.within, task.within) for task in published.tasks}
-    scores = {} if record is None else {published.model: record["scores"]}
+    line = Line(published.model)
+    scores = {} if record is None else {line: record["scores"]}
     obtained = {model: {task: round(100 * score, 3) for task, score in own.items()} for model, own in scores.items()}
-    required = [(published.model, task.task) for task in published.tasks]
-    return compare({published.model: expected}, _ANYWHERE, obtained, _ANYWHERE, required=required)
+    required = [(line, task.task) for task in published.tasks]
+    return compare({line: expected}, _ANYWHERE, obtained, _ANYWHERE, required=required)
 
 
 def harness_grid(published: PublishedModel, record: Mapping[str, Any] | None) -> Grid:

@@ -137,6 +137,7 @@ def facts(provenance: Mapping[str, Any]) -> dict[str, str]:
         **{f"data: {name}": f"sha256 {value}" for name, value in provenance["data"].items()},
         "settings": f"sha256 {provenance['settings']}",
         "environment": environment,
+        **({"kind of machine": "; ".join(provenance["machine_kind"])} if "machine_kind" in provenance else {}),
         "hardware": f"{machine['cores']} cores ({machine['cpu']}), {machine['memory_gib']} GiB, "
         + (f"{machine['gpu_count']} x {machine['gpu']}" if machine["gpu"] else "no GPU"),
         "intervals": f"{100 * bootstrap['confidence']:g} %, paired bootstrap over test items and seeds, "
@@ -148,7 +149,8 @@ def facts(provenance: Mapping[str, Any]) -> dict[str, str]:
 def _expected_against_obtained(verdicts: Mapping[str, Any]) -> str:
     counts = Counter(cell["verdict"] for cell in verdicts["cells"])
     told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    return str(verdicts["note"]) or f"Expected against obtained, cell by cell: {told}."
+    said = verdicts["note"] or f"Expected against obtained, cell by cell: {told}."
+    return f"{said} {verdicts['warning']}".strip()
 
 
 def _cost(cost: Mapping[str, Any]) -> str:
@@ -168,10 +170,15 @@ def _table1(record: Mapping[str, Any], runs: RunFiles) -> Table:
 
 def _table1_claims(record: Mapping[str, Any]) -> Table:
     rows = [
-        [Cell(claim["claim"]), Cell(claim["verdict"]), difference_cell(Interval(**claim["difference"]))]
+        [
+            Cell(claim["claim"]),
+            Cell(claim["told"]),
+            difference_cell(Interval(**claim["difference"])),
+            number_cell(claim["p_adjusted"]),
+        ]
         for claim in record["claims"]
     ]
-    return Table("Claims", ["claim", "verdict", "difference"], rows)
+    return Table("Claims; p values are two-sided", ["claim", "verdict", "difference", "p (Holm)"], rows)
 
 
 def _table1_drawings(record: Mapping[str, Any]) -> list[Drawing]:
@@ -216,7 +223,7 @@ def _claim_table(record: AblationRecord) -> Table:
     rows = [
         [
             Cell(claim.text),
-            Cell(claim.verdict),
+            Cell(record.told(claim)),
             difference_cell(claim.difference),
             number_cell(claim.p_adjusted),
             number_cell(claim.p_items),

@@ -17,7 +17,7 @@ from one_embedder.reproduction.page_model import (
     bounds_cell,
     difference_cell,
 )
-from one_embedder.reproduction.side_by_side_record import read_side_by_side
+from one_embedder.reproduction.side_by_side_record import ABOVE_FIRST, above_first, read_side_by_side
 
 
 def side_by_side_section(path: Path) -> Section:
@@ -30,16 +30,20 @@ def side_by_side_section(path: Path) -> Section:
     try:
         rows = record["rows"]
         scores = [_row(row, "scores", bounds_cell) for row in rows]
-        differences = [_row(row, "minus_first", difference_cell) for row in rows[1:]]
+        differences = [
+            [*_row(row, "minus_first", difference_cell), *(Cell(text) for text in above_first(row)[1:])]
+            for row in rows[1:]
+        ]
         columns = ["evaluation", *ALL_HEADERS]
         told = f"Difference from {rows[0]['label']}, points"
         return Section(
             f"folder-{path.stem}",
             f"Side by side: {path.stem.replace('_', ' ')}",
-            ["Tasks: " + ", ".join(f"{count} {category}" for category, count in record["tasks"].items()) + "."],
+            ["Tasks: " + ", ".join(f"{count} {category}" for category, count in record["tasks"].items()) + "."]
+            + ([ABOVE_FIRST] if differences else []),
             tables=[
                 Table("Points, with intervals over test items", columns, scores),
-                *([Table(told, columns, differences)] if differences else []),
+                *([Table(told, [*columns, "p (Holm)", "above it"], differences)] if differences else []),
             ],
             facts={
                 **{row["label"]: "; ".join(map(_evaluation_facts, row["evaluations"])) for row in rows},

@@ -50,8 +50,9 @@ def _training(cfg: Config, rows: Sequence[RowSpec], trainings: int) -> str:
 def _estimate(about: AboutConfig, expected: ExpectedTable | None) -> str:
     if about.time or expected is None:
         return f"{about.time or NOT_MEASURED} ({about.hardware or NOT_MEASURED})"
-    cost, machine = expected.recorded["cost"], expected.recorded["hardware"]
+    recorded = expected.shown.recorded
+    cost, machine = recorded["cost"], recorded["hardware"]
     return (
         f"{cost['wall_s'] / 60:.0f} minutes and {cost['peak_memory_gib']:.1f} GiB in the recorded run (seeds "
-        f"{', '.join(map(str, expected.recorded['seeds']))}; {machine['cores']} cores, {machine['cpu']})"
+        f"{', '.join(map(str, recorded['seeds']))}; {machine['cores']} cores, {machine['cpu']})"
     )

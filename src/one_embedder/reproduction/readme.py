@@ -23,9 +23,10 @@ from one_embedder.reproduction.harness import read_published, read_record, recor
 from one_embedder.reproduction.layout import AVERAGE, COLUMNS, ROWS
 from one_embedder.reproduction.profiles import others_grid, read_about
 from one_embedder.reproduction.published import load_published
-from one_embedder.reproduction.side_by_side_record import main_grid, read_side_by_side
+from one_embedder.reproduction.side_by_side_record import ABOVE_FIRST, main_grid, read_side_by_side
 from one_embedder.reproduction.table import format_difference, header, paper_grid
 from one_embedder.reproduction.table1_record import check_against_table1, read_table1
+from one_embedder.reproduction.tolerances import between_kinds
 from one_embedder.tracking.manifest import write_atomically
 
 NOT_RUN = "not run"
@@ -86,8 +87,8 @@ def _recorded(root: Path, profile: str) -> ExpectedTable | None:
     table = root / "experiments" / "table1" / f"{profile}.json"
     recorded = read_expected(path)
     if recorded is not None and table.is_file():
-        means = {row: {name: cell.expected for name, cell in cells.items()} for row, cells in recorded.cells.items()}
-        check_against_table1(means, recorded.recorded, read_table1(table), path)
+        means = {line.row: recorded.shown.row(line.row) for line in recorded.shown.runs}
+        check_against_table1(means, recorded.shown.recorded, read_table1(table), path)
     return recorded
 
 
@@ -95,22 +96,35 @@ def recorded_table(recorded: ExpectedTable | None) -> str:
     """The recorded run as a table with its claims; every cell ``not run`` when there is none."""
     if recorded is None:
         return Grid(header({}), [[spec.label, *[NOT_RUN] * 10] for spec in ROWS]).markdown().replace(" (0)", "")
-    rows = []
+    shown, rows = recorded.shown, []
+    told = shown.recorded
     for spec in ROWS:
-        cells = recorded.cells[spec.id]
-        low, high = recorded.recorded["average_intervals"][spec.id]
-        points = [f"{cells[column].expected:.1f}" for column in (*COLUMNS, AVERAGE)]
-        rows.append([spec.label, *points, f"[{low:.1f}, {high:.1f}]", f"{cells[AVERAGE].ok:.1f}"])
-    interval = f"{100 * recorded.recorded['bootstrap']['confidence']:g} % interval"
-    grid = Grid([*header(recorded.task_counts), interval, "ok within"], rows)
-    seeds = ", ".join(map(str, recorded.recorded["seeds"]))
-    machine = recorded.recorded["hardware"]
-    claims = "\n".join(f"- {claim}" for claim in recorded.recorded["claims"])
+        columns = shown.row(spec.id)
+        low, high = told["average_intervals"][spec.id]
+        points = [f"{columns[column]:.1f}" for column in (*COLUMNS, AVERAGE)]
+        rows.append([spec.label, *points, f"[{low:.1f}, {high:.1f}]"])
+    interval = f"{100 * told['bootstrap']['confidence']:g} % interval"
+    grid = Grid([*header(recorded.task_counts), interval], rows)
+    claims = "\n".join(f"- {claim}" for claim in told["claims"])
     caption = (
-        f"Points; finetuned rows are means over seeds {seeds}; Python {recorded.circumstances.environment['python']}, "
-        f"{machine['cores']} cores ({machine['cpu']})."
+        f"Points; finetuned rows are means over seeds {', '.join(map(str, told['seeds']))}; Python "
+        f"{shown.environment['python']}, {told['hardware']['cores']} cores. {_machines(recorded)}"
     )
     return f"{grid.markdown()}\n\n{caption}\n\n{claims}"
+
+
+def _machines(recorded: ExpectedTable) -> str:
+    """On what kinds of machine the same runs were recorded, and how far they lie apart."""
+    kinds = "; ".join(run.kind for run in recorded.kinds)
+    trained = next(line for line in recorded.shown.runs if line.seed is not None)
+    apart = between_kinds(recorded.lines(), trained)
+    if not apart:
+        return f"Kind of machine: {kinds}."
+    column = max(COLUMNS, key=lambda name: apart[name])
+    return (
+        f"Kinds of machine, the last one shown: {kinds}. Between them a finetuned row of one seed differs by up to "
+        f"{apart[AVERAGE]:.1f} in the average and {apart[column]:.1f} in {column}."
+    )
 
 
 def recorded_side_by_side(record: Mapping[str, Any]) -> str:
@@ -120,7 +134,7 @@ def recorded_side_by_side(record: Mapping[str, Any]) -> str:
     learners = ", ".join(record["learners"])
     caption = (
         f"Points; {evaluation['started_at'][:10]}, commit {commit}, mteb {environment['mteb']}, torch "
-        f"{environment['torch']}; {evaluation['hardware']['cpu']}. Prompt retrieval: learner {learners}."
+        f"{environment['torch']}; {evaluation['hardware']['cpu']}. Prompt retrieval: learner {learners}; {ABOVE_FIRST}"
     )
     return f"{main_grid(record).markdown()}\n\n{caption}"
 
@@ -140,7 +154,7 @@ def recorded_ablations(records: Sequence[AblationRecord], names: Sequence[str]) 
     parts = []
     if records:
         rows = [
-            [f"`{record.name}`: {claim.text}", claim.source, *_decided(claim)]
+            [f"`{record.name}`: {claim.text}", claim.source, *_decided(record, claim)]
             for record in records
             for claim in record.claims
         ]
@@ -152,12 +166,12 @@ def recorded_ablations(records: Sequence[AblationRecord], names: Sequence[str]) 
     return "\n\n".join(parts)
 
 
-def _decided(claim: Tested) -> list[str]:
+def _decided(record: AblationRecord, claim: Tested) -> list[str]:
     if claim.difference is None:
         return [NOT_RUN, "", "", claim.verdict]
     p_value = "" if claim.p_adjusted is None else f"{claim.p_adjusted:.3f}"
     won = "" if claim.tasks_won is None else f"{claim.tasks_won} of {claim.tasks_total}"
-    return [format_difference(claim.difference), p_value, won, claim.verdict]
+    return [format_difference(claim.difference), p_value, won, record.told(claim)]
 
 
 def _told(record: AblationRecord) -> str:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from one_embedder.config.location import PROJECT_ROOT
 from one_embedder.config.schema import Config
+from one_embedder.errors import DataError
 from one_embedder.reproduction.compare import Circumstances
-from one_embedder.reproduction.expected import write_expected
+from one_embedder.reproduction.expected import RecordedRun, write_expected
+from one_embedder.reproduction.lines import runs_of
+from one_embedder.reproduction.machine import run_folders
 from one_embedder.reproduction.report import Report
 from one_embedder.reproduction.scores import RowRuns
-from one_embedder.reproduction.stages import stage_name
-from one_embedder.reproduction.table import points
 from one_embedder.tracking.manifest import MANIFEST, METRICS, read_manifest
 
 
@@ -29,7 +30,16 @@ def record(cfg: Config, report: Report, now: Circumstances, folder: Path) -> lis
 
     Returns:
         What was written.
+
+    Raises:
+        DataError: if the runs were made on several kinds of machine.
     """
+    kinds = report.provenance["machine_kind"]
+    if len(kinds) > 1:
+        raise DataError(
+            f"{cfg.table.expected}: not recorded, because these runs were made on several kinds of machine "
+            f"({'; '.join(kinds)}): make all of them on one, with another paths.experiments"
+        )
     runs = Path(cfg.paths.experiments) / "runs"
     return [_write_expected(cfg, report, now), *_keep_trainings(runs, report.results.rows, folder / "runs")]
 
@@ -37,13 +47,10 @@ def record(cfg: Config, report: Report, now: Circumstances, folder: Path) -> lis
 def _write_expected(cfg: Config, report: Report, now: Circumstances) -> Path:
     path = PROJECT_ROOT / cfg.table.expected
     rows = report.results.rows
-    write_expected(
-        path,
-        profile=cfg.profile,
-        points={row.spec.id: points(row.columns()) for row in rows},
-        deviations={row.spec.id: points(row.deviations()) for row in rows},
-        circumstances=now,
-        task_counts=report.results.counts,
+    run = RecordedRun(
+        kind=report.provenance["machine_kind"][0],
+        runs=runs_of(rows),
+        environment=now.environment,
         recorded={
             "seeds": list(cfg.table.seeds),
             "runs": sorted({Path(folder).parent.name for row in rows for folder in row.folders}),
@@ -57,6 +64,7 @@ def _write_expected(cfg: Config, report: Report, now: Circumstances) -> Path:
             **{key: report.provenance[key] for key in ("bootstrap", "code", "hardware")},
         },
     )
+    write_expected(path, profile=cfg.profile, run=run, circumstances=now, task_counts=report.results.counts)
     return path
 
 
@@ -65,7 +73,7 @@ def _cost(cost: Mapping[str, Any], rows: Sequence[RowRuns], runs: Path) -> dict[
 
     A stage whose work was done before took what its own record says; ``wall_s`` is all stages one after the other.
     """
-    own = {name: _own_cost(folder) for name, folder in _run_folders(rows, runs)}
+    own = {name: _own_cost(folder) for name, folder in run_folders(rows, runs)}
     stages = {name: max(seconds, own.get(name, {}).get("wall_s", 0.0)) for name, seconds in cost["stages"].items()}
     peaks = [of_run.get("peak_memory_gib") or 0.0 for of_run in own.values()]
     return {
@@ -74,15 +82,6 @@ def _cost(cost: Mapping[str, Any], rows: Sequence[RowRuns], runs: Path) -> dict[
         "wall_s": round(sum(stages.values()), 1),
         "peak_memory_gib": max(cost["peak_memory_gib"], *peaks),
     }
-
-
-def _run_folders(rows: Sequence[RowRuns], runs: Path) -> Iterator[tuple[str, Path]]:
-    """The name of every stage that trains or evaluates, and the folder of its run."""
-    for row in rows:
-        for seed, folder in zip(row.seeds or (None,), row.folders, strict=True):
-            yield stage_name("evaluate", row.spec, seed), PROJECT_ROOT / folder
-            if seed is not None:
-                yield stage_name("train", row.spec, seed), runs / Path(folder).parent.name
 
 
 def _own_cost(folder: Path) -> Mapping[str, Any]:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from one_embedder.reproduction.beside import beside_grid, notes, sources_text, tasks_beside_grid
-from one_embedder.reproduction.compare import Comparison, Verdict
+from one_embedder.reproduction.claims import Claim
+from one_embedder.reproduction.compare import Basis, CellVerdict, Comparison, Verdict
 from one_embedder.reproduction.grid import Grid
 from one_embedder.reproduction.layout import AVERAGE, COLUMNS, INSTRUCTOR
 from one_embedder.reproduction.profiles import About, others_grid, others_text
@@ -31,6 +32,14 @@ from one_embedder.reproduction.table import (
 )
 from one_embedder.tracking.manifest import write_atomically
 
+SCHEMA = 2
+JUDGED_BY: Mapping[Basis, str] = {
+    Basis.SAME_KIND: "the same seed on the same kind of machine",
+    Basis.BETWEEN_KINDS: "the same seed on other kinds of machine and how far those differ",
+    Basis.ONE_KIND: "the spread over seeds, because only one kind of machine is recorded and this is another",
+    Basis.OTHER_SEED: "the spread over seeds, because this seed is not recorded",
+}
+NEAR_ENDS = "Near cells end with exit code 3; table.accept_near=true accepts them."
 WIDTH = 120
 """Characters of a line of prose in the terminal."""
 
@@ -79,19 +88,31 @@ class Report:
         alone = "; one seed: another may turn a verdict, which the intervals do not show" if trained else ""
         return f"paired bootstrap over test items{alone}"
 
+    def decided(self) -> str:
+        """What the claims are decided by."""
+        return f"{self.basis()}; p corrected for {len(self.results.claims)} claims (Holm)"
+
     def claims(self) -> list[str]:
-        """One sentence a claim, with the difference that decides it."""
+        """One sentence a claim, with the difference and the corrected p-value that decide it."""
         return [
-            f"{claim.text}: {claim.verdict} ({format_difference(claim.difference)})" for claim in self.results.claims
+            f"{claim.text}: {claim.told} ({format_difference(claim.difference)}, p {claim.p_adjusted:.3f})"
+            for claim in self.results.claims
         ]
 
     def verdict(self) -> str:
-        """One sentence about expected and obtained numbers, with the cells that are not ok by name."""
-        cells = self.results.comparison.cells
-        if self.results.comparison.note:
-            return self.results.comparison.note
-        counts = Counter(str(cell.verdict) for cell in cells)
-        return "Expected against obtained: " + ", ".join(f"{n} {verdict}" for verdict, n in counts.items()) + "."
+        """How many cells got which verdict, and what they were judged by; or what holds for all of them."""
+        comparison = self.results.comparison
+        if comparison.note:
+            return f"{comparison.note} {comparison.warning}".strip()
+        verdicts = Counter(str(cell.verdict) for cell in comparison.cells)
+        bases = Counter(cell.basis for cell in comparison.cells if cell.basis in JUDGED_BY)
+        parts = [
+            f"Expected against obtained: {', '.join(f'{n} {verdict}' for verdict, n in verdicts.items())}.",
+            *(f"Judged by {JUDGED_BY[basis]}: {count}." for basis, count in bases.items()),
+            NEAR_ENDS if comparison.exit_code == 3 else "",
+            comparison.warning,
+        ]
+        return " ".join(filter(None, parts))
 
     def terminal(self) -> str:
         """The text that the command prints at its end."""
@@ -108,7 +129,7 @@ class Report:
 
     def _claims(self) -> list[str]:
         lines = self.claims()
-        return ["\n".join([f"Claims ({self.basis()}):", *(f"  {line}" for line in lines)])] if lines else []
+        return ["\n".join([f"Claims ({self.decided()}):", *(f"  {line}" for line in lines)])] if lines else []
 
     def _not_ok(self) -> list[str]:
         """The cells to look at, unless one sentence has said it for all of them."""
@@ -128,7 +149,7 @@ class Report:
             self.table.markdown(),
             *(["\n".join(f"- {line}" for line in self.notes())] if self.beside else []),
             f"Intervals: {self.basis()} ({self.provenance['bootstrap']['resamples']} resamples).",
-            *(["## Claims\n\n" + "\n".join(f"- {line}" for line in self.claims())] if self.results.claims else []),
+            *self._claims_section(),
             "## INSTRUCTOR minus every other row, points\n\n" + difference_grid(self.results).markdown(),
             "## Every cell with its interval, points\n\n" + interval_grid(self.results).markdown(),
             f"## Expected against obtained\n\n{self.verdict()}",
@@ -138,6 +159,10 @@ class Report:
             "## The other profiles\n\n" + others_grid(self.about, self.results.profile).markdown(),
         ]
         return "\n\n".join(sections) + "\n"
+
+    def _claims_section(self) -> list[str]:
+        listed = "\n".join(f"- {line}" for line in self.claims())
+        return [f"## Claims\n\nBy {self.decided()}.\n\n{listed}"] if listed else []
 
     def _appendix(self) -> str:
         if self.beside is None:
@@ -170,7 +195,7 @@ def _record(report: Report) -> dict[str, Any]:
     """The report for programs; scores 0-1, expected numbers and verdict cells in points."""
     results = report.results
     return {
-        "schema": 1,
+        "schema": SCHEMA,
         "table": "table1",
         "profile": results.profile,
         "statement": report.statement,
@@ -189,15 +214,26 @@ def _record(report: Report) -> dict[str, Any]:
             for row in results.rows
         ],
         "differences": _differences(results),
-        "claims": [{"claim": c.text, "verdict": c.verdict, "difference": asdict(c.difference)} for c in results.claims],
+        "claims": [_claim(claim) for claim in results.claims],
         "verdicts": {
             "exit_code": results.comparison.exit_code,
             "note": results.comparison.note,
-            "cells": [asdict(cell) for cell in results.comparison.cells],
+            "warning": results.comparison.warning,
+            "cells": [_cell(cell) for cell in results.comparison.cells],
         },
         **({"notes": report.notes()} if report.beside else {}),
         **report.provenance,
     }
+
+
+def _claim(claim: Claim) -> dict[str, Any]:
+    fields = asdict(claim)
+    return {"claim": fields.pop("text"), **fields, "told": claim.told}
+
+
+def _cell(cell: CellVerdict) -> dict[str, Any]:
+    fields = asdict(cell)
+    return {**fields.pop("line"), **fields}
 
 
 def _differences(results: Results) -> dict[str, dict[str, Any]]:

@@ -19,9 +19,11 @@ from one_embedder.reproduction.ablation import ablate
 from one_embedder.reproduction.children import benchmark_instructions, evaluation_config, training_config
 from one_embedder.reproduction.circumstances import circumstances
 from one_embedder.reproduction.claims import decide_claims
-from one_embedder.reproduction.compare import Circumstances, ExpectedCell, compare
+from one_embedder.reproduction.compare import Circumstances, Comparison, Line, compare
 from one_embedder.reproduction.expected import ExpectedTable, read_expected
 from one_embedder.reproduction.layout import AVERAGE, COLUMNS, ROWS, RowSpec
+from one_embedder.reproduction.lines import runs_of, with_differences
+from one_embedder.reproduction.machine import machine_kind
 from one_embedder.reproduction.preamble import preamble
 from one_embedder.reproduction.profiles import PAPER_SCALE, read_about, statement
 from one_embedder.reproduction.published import PublishedTable, load_published
@@ -51,7 +53,8 @@ def reproduce(cfg: Config, stages: Stages | None = None) -> int:
         stages: the functions that do the work; None: the project's own.
 
     Returns:
-        Exit code: 0 if every cell was obtained and none is off, 1 if any is off, 2 if any is missing or stale.
+        Exit code: 0 if every cell is ok, 1 if any is off, else 2 if any is missing or stale, else 3 if any is near
+        (0 with ``table.accept_near``).
 
     Raises:
         LockedError: another process makes the same table.
@@ -65,7 +68,7 @@ def reproduce(cfg: Config, stages: Stages | None = None) -> int:
     stages = stages or project_stages()
     if cfg.benchmark.shares > 1:
         return _evaluate_share(cfg, rows, stages)
-    expected = None if cfg.table.write_expected or beside else read_expected(PROJECT_ROOT / cfg.table.expected)
+    expected = None if beside else read_expected(PROJECT_ROOT / cfg.table.expected)
     with holding(table_folder(cfg), cfg.profile):  # of several profiles, each has its own files there
         return _fill(cfg, rows, expected, published, beside, stages)
 
@@ -83,8 +86,15 @@ def _fill(
 
     runs, now = _obtain(cfg, rows, stages, clock)
     with clock.stage("intervals and verdicts"):
-        results = _results(cfg, runs, now, expected, beside)
-    provenance = _provenance(cfg, now, clock)
+        kinds = machine_kind(runs, Path(cfg.paths.experiments) / "runs")
+        comparison = _beside_published(cfg, runs, now, beside) if beside else _judged(cfg, runs, now, expected, kinds)
+        bootstrap = paired_bootstrap(
+            runs, resamples=cfg.table.bootstrap_resamples, confidence=cfg.table.confidence, seed=cfg.seed
+        )
+        results = Results(
+            cfg.profile, runs, bootstrap, comparison, decide_claims(bootstrap, max(len(row.seeds) for row in runs))
+        )
+    provenance = {"machine_kind": kinds, **_provenance(cfg, now, clock)}
     about = statement(cfg.profile, cfg.about.description)
     report = Report(results, published, about, read_about(CONF), provenance, beside)
     written = write_report(report, table_folder(cfg))
@@ -187,25 +197,34 @@ def _obtain_row(
     )
 
 
-def _results(
-    cfg: Config, rows: list[RowRuns], now: Circumstances, expected: ExpectedTable | None, beside: Beside | None
-) -> Results:
-    bootstrap = paired_bootstrap(
-        rows, resamples=cfg.table.bootstrap_resamples, confidence=cfg.table.confidence, seed=cfg.seed
-    )
-    cells: Mapping[str, Mapping[str, ExpectedCell]] | None = expected.cells if expected else None
-    recorded = expected.circumstances if expected else None
-    if beside is not None:  # published numbers have no settings to be stale by
-        cells, recorded = beside.expected(rows[0].tasks()), now
-    comparison = compare(
-        cells,
-        recorded,
-        {row.spec.id: points(row.columns()) for row in rows},
+def _judged(
+    cfg: Config, rows: Sequence[RowRuns], now: Circumstances, expected: ExpectedTable | None, kinds: Sequence[str]
+) -> Comparison:
+    """Every run of every row, and the differences between rows, against what was recorded, unless this is recorded."""
+    obtained = with_differences(runs_of(rows))
+    against = None if cfg.table.write_expected else expected
+    return compare(
+        against.cells("; ".join(kinds), obtained) if against else None,
+        against.circumstances(now.environment) if against else None,
+        obtained,
         now,
-        required=[(row.spec.id, column) for row in rows for column in (*COLUMNS, AVERAGE)],
-        not_run={(row.spec.id, column) for row in rows if row.not_run for column in (*row.incomplete, AVERAGE)},
+        required=[(line, column) for line in obtained for column in (*COLUMNS, AVERAGE)],
+        accept_near=cfg.table.accept_near,
     )
-    return Results(cfg.profile, rows, bootstrap, comparison, decide_claims(bootstrap))
+
+
+def _beside_published(cfg: Config, rows: Sequence[RowRuns], now: Circumstances, beside: Beside) -> Comparison:
+    """Every row against its published numbers, which have no settings to be stale by."""
+    cells = beside.expected(rows[0].tasks())
+    return compare(
+        {Line(row): columns for row, columns in cells.items()},
+        now,
+        {Line(row.spec.id): points(row.columns()) for row in rows},
+        now,
+        required=[(Line(row.spec.id), column) for row in rows for column in (*COLUMNS, AVERAGE)],
+        not_run={(Line(row.spec.id), column) for row in rows if row.not_run for column in (*row.incomplete, AVERAGE)},
+        accept_near=cfg.table.accept_near,
+    )
 
 
 def _provenance(cfg: Config, now: Circumstances, clock: StageClock) -> dict[str, Any]:

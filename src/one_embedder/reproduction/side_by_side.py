@@ -25,7 +25,7 @@ from one_embedder.evaluation.resampling import CONFIDENCE, RESAMPLES, item_inter
 from one_embedder.reproduction.grid import Grid
 from one_embedder.reproduction.layout import RowSpec
 from one_embedder.reproduction.scores import RowRuns
-from one_embedder.reproduction.side_by_side_record import main_grid, record_of, table_of
+from one_embedder.reproduction.side_by_side_record import ABOVE_FIRST, main_grid, record_of, table_of
 from one_embedder.reproduction.statistics import Bootstrap, paired_bootstrap
 from one_embedder.reproduction.table import format_difference, format_interval
 from one_embedder.tracking.manifest import write_atomically
@@ -77,7 +77,7 @@ class Evaluations:
         return "\n\n".join(sections) + "\n"
 
     def main_grid(self) -> Grid:
-        """Category means and their mean; beside the mean its interval and its difference from the first row."""
+        """Category means and their mean; beside the mean its interval, and whether it is above the first row's."""
         return main_grid(table_of(self))
 
     def interval_grid(self) -> Grid:
@@ -119,7 +119,7 @@ class Evaluations:
 
     def _caption(self) -> str:
         learner = f" Prompt retrieval: learner {', '.join(self.learners)}." if self.learners else ""
-        return f"Points; in brackets the number of tasks. Intervals: bootstrap over test items.{learner}"
+        return f"Points; in brackets the number of tasks. Intervals: bootstrap over test items; {ABOVE_FIRST}{learner}"
 
 
 def _row(named: str) -> tuple[RowRuns, set[str]]:
@@ -162,7 +162,7 @@ def parser() -> ArgumentParser:
 def work(options: Namespace) -> None:
     """Read, print, write."""
     evaluations = Evaluations.read(options.rows, resamples=options.resamples)
-    sys.stdout.write(f"{evaluations.main_grid().text()}\n")
+    sys.stdout.write(f"{evaluations.main_grid().text()}\n{ABOVE_FIRST}\n")
     if options.output is not None:
         options.output.parent.mkdir(parents=True, exist_ok=True)
         record = json.dumps(record_of(evaluations), indent=1) + "\n"

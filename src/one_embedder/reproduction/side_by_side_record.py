@@ -23,6 +23,7 @@ from one_embedder.reproduction.consistency import (
     means_of_tasks,
     scores,
 )
+from one_embedder.reproduction.decision import decide_together, told
 from one_embedder.reproduction.grid import Grid
 from one_embedder.reproduction.layout import AVERAGE, COLUMNS
 from one_embedder.reproduction.table import (
@@ -39,20 +40,28 @@ if TYPE_CHECKING:
     from one_embedder.reproduction.side_by_side import Evaluations
     from one_embedder.reproduction.statistics import Bootstrap
 
-SCHEMA = 1
+SCHEMA = 2
+ABOVE_FIRST = (
+    "p: of the difference from the first row, corrected for the number of rows (Holm); a row of one evaluation says "
+    "nothing about other seeds."
+)
+"""What has to be read with the verdicts."""
 _OF_MANIFEST = ("run_id", "started_at", "code", "data", "model", "environment", "hardware", "cost")
 _OF_CONFIG = ("seed", "encoder", "evaluation")
 
 
 def table_of(evaluations: Evaluations) -> dict[str, Any]:
-    """Scores, intervals and differences from the first row, 0-1."""
-    bootstrap = evaluations.bootstrap
+    """Scores, intervals and differences from the first row, 0-1; and whether each row's mean is above the first's."""
+    bootstrap, decided = evaluations.bootstrap, _decided(evaluations)
     return {
         "schema": SCHEMA,
         "tasks": Counter(evaluations.rows[0].tasks().values()),
         "learners": list(evaluations.learners),
         "bootstrap": {"resamples": evaluations.resamples, "confidence": bootstrap.confidence},
-        "rows": [_row(bootstrap, row.spec.id, evaluations.rows[0].spec.id) for row in evaluations.rows],
+        "rows": [
+            {**_row(bootstrap, row.spec.id, evaluations.rows[0].spec.id), "above_first": decided.get(row.spec.id)}
+            for row in evaluations.rows
+        ],
     }
 
 
@@ -126,15 +135,25 @@ def _check_rendering(record: Mapping[str, Any], path: Path) -> None:
 
 
 def main_grid(table: Mapping[str, Any]) -> Grid:
-    """Category means and their mean in points; beside the mean its interval and its difference from the first row."""
+    """Category means and their mean, points; beside the mean its interval, and whether it is above the first row's."""
     first, *others = table["rows"]
     headers = [*header(table["tasks"]), f"{100 * table['bootstrap']['confidence']:g} % interval"]
     rows = []
     for row in table["rows"]:
         shown = points({column: content["estimate"] for column, content in row["scores"].items()})
         cells = [row["label"], *(format_number(shown.get(column)) for column in (*COLUMNS, AVERAGE))]
-        rows.append([*cells, _mean_interval(row), *([_mean_difference(row, first)] if others else [])])
-    return Grid([*headers, f"minus {first['label']}"] if others else headers, rows)
+        rows.append([*cells, _mean_interval(row), *(above_first(row) if others else [])])
+    return Grid([*headers, f"minus {first['label']}", "p (Holm)", "above it"] if others else headers, rows)
+
+
+def above_first(row: Mapping[str, Any]) -> list[str]:
+    """A row's mean minus the first row's, its corrected p-value, and the verdict on its being above."""
+    decided = row["above_first"]
+    if decided is None:
+        return [ABSENT] * 3
+    difference = Interval(**row["minus_first"][AVERAGE])
+    verdict = told(decided["verdict"], difference, one_seed=False)
+    return [format_difference(difference), f"{decided['p_adjusted']:.3f}", verdict]
 
 
 def _mean_interval(row: Mapping[str, Any]) -> str:
@@ -142,9 +161,18 @@ def _mean_interval(row: Mapping[str, Any]) -> str:
     return ABSENT if mean is None else f"[{100 * mean['low']:.1f}, {100 * mean['high']:.1f}]"
 
 
-def _mean_difference(row: Mapping[str, Any], first: Mapping[str, Any]) -> str:
-    mean = row["minus_first"].get(AVERAGE)
-    return ABSENT if mean is None or row is first else format_difference(Interval(**mean))
+def _decided(evaluations: Evaluations) -> dict[str, dict[str, Any]]:
+    """Row -> what decides whether its mean is above the first row's; all of them are claims that stand together."""
+    bootstrap = evaluations.bootstrap
+    first, *others = [row.spec.id for row in evaluations.rows]
+    if AVERAGE not in bootstrap.estimates[first]:
+        return {}
+    tested = [(bootstrap.difference(other, first), bootstrap.p_value(other, first)) for other in others]
+    decided = decide_together(tested, bootstrap.confidence)
+    return {
+        other: {"p_value": p_value, "p_adjusted": p_adjusted, "verdict": verdict}
+        for other, (_, p_value), (p_adjusted, verdict) in zip(others, tested, decided, strict=True)
+    }
 
 
 def _row(bootstrap: Bootstrap, own: str, first: str) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from one_embedder.evaluation.results import TaskScore, unlike
 from one_embedder.evaluation.weighted import Array, weighted_score
 from one_embedder.reproduction.layout import AVERAGE, COLUMNS
 from one_embedder.reproduction.scores import RowRuns
+from one_embedder.reproduction.significance import bootstrap_p_value
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ class Bootstrap:
         """Interval of ``row`` minus ``other`` in one column."""
         estimate = self.estimates[row][column] - self.estimates[other][column]
         return centred_interval(estimate, self.samples[row][column] - self.samples[other][column], self.confidence)
+
+    def p_value(self, row: str, other: str, column: str = AVERAGE) -> float:
+        """Two-sided, of ``row`` minus ``other`` in one column; not corrected for how many are asked for."""
+        estimate = self.estimates[row][column] - self.estimates[other][column]
+        return bootstrap_p_value(estimate, self.samples[row][column] - self.samples[other][column])
 
 
 def paired_bootstrap(rows: Sequence[RowRuns], *, resamples: int, confidence: float, seed: int) -> Bootstrap:

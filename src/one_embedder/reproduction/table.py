@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from one_embedder.evaluation.resampling import Interval
 from one_embedder.reproduction.claims import Claim
-from one_embedder.reproduction.compare import Comparison
+from one_embedder.reproduction.compare import Comparison, Line
 from one_embedder.reproduction.grid import Grid
 from one_embedder.reproduction.layout import (
     AVERAGE,
@@ -88,18 +88,25 @@ def paper_grid(published: PublishedTable) -> Grid:
 
 
 def verdict_grid(comparison: Comparison, labels: Mapping[str, str]) -> Grid:
-    """One line a cell: expected, obtained, delta, verdict; points."""
+    """One line a cell: expected, obtained, delta, how far would be ok and what says so, verdict; points."""
     rows = [
         [
-            f"{labels[cell.row]}: {cell.column}",
-            format_number(cell.expected),
-            format_number(cell.obtained),
-            format_number(cell.delta, signed=True),
+            f"{_line(cell.line, labels)}: {cell.column}",
+            *(ABSENT if number is None else f"{number:.2f}" for number in (cell.expected, cell.obtained)),
+            ABSENT if cell.delta is None else f"{cell.delta:+.2f}",
+            ABSENT if cell.within is None else f"{cell.within:.2f}",
+            str(cell.basis) or ABSENT,
             str(cell.verdict),
         ]
         for cell in comparison.cells
     ]
-    return Grid(["cell", "expected", "obtained", "delta", "verdict"], rows)
+    return Grid(["cell", "expected", "obtained", "delta", "ok within", "judged by", "verdict"], rows)
+
+
+def _line(line: Line, labels: Mapping[str, str]) -> str:
+    seed = "" if line.seed is None else f", seed {line.seed}"
+    minus = "" if line.minus is None else f" minus {labels[line.minus]}"
+    return f"{labels[line.row]}{minus}{seed}"
 
 
 def difference_grid(results: Results) -> Grid:

@@ -6,6 +6,7 @@ import csv
 
 from one_embedder.evaluation.resampling import Interval
 from one_embedder.reproduction.ablation_record import AblationRecord
+from one_embedder.reproduction.compare import CellVerdict
 from one_embedder.reproduction.layout import AVERAGE, COLUMNS
 from one_embedder.reproduction.table import Results, points, tasks_csv
 from one_embedder.tracking.wandb_run import Table
@@ -17,12 +18,12 @@ def wandb_tables(results: Results) -> dict[str, Table]:
         "table1": _main(results),
         "tasks": _tasks(results),
         "claims": Table(
-            ["claim", "verdict", "difference", "low", "high"],
-            [[claim.text, claim.verdict, *_bounds(claim.difference)] for claim in results.claims],
+            ["claim", "verdict", "difference", "low", "high", "p_adjusted"],
+            [[claim.text, claim.told, *_bounds(claim.difference), claim.p_adjusted] for claim in results.claims],
         ),
         "expected": Table(
-            ["row", "column", "expected", "obtained", "delta", "verdict"],
-            [[c.row, c.column, c.expected, c.obtained, c.delta, str(c.verdict)] for c in results.comparison.cells],
+            ["row", "seed", "minus", "column", "expected", "obtained", "delta", "within", "basis", "verdict"],
+            [_cell(cell) for cell in results.comparison.cells],
         ),
     }
 
@@ -35,13 +36,18 @@ def ablation_tables(record: AblationRecord) -> dict[str, Table]:
         for run, scores in zip(cell.runs, cell.columns, strict=True)
     ]
     claims = [
-        [claim.text, claim.source, claim.verdict, *_bounds(claim.difference), claim.p_adjusted]
+        [claim.text, claim.source, record.told(claim), *_bounds(claim.difference), claim.p_adjusted]
         for claim in record.claims
     ]
     return {
         "runs": Table(["cell", "run", *COLUMNS, AVERAGE], runs),
         "claims": Table(["claim", "source", "verdict", "difference", "low", "high", "p_adjusted"], claims),
     }
+
+
+def _cell(cell: CellVerdict) -> list[str | float | None]:
+    line, numbers = cell.line, (cell.expected, cell.obtained, cell.delta, cell.within)
+    return [line.row, line.seed, line.minus, cell.column, *numbers, str(cell.basis), str(cell.verdict)]
 
 
 def _bounds(difference: Interval | None) -> list[float | None]:

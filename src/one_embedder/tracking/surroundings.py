@@ -64,7 +64,7 @@ def environment() -> dict[str, str | None]:
 
 
 def hardware() -> dict[str, Any]:
-    """CPU, memory in GiB, and the GPUs that torch sees."""
+    """CPU, memory in GiB, the GPUs that torch sees, and its arithmetic."""
     names = _gpu_names()
     return {
         "cpu": _cpu_name(),
@@ -72,7 +72,22 @@ def hardware() -> dict[str, Any]:
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB, 1),
         "gpu": names[0] if names else None,
         "gpu_count": len(names),
+        "arithmetic": arithmetic(),
     }
+
+
+def arithmetic() -> str | None:
+    """What fixes how floating-point numbers are summed: torch's version, and the GPUs or else CPU, SIMD and threads.
+
+    Where it is the same, the same computation gives the same numbers. None while torch is not loaded.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return None
+    names = _gpu_names()
+    cpu = f"{_cpu_name()}, {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
+    device = f"{len(names)} x {names[0]}" if names else cpu
+    return f"torch {torch.__version__}, {device}"
 
 
 def peak_memory_gib() -> float:
