@@ -233,7 +233,7 @@ def test_a_pool_of_the_input_alone_and_unusable_rows_are_errors(tmp_path: Path) 
         score(task, NearestLearner())
     worded = {"retrieval_text": "{input}", "prompt": "{input}", "output": "{output}"}
     task = folder(tmp_path, "PromptRetrieval", train=POOL, eval=[POOL[0], {"input": 1.5, "output": "east"}])
-    with pytest.raises(DataError, match=r"eval\.jsonl, row 2: field 'input' must be text, got 1\.5"):
+    with pytest.raises(DataError, match=r"eval\.jsonl, row 2: field 'input' is 1\.5 \(float\), not a string"):
         score(task, NearestLearner(), **worded)
     with pytest.raises(DataError, match=r"train\.jsonl, row 1: label 'east' is none of \['left'\]"):
         score(task, NearestLearner(), **worded, labels={"left": "left"})

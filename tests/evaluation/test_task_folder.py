@@ -105,7 +105,7 @@ BAD_ROWS = [
     ("TinyRetrieval", "qrels_test", 1, {"corpus-id": "d99"}, r"qrels_test\.jsonl, row 2: corpus-id 'd99'"),
     ("TinyRetrieval", "qrels_test", 1, {"score": "high"}, r"row 2: field 'score' must be a finite number"),
     ("TinyReranking", "test", 0, {"positive": []}, r"row 1: field 'positive' must be a list of at least one text"),
-    ("TinyClustering", "test", 3, {"text": 7}, r"row 4: field 'text' must be text"),
+    ("TinyClustering", "test", 3, {"text": 7}, r"row 4: field 'text' is 7 \(int\), not a string"),
     ("TinyPairs", "test", 3, {"label": 2}, r"row 4: field 'label' must be 0 or 1"),
     ("TinyClassification", "test", 3, {"label": None}, r"row 4: field 'label' is missing"),
     ("TinyClassification", "test", 3, {"label": 9}, r"row 4: label 9 does not occur in train"),

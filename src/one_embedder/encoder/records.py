@@ -5,15 +5,15 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import json
 import sys
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
-from one_embedder.encoder.inputs import fault
 from one_embedder.errors import ConfigError, DataError
+from one_embedder.json_lines import decoded
+from one_embedder.text import fault
 
 _PARQUET_ROWS = 1024  # read together
 
@@ -105,8 +105,8 @@ def _json_lines(path: Path, fields: list[str]) -> Iterator[tuple[Place, Any]]:
         if line.isspace():
             continue
         try:
-            yield f"line {number}", json.loads(line)
-        except (ValueError, RecursionError) as error:
+            yield f"line {number}", decoded(line)
+        except ValueError as error:
             raise DataError(
                 f"{path}, line {number} is not JSON ({error}); correct the line or delete it, and run the same "
                 "command again"

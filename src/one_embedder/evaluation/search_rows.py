@@ -62,7 +62,8 @@ def _documents(corpus: JsonLines) -> list[str]:
     """Title and text of each document joined by a space, as mteb reads them; either may be empty, not both."""
     documents = []
     for row, values in enumerate(corpus.rows):
-        document = f"{values.get('title') or ''} {values.get('text') or ''}".strip()
+        title = "" if values.get("title") is None else corpus.string(row, "title")
+        document = f"{title} {corpus.string(row, 'text')}".strip()
         if not document:
             raise corpus.error(row, "title and text are both empty; remove the document")
         documents.append(document)
