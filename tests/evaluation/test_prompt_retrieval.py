@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rouge_score.tokenizers import DefaultTokenizer
 
 from one_embedder.config.compose import load_config
 from one_embedder.config.schema import PromptTaskConfig
@@ -27,10 +28,11 @@ from one_embedder.evaluation.in_context.learner import (
 )
 from one_embedder.evaluation.in_context.prompts import build_prompt
 from one_embedder.evaluation.in_context.protocol import PromptProtocol
+from one_embedder.evaluation.in_context.rouge import RougeL, UnicodeTokenizer
 from one_embedder.evaluation.in_context.selection import Limits, select, similarities
 from one_embedder.evaluation.instructions import TaskInstructions
 from one_embedder.evaluation.items import low_group_mean
-from one_embedder.evaluation.prompt_retrieval import rouge_l, score_prompt_retrieval
+from one_embedder.evaluation.prompt_retrieval import score_prompt_retrieval
 from one_embedder.evaluation.results import OwnScore
 from one_embedder.evaluation.run import evaluate
 from one_embedder.evaluation.task_folder import TaskFolder
@@ -146,9 +148,75 @@ def test_copying_takes_the_nearest_and_voting_counts_similarities() -> None:
 def test_a_label_is_right_or_wrong_and_nothing_in_between() -> None:
     labelled = PromptTaskConfig(labels={"0": "not equivalent", "1": "equivalent"})
     expected, given_ = ["equivalent", "not equivalent"], ["not equivalent", "not equivalent"]
-    assert rouge_l(expected, given_, labelled).tolist() == [0, 1]
-    assert rouge_l(expected, given_, PromptTaskConfig())[0] == pytest.approx(2 / 3)
-    assert rouge_l(["two cities"], ["two city"], PromptTaskConfig(stemmer=True)).tolist() == [1]
+    assert RougeL(labelled).scores(expected, given_).tolist() == [0, 1]
+    assert RougeL(PromptTaskConfig()).scores(expected, given_)[0] == pytest.approx(2 / 3)
+    assert RougeL(PromptTaskConfig(stemmer=True)).scores(["two cities"], ["two city"]).tolist() == [1]
+
+
+def test_an_input_that_differs_in_white_space_is_the_same_input(tmp_path: Path) -> None:
+    pool = [{"input": " angle  45\n", "output": "the answer"}, {"input": "angle 50", "output": "another"}]
+    task = folder(tmp_path, "PromptRetrieval", train=pool, eval=[{"input": "angle 45", "output": "the answer"}])
+    recorder = Recorder()
+    assert score(task, recorder, max_demonstrations=1).items.score() == 0
+    assert [shown.output for shown in recorder.asked[0].demonstrations] == ["another"]
+
+
+CHINESE = [("angle 1", "北京大学"), ("angle 80", "南京大学"), ("angle 170", "2008")]
+
+
+def test_answers_that_rouge_l_cannot_read_are_not_scored_and_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [{"input": text, "output": output} for text, output in CHINESE]
+    near = [{"input": f"{text}.5", "output": output} for text, output in CHINESE]
+    scored = score(folder(tmp_path, "PromptRetrieval", train=rows, eval=near), NearestLearner(), max_demonstrations=1)
+    assert scored.items.columns["value"].tolist() == [1.0]
+    (note,) = scored.details["protocol"]["notes"]
+    assert "of 3 outputs, 2 have letters that are not compared and 2 are not scored" in note
+    assert "prompt_retrieval.words=unicode" in note and caplog.text.count("not scored") == 1
+    with pytest.raises(DataError, match=r"eval\.jsonl: no output can be scored, ROUGE-L compares words of a-z"):
+        score(folder(tmp_path, "PromptRetrieval", train=rows, eval=near[:2]), NearestLearner())
+
+
+def test_words_of_any_script_are_scored_where_asked(tmp_path: Path) -> None:
+    rows = [{"input": text, "output": output} for text, output in CHINESE]
+    near = [{"input": "angle 1.5", "output": CHINESE[0][1]}, {"input": "angle 2.5", "output": CHINESE[1][1]}]
+    task = folder(tmp_path, "PromptRetrieval", train=rows, eval=near)
+    protocol = PromptProtocol(NearestLearner(), {}, PromptTaskConfig(max_demonstrations=1), words="unicode")
+    scored = score_prompt_retrieval(task, angles(), TaskInstructions(), protocol)
+    assert scored.items.columns["value"].tolist() == [1.0, 0.75]  # three of four characters
+    assert scored.details["protocol"]["notes"] == []
+    plain = PromptProtocol(NearestLearner(), {}, PromptTaskConfig())
+    assert protocol.identity("Task")["words"] == "unicode" and "words" not in plain.identity("Task")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("北京 2008", ["北", "京", "2008"]),
+        ("Café au LAIT_x", ["café", "au", "lait", "x"]),
+        ("Cafe\u0301", ["café"]),
+        ("हिन्दी भाषा", ["हिन्दी", "भाषा"]),
+        ("น้ำ", ["น\u0e49\u0e4d", "า"]),
+        ("Мир, труд!", ["мир", "труд"]),
+        ("iPhone手机15", ["iphone", "手", "机", "15"]),
+        ("\u301c ... \U0001f642", []),
+    ],
+)
+def test_words_of_any_script_are_runs_of_letters_or_single_characters(text: str, words: list[str]) -> None:
+    assert UnicodeTokenizer(use_stemmer=False).tokenize(text) == words
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.text(st.characters(max_codepoint=127)), st.booleans())
+def test_of_an_ascii_text_the_words_of_any_script_are_the_published_ones(text: str, stemmer: bool) -> None:
+    assert UnicodeTokenizer(stemmer).tokenize(text) == DefaultTokenizer(stemmer).tokenize(text)
+
+
+def test_one_file_that_is_divided_beside_files_that_are_is_refused(tmp_path: Path) -> None:
+    task = folder(tmp_path, "PromptRetrieval", all=POOL, train=POOL)
+    with pytest.raises(DataError, match=r"holds all\.jsonl, which is divided, and train\.jsonl; keep what is meant"):
+        read_examples(task, PromptTaskConfig(eval_size=1))
 
 
 def test_the_formats_of_the_papers_sets_are_read_without_settings(tmp_path: Path) -> None:
@@ -300,6 +368,7 @@ def test_the_papers_eleven_tasks_and_mnli_are_configured_with_their_budgets() ->
     ("override", "message"),
     [
         ("prompt_retrieval.learner=nearst", "did you mean 'nearest'|nearest"),
+        ("prompt_retrieval.words=chinese", r"prompt_retrieval\.words='chinese' must be"),
         ("prompt_retrieval.centring=both", r"prompt_retrieval\.centring='both' must be"),
         ("prompt_retrieval.tasks.rte.centring=both", r"tasks\.rte\.centring='both' must be"),
         ("prompt_retrieval.tasks.rte.token_budget=0", r"tasks\.rte\.token_budget=0 must be at least 1"),

@@ -24,6 +24,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "evaluation.dtype": ("float32", "bfloat16", "float16"),
     "benchmark.split": ("dev", "test"),
     "prompt_retrieval.learner": ("nearest", "vote", "model"),
+    "prompt_retrieval.words": ("latin", "unicode"),
     "prompt_retrieval.model.dtype": ("float32", "bfloat16", "float16"),
     "tracking.wandb": ("disabled", "offline", "online"),
 }

@@ -232,6 +232,7 @@ class PromptRetrievalConfig:
     learner: str = "nearest"  # nearest | vote (both copy a demonstration's output) | model
     model: LanguageModelConfig = field(default_factory=LanguageModelConfig)
     centring: str | None = None  # None: as each task says
+    words: str = "latin"  # that ROUGE-L compares: latin (runs of a-z and 0-9, as published) | unicode (of any script)
     tasks: dict[str, PromptTaskConfig] = field(default_factory=dict)
 
 

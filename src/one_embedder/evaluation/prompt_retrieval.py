@@ -8,23 +8,27 @@ the retrieval alone. Every result says which learner it is of.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 from statistics import fmean
 
 import numpy as np
-from rouge_score.rouge_scorer import RougeScorer
 
 from one_embedder.config.schema import PromptTaskConfig
+from one_embedder.errors import DataError
 from one_embedder.evaluation.in_context.examples import Example, Examples, read_examples
 from one_embedder.evaluation.in_context.learner import Demonstration, InContextLearner, Question
 from one_embedder.evaluation.in_context.protocol import PromptProtocol
+from one_embedder.evaluation.in_context.rouge import RougeL
 from one_embedder.evaluation.in_context.selection import ROWS_AT_ONCE, Limits, Selection, select, similarities
 from one_embedder.evaluation.instructions import TaskInstructions
 from one_embedder.evaluation.items import ItemScores
 from one_embedder.evaluation.mteb_encoder import CachingEncoder
 from one_embedder.evaluation.results import OwnScore
 from one_embedder.evaluation.task_folder import TaskFolder
+
+log = logging.getLogger(__name__)
 
 
 def score_prompt_retrieval(
@@ -39,17 +43,19 @@ def score_prompt_retrieval(
         protocol: the task's settings and the learner.
 
     Raises:
-        DataError: if a file or field is unusable, or the pool holds nothing but the test input itself.
+        DataError: if a file or field is unusable, the pool holds nothing but the test input itself, or ROUGE-L can
+            read none of the right answers.
     """
     settings, learner = protocol.settings(folder.name), protocol.learner
-    examples = read_examples(folder, settings)
+    examples, metric = read_examples(folder, settings), RougeL(settings, protocol.words)
+    scored, notes = _readable(folder, examples, metric)
     selections = _select(folder, encoder, instructions, examples, settings, learner)
     for example, selection, row in zip(examples.test, selections, examples.test_index, strict=True):
         if not selection.candidates:
             problem = f"the pool holds nothing but this very input ({example.retrieval_text[:60]!r}); enlarge it"
             raise examples.test_rows.error(row, problem)
     answers = learner.answer(_questions(examples, selections), settings)
-    values = rouge_l([example.output for example in examples.test], answers.outputs, settings)
+    values = metric.scores(*([texts[index] for index in scored] for texts in (_expected(examples), answers.outputs)))
     details = {
         "learner": {**learner.identity, "budget_unit": learner.unit, **answers.facts},
         "protocol": {
@@ -57,22 +63,36 @@ def score_prompt_retrieval(
             "test_inputs": len(examples.test),
             "demonstrations_mean": fmean(len(selection.indices) for selection in selections),
             "without_demonstration": sum(not selection.indices for selection in selections),
-            "notes": examples.notes,
+            "notes": [*examples.notes, *notes],
             "settings": asdict(settings),
         },
     }
-    return OwnScore(_items(values, examples.groups), details)
+    return OwnScore(_items(values, examples.groups and [examples.groups[index] for index in scored]), details)
 
 
-def rouge_l(expected: Sequence[str], outputs: Sequence[str], settings: PromptTaskConfig) -> np.ndarray:
-    """(N,) ROUGE-L F measures, 0-1; of a task with labels those of the label's numbers, which are 1 or 0.
+def _expected(examples: Examples) -> list[str]:
+    return [example.output for example in examples.test]
 
-    The released scripts score numbers too: of words, "not equivalent" for "equivalent" would be two thirds right.
+
+def _readable(folder: TaskFolder, examples: Examples, metric: RougeL) -> tuple[list[int], list[str]]:
+    """The test inputs whose right answer the metric can compare with anything, and what it cannot, told once.
+
+    Raises:
+        DataError: if there is none.
     """
-    scorer = RougeScorer(["rougeL"], use_stemmer=settings.stemmer)
-    numbers = {word: str(number) for number, word in enumerate(dict.fromkeys(settings.labels.values()))}
-    scored = [[numbers.get(text, text) for text in pair] for pair in zip(expected, outputs, strict=True)]
-    return np.array([scorer.score(right, given)["rougeL"].fmeasure for right, given in scored])
+    expected = _expected(examples)
+    scored = [index for index, text in enumerate(expected) if metric.reads(text)]
+    if not scored:
+        raise DataError(f"{examples.test_rows.path}: no output can be scored, ROUGE-L compares {metric.compares}")
+    dropped = sum(map(metric.drops, expected))
+    if not dropped and len(scored) == len(expected):
+        return scored, []
+    note = (
+        f"of {len(expected)} outputs, {dropped} have letters that are not compared and {len(expected) - len(scored)} "
+        f"are not scored for want of a word: ROUGE-L compares {metric.compares}"
+    )
+    log.warning("task %s: %s", folder.name, note)
+    return scored, [note]
 
 
 def _items(values: np.ndarray, groups: list[int] | None) -> ItemScores:
@@ -100,12 +120,17 @@ def _select(
     )
     same: dict[str, set[int]] = {}
     for index, text in enumerate(texts):
-        same.setdefault(text, set()).add(index)
+        same.setdefault(_spaced(text), set()).add(index)
     selections = []
     for block, similar in enumerate(similarities(test, pool, settings.centring)):
         for row, cosines in enumerate(similar, start=block * ROWS_AT_ONCE):
-            selections.append(select(cosines, same.get(asked[row], set()), limits, lengths, own_lengths[row]))
+            selections.append(select(cosines, same.get(_spaced(asked[row]), set()), limits, lengths, own_lengths[row]))
     return selections
+
+
+def _spaced(text: str) -> str:
+    """The form in which two inputs are the same one: encoders do not see how much white space there is."""
+    return " ".join(text.split())
 
 
 def _lengths(pool: Sequence[Example], learner: InContextLearner) -> list[int]:

@@ -37,9 +37,10 @@ def _prompts(cfg: Config) -> list[Any]:
     prompts = cfg.prompt_retrieval
     held = {folder.name for folder in (Path(cfg.benchmark.root) / OWN_FOLDERS["PromptRetrieval"]).glob("*")}
     tasks = {name: asdict(task) for name, task in sorted(prompts.tasks.items()) if name in held}
-    plain = prompts.learner == "nearest" and prompts.centring is None and not tasks
+    plain = prompts.learner == "nearest" and prompts.centring is None and not tasks and prompts.words == "latin"
     model = asdict(replace(prompts.model, batch_size=0)) if prompts.learner == "model" else None
-    return [] if plain else [prompts.learner, model, prompts.centring, tasks]
+    words = [] if prompts.words == "latin" else [prompts.words]
+    return [] if plain else [prompts.learner, model, prompts.centring, tasks, *words]
 
 
 def _protocol(cfg: Config) -> list[Any]:

@@ -19,12 +19,14 @@ class PromptProtocol:
         tasks: task name -> its settings.
         default: the settings of every other task.
         centring: what all tasks are to do; None: as each says.
+        words: that ROUGE-L compares, as ``prompt_retrieval.words``.
     """
 
     learner: InContextLearner
     tasks: Mapping[str, PromptTaskConfig]
     default: PromptTaskConfig
     centring: str | None = None
+    words: str = "latin"
 
     @classmethod
     def of(cls, cfg: Config) -> PromptProtocol:
@@ -35,7 +37,7 @@ class PromptProtocol:
         """
         prompts = cfg.prompt_retrieval
         default = PromptTaskConfig(max_demonstrations=cfg.evaluation.demonstrations)
-        return cls(_learner(cfg), prompts.tasks, default, prompts.centring)
+        return cls(_learner(cfg), prompts.tasks, default, prompts.centring, prompts.words)
 
     def settings(self, task: str) -> PromptTaskConfig:
         """The settings of one task."""
@@ -44,7 +46,8 @@ class PromptProtocol:
 
     def identity(self, task: str) -> dict[str, Any]:
         """Everything that a task's result depends on besides encoder, instructions and data."""
-        return {"settings": asdict(self.settings(task)), "learner": dict(self.learner.identity)}
+        words = {} if self.words == "latin" else {"words": self.words}
+        return {"settings": asdict(self.settings(task)), "learner": dict(self.learner.identity), **words}
 
 
 def _learner(cfg: Config) -> InContextLearner:
