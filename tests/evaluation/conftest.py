@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from one_embedder.config.schema import Config
+from one_embedder.config.schema import Config, TaskFolderConfig
 from one_embedder.evaluation.benchmarks import TaskScore
 from one_embedder.evaluation.run import evaluate
 
@@ -155,6 +155,7 @@ def tiny_files() -> dict[str, Rows]:
 def configured(root: Path, output: Path) -> Config:
     cfg = Config()
     cfg.benchmark.root = str(root)
+    cfg.benchmark.protocol = {"TinyRetrieval": TaskFolderConfig(ignore_identical_ids=True)}
     cfg.output = str(output)
     return cfg
 

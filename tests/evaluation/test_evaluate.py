@@ -59,7 +59,7 @@ def test_sts_is_the_spearman_correlation_of_cosines(evaluated, encoder) -> None:
     assert {s.task: s.main_score for s in scores}["TinySTS"] == pytest.approx(expected.statistic, abs=1e-3)
 
 
-def test_retrieval_is_ndcg_at_10_and_never_counts_a_querys_own_document(evaluated, encoder) -> None:
+def test_retrieval_is_ndcg_at_10_and_without_a_querys_own_document_where_the_task_says_so(evaluated, encoder) -> None:
     """Queries q0.. have a document with their id and exact text, which would rank first and push all others down."""
     cfg, scores, _ = evaluated
     folder = Path(cfg.benchmark.root) / "eval/Retrieval/TinyRetrieval"

@@ -151,6 +151,14 @@ def test_a_label_is_right_or_wrong_and_nothing_in_between() -> None:
     assert score_answers(["two cities"], ["two city"], PromptTaskConfig(stemmer=True), "rouge_l").tolist() == [1]
 
 
+def test_an_input_that_differs_in_white_space_is_the_same_input(tmp_path: Path) -> None:
+    pool = [{"input": " angle  45\n", "output": "the answer"}, {"input": "angle 50", "output": "another"}]
+    task = folder(tmp_path, "PromptRetrieval", train=pool, eval=[{"input": "angle 45", "output": "the answer"}])
+    recorder = Recorder()
+    assert score(task, recorder, max_demonstrations=1).items.score() == 0
+    assert [shown.output for shown in recorder.asked[0].demonstrations] == ["another"]
+
+
 def test_the_formats_of_the_papers_sets_are_read_without_settings(tmp_path: Path) -> None:
     rows = [{"id": 0, "premise": "x", "hypothesis": "angle 5", "label": 0, "label_text": "True"}]
     task = folder(tmp_path, "PromptRetrieval", train=rows, eval=[{**rows[0], "hypothesis": "angle 6"}])
@@ -233,7 +241,7 @@ def test_a_pool_of_the_input_alone_and_unusable_rows_are_errors(tmp_path: Path) 
         score(task, NearestLearner())
     worded = {"retrieval_text": "{input}", "prompt": "{input}", "output": "{output}"}
     task = folder(tmp_path, "PromptRetrieval", train=POOL, eval=[POOL[0], {"input": 1.5, "output": "east"}])
-    with pytest.raises(DataError, match=r"eval\.jsonl, row 2: field 'input' must be text, got 1\.5"):
+    with pytest.raises(DataError, match=r"eval\.jsonl, row 2: field 'input' is 1\.5 \(float\), not a string"):
         score(task, NearestLearner(), **worded)
     with pytest.raises(DataError, match=r"train\.jsonl, row 1: label 'east' is none of \['left'\]"):
         score(task, NearestLearner(), **worded, labels={"left": "left"})

@@ -100,12 +100,12 @@ def test_a_truncated_gzip_file_is_named(tmp_path: Path) -> None:
 BAD_ROWS = [
     ("TinyRetrieval", "queries", 2, {"text": "  "}, r"queries\.jsonl\.gz, row 3: field 'text' is empty"),
     ("TinyRetrieval", "queries", 2, {"_id": "q1"}, r"queries\.jsonl\.gz, row 3: '_id' 'q1' occurs twice"),
-    ("TinyRetrieval", "corpus", 4, {"title": "", "text": ""}, r"corpus\.jsonl, row 5: title and text are both empty"),
+    ("TinyRetrieval", "corpus", 4, {"text": 7}, r"corpus\.jsonl, row 5: field 'text' is 7 \(int\), not a string"),
+    ("TinyRetrieval", "corpus", 4, {"title": 7}, r"corpus\.jsonl, row 5: field 'title' is 7 \(int\), not a string"),
     ("TinyRetrieval", "qrels_test", 1, {"query-id": "q99"}, r"qrels_test\.jsonl, row 2: query-id 'q99'"),
-    ("TinyRetrieval", "qrels_test", 1, {"corpus-id": "d99"}, r"qrels_test\.jsonl, row 2: corpus-id 'd99'"),
     ("TinyRetrieval", "qrels_test", 1, {"score": "high"}, r"row 2: field 'score' must be a finite number"),
     ("TinyReranking", "test", 0, {"positive": []}, r"row 1: field 'positive' must be a list of at least one text"),
-    ("TinyClustering", "test", 3, {"text": 7}, r"row 4: field 'text' must be text"),
+    ("TinyClustering", "test", 3, {"text": 7}, r"row 4: field 'text' is 7 \(int\), not a string"),
     ("TinyPairs", "test", 3, {"label": 2}, r"row 4: field 'label' must be 0 or 1"),
     ("TinyClassification", "test", 3, {"label": None}, r"row 4: field 'label' is missing"),
     ("TinyClassification", "test", 3, {"label": 9}, r"row 4: label 9 does not occur in train"),
@@ -217,3 +217,65 @@ def test_training_texts_of_one_class_are_refused(task_folder: Callable, rewrite:
         rewrite(folder, "train", row, label=1)
     with pytest.raises(DataError, match=r"train\.jsonl.*every row has the label 1"):
         FolderClassification(TaskFolder("TinyClassification", "Classification", folder)).load_data()
+
+
+@pytest.mark.parametrize("kept", [(0, 2), (1, 2), (0, 1), (1,)])
+def test_a_test_split_of_some_of_the_train_classes_scores_its_texts_as_the_whole_does(
+    kept: tuple[int, ...], task_folder: Callable, cfg: Config, encoder
+) -> None:
+    path = next(task_folder("TinyClassification").glob("test.*"))
+    rows = JsonLines.read(path.parent, "test").rows
+    (whole,) = evaluate(cfg, encoder)
+    path.unlink()
+    write_rows(path.with_name("test.jsonl"), [row for row in rows if row["label"] in kept])
+    (part,) = evaluate(cfg, encoder)
+    expected = [right for right, row in zip(whole.items.columns["value"], rows, strict=True) if row["label"] in kept]
+    assert part.items.columns["value"].tolist() == expected
+    assert part.main_score == pytest.approx(sum(expected) / len(expected))
+    metrics = json.loads((Path(cfg.output) / "results/TinyClassification.json").read_text())["scores"]["test"][0]
+    assert metrics["accuracy"] == part.main_score and 0 < metrics["f1_weighted"] <= 1
+
+
+def test_two_classes_of_two_have_an_average_precision(task_folder: Callable, cfg: Config, encoder) -> None:
+    folder = task_folder("TinyClassification")
+    for name in ("train", "test"):
+        path = next(folder.glob(f"{name}.*"))
+        rows = [row for row in JsonLines.read(folder, name).rows if row["label"] < 2]
+        path.unlink()
+        write_rows(folder / f"{name}.jsonl", rows)
+    evaluate(cfg, encoder)
+    metrics = json.loads((Path(cfg.output) / "results/TinyClassification.json").read_text())["scores"]["test"][0]
+    assert 0.5 <= metrics["ap"] <= 1
+
+
+@pytest.mark.parametrize(("task", "name"), [("TinySTS", "test"), ("TinyRetrieval", "corpus"), ("TinyPrompts", "eval")])
+def test_a_file_beside_itself_packed_is_refused(task: str, name: str, task_folder: Callable, cfg, encoder) -> None:
+    folder = task_folder(task)
+    rows = JsonLines.read(folder, name).rows
+    for suffix in ("jsonl", "jsonl.gz"):
+        write_rows(folder / f"{name}.{suffix}", rows)
+    with pytest.raises(EvaluationError, match=rf"holds both {name}\.jsonl\.gz and {name}\.jsonl; keep the one"):
+        evaluate(cfg, encoder)
+
+
+def test_blank_lines_at_the_end_are_nothing_and_others_are_named(tmp_path: Path) -> None:
+    (tmp_path / "test.jsonl").write_bytes(b'{"text": "x"}\n{"text": "y"}\n\n \r\n')
+    assert JsonLines.read(tmp_path, "test").texts("text") == ["x", "y"]
+    (tmp_path / "test.jsonl").write_bytes(b'{"text": "x"}\n\n{"text": "y"}\n')
+    with pytest.raises(DataError, match=r"row 2: not a JSON object"):
+        JsonLines.read(tmp_path, "test")
+
+
+@pytest.mark.parametrize("label", [True, 1.5, None, "9" * 5000])
+def test_pairs_may_be_labelled_true_and_false_and_nothing_else_but_0_and_1(
+    label: object, task_folder: Callable, rewrite: Callable, cfg: Config, encoder
+) -> None:
+    folder = task_folder("TinyPairs")
+    (expected,) = evaluate(cfg, encoder)
+    rewrite(folder, "test", 1, label=label)
+    if label is True:
+        (score,) = evaluate(cfg, encoder)
+        assert score.main_score == expected.main_score
+    else:
+        with pytest.raises(EvaluationError, match="row 2: field 'label'"):
+            evaluate(cfg, encoder)

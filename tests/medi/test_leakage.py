@@ -44,6 +44,23 @@ def test_a_text_without_a_letter_or_digit_never_overlaps(tmp_path: Path) -> None
     assert not BenchmarkTexts.read(tmp_path).overlaps("...")
 
 
+def test_a_text_in_another_script_overlaps_as_a_whole(tmp_path: Path) -> None:
+    write_benchmark({"eval/Clustering/Chinese": {"test": [{"text": "北京大学", "label": 1}]}}, tmp_path)
+    texts = BenchmarkTexts.read(tmp_path)
+    assert texts.overlaps("北京大学!") and not texts.overlaps("南京大学")
+
+
+def test_a_blank_last_line_is_nothing_and_a_broken_one_is_named(tmp_path: Path) -> None:
+    benchmark(tmp_path)
+    more = tmp_path / "eval/STS/More"
+    more.mkdir(parents=True)
+    (more / "test.jsonl").write_text('{"sentence1": "Some other words"}\n\n')
+    assert BenchmarkTexts.read(tmp_path).overlaps("some other words")
+    (more / "test.jsonl").write_text('{"sentence1": "Some other words"}\n{"sentence1"\n')
+    with pytest.raises(DataError, match=r"More/test\.jsonl, row 2: not a JSON object"):
+        BenchmarkTexts.read(tmp_path)
+
+
 def test_another_benchmark_has_another_hash_and_the_same_one_the_same(tmp_path: Path) -> None:
     first, again = benchmark(tmp_path / "a"), benchmark(tmp_path / "b")
     write_benchmark({"eval/Classification/Marks": {"test": [{"text": "more", "label": 1}]}}, tmp_path / "b")

@@ -76,7 +76,11 @@ def test_a_listed_task_without_its_file_is_named(checkout: Path) -> None:
 
 @pytest.mark.parametrize(
     ("instance", "why"),
-    [({"output": ["x"]}, "field input is None"), ({"input": "a", "output": [3]}, r"field output is \[3\]")],
+    [
+        ({"output": ["x"]}, r"field input is None \(NoneType\), not a string"),
+        ({"input": "a", "output": [3]}, r"field output is 3 \(int\), not a string"),
+        ({"input": "a\ud800", "output": ["x"]}, "field input holds half a character"),
+    ],
 )
 def test_a_broken_instance_is_named(compact: Path, instance: dict[str, Any], why: str) -> None:
     write_rows(compact / "train_ext" / "task1_story.jsonl.gz", [*stories(3), instance])

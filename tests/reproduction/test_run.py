@@ -13,7 +13,7 @@ import yaml
 
 from one_embedder.config.compose import load_config
 from one_embedder.config.location import PROJECT_ROOT
-from one_embedder.config.schema import Config
+from one_embedder.config.schema import Config, TaskFolderConfig
 from one_embedder.errors import ConfigError, DataError, EvaluationError
 from one_embedder.evaluation.benchmarks import TaskScore
 from one_embedder.lock import LockedError
@@ -321,10 +321,29 @@ def test_settings_without_a_say_in_the_result_do_not_make_it_stale(configure: Co
 
 
 @pytest.mark.parametrize(
-    "override", ["loss.temperature=0.5", "evaluation.document_instructions=false", "prompt_retrieval.learner=vote"]
+    "override",
+    [
+        "loss.temperature=0.5",
+        "evaluation.document_instructions=false",
+        "prompt_retrieval.learner=vote",
+        "prompt_retrieval.metric=rouge_l_unicode",
+    ],
 )
 def test_settings_with_a_say_in_the_result_do(configure: Configure, override: str) -> None:
     assert circumstances(configure(), {}) != circumstances(configure(override), {})
+
+
+def test_ignoring_identical_ids_as_every_task_once_did_leaves_earlier_records_valid(
+    configure: Configure, tmp_path: Path
+) -> None:
+    (tmp_path / "tasks/eval/Retrieval/Own").mkdir(parents=True)
+
+    def settings(ignore: bool | None) -> str:
+        cfg = configure(f"benchmark.root={tmp_path}/tasks")
+        cfg.benchmark.protocol = {"Own": TaskFolderConfig(ignore_identical_ids=ignore)}
+        return circumstances(cfg, {}).settings
+
+    assert settings(None) == settings(True) != settings(False)
 
 
 def test_the_committed_record_was_made_with_the_default_settings() -> None:

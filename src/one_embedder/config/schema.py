@@ -170,6 +170,7 @@ class TaskFolderConfig:
 
     samples_per_label: int | None = None  # Classification: training texts of each label; None: 8
     splits: list[str] | None = None  # STS: files that are scored together; None: test
+    ignore_identical_ids: bool | None = None  # Retrieval: a document with the query's own id is no answer; None: it is
 
 
 @dataclass

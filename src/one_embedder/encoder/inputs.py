@@ -9,6 +9,7 @@ import numpy as np
 
 from one_embedder.errors import DataError
 from one_embedder.instruction import Instruction
+from one_embedder.text import fault, shown
 
 Sentences: TypeAlias = str | Iterable[str] | Iterable[Sequence[str]]
 Instructions: TypeAlias = str | Instruction | Iterable[str | Instruction] | None
@@ -43,7 +44,7 @@ def _listed(values: Any, name: str) -> list[Any]:
     if hasattr(values, "columns") or hasattr(values, "column_names"):
         raise DataError(f"{name} is a table ({type(values).__name__}); pass one of its columns")
     if isinstance(values, Mapping | Set | bytes) or not isinstance(values, Iterable):
-        raise DataError(f"{name} is {_shown(values)}; pass a text or an ordered collection of texts")
+        raise DataError(f"{name} is {shown(values)}; pass a text or an ordered collection of texts")
     return list(values)
 
 
@@ -53,7 +54,7 @@ def _are_pairs(rows: list[Any]) -> TypeGuard[list[Sequence[str]]]:
 
 def _checked_pair(pair: Any, index: int) -> tuple[str, str]:
     if not isinstance(pair, list | tuple) or len(pair) != 2:
-        raise DataError(f"sentences[{index}] is {_shown(pair)}, not an [instruction, text] pair like the first")
+        raise DataError(f"sentences[{index}] is {shown(pair)}, not an [instruction, text] pair like the first")
     instruction, text = pair
     return _written(instruction, "sentences[{}][0]", index), _checked_text(text, "sentences[{}][1]", index)
 
@@ -77,24 +78,3 @@ def _checked_text(text: Any, place: str, index: int) -> str:
     if (wrong := fault(text)) is not None:
         raise DataError(f"{place.format(index)} {wrong}; convert it or drop the row")
     return str(text)
-
-
-def fault(text: Any) -> str | None:
-    """What makes this no text that can be encoded, or None: "is 3 (int), not a string"."""
-    if not isinstance(text, str):
-        return f"is {_shown(text)}, not a string"
-    if not text.isascii() and not _is_unicode(text):
-        return f"holds half a character (a lone surrogate), {text!r:.60}"
-    return None
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _shown(value: Any) -> str:
-    return f"{value!r:.60} ({type(value).__name__})"

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import gzip
-import json
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
 from one_embedder.encoder.delimited import Line, Place, csv_rows, is_quoted, require_columns, tsv_rows
-from one_embedder.encoder.inputs import fault
 from one_embedder.errors import ConfigError, DataError
+from one_embedder.json_lines import decoded
+from one_embedder.text import fault
 
 _PARQUET_ROWS = 1024  # read together
 
@@ -122,8 +122,8 @@ def _json_lines(path: Path, fields: Sequence[str]) -> Iterator[tuple[Place, Any]
         if line.isspace():
             continue
         try:
-            yield f"line {number}", json.loads(line)
-        except (ValueError, RecursionError) as error:
+            yield f"line {number}", decoded(line)
+        except ValueError as error:
             raise DataError(
                 f"{path}, line {number} is not JSON ({error}); correct the line or delete it, and run the same "
                 "command again"

@@ -5,6 +5,7 @@ Each class reads its files in ``load_data``; how it is scored, item by item, is 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -30,6 +31,8 @@ from one_embedder.json_lines import JsonLines
 
 SPLIT = "test"
 
+log = logging.getLogger(__name__)
+
 
 class FolderTask(Itemized):
     """What the tasks below share: metadata from the folder."""
@@ -50,19 +53,25 @@ class FolderTask(Itemized):
 
 
 class FolderRetrieval(FolderTask, ItemizedRetrieval):
-    """nDCG@10 over the whole corpus; a document with the query's own id is never counted."""
-
-    ignore_identical_ids = True
+    """nDCG@10 over the whole corpus; a document with the query's own id counts unless the task's settings say not."""
 
     def load_data(self, num_proc: int | None = None, **kwargs: Any) -> None:
-        """Read corpus, queries and qrels."""
-        _serve(self, read_retrieval(self.folder.path, SPLIT))
+        """Read corpus, queries and judgements."""
+        rows = read_retrieval(self.folder.path, SPLIT)
+        chosen = self.folder.settings.ignore_identical_ids
+        self.ignore_identical_ids = bool(chosen)
+        itself = [query for query in rows.relevant if rows.documents.get(query) == rows.queries[query].strip()]
+        if itself and chosen is None:
+            log.warning(
+                "%s: %d queries stand in the corpus, with the same id and text, and are found there; if that is no "
+                "answer, set +benchmark.protocol.%s.ignore_identical_ids=true",
+                *(self.folder.path, len(itself), self.folder.name),
+            )
+        _serve(self, rows)
 
 
 class FolderReranking(FolderTask, ItemizedReranking):
     """MAP over each query's own candidates."""
-
-    ignore_identical_ids = True
 
     def load_data(self, num_proc: int | None = None, **kwargs: Any) -> None:
         """Read queries with their positive and negative candidates."""
@@ -89,7 +98,7 @@ class FolderPairClassification(FolderTask, ItemizedPairClassification):
         for row, label in enumerate(labels):
             if label not in (0, 1):
                 raise rows.error(row, f"field 'label' must be 0 or 1, got {label!r}")
-        pairs = {"sentence1": rows.texts("sent1"), "sentence2": rows.texts("sent2"), "labels": labels}
+        pairs = {"sentence1": rows.texts("sent1"), "sentence2": rows.texts("sent2"), "labels": list(map(int, labels))}
         self.dataset = _dataset(test=pairs)
         self.data_loaded = True
 
@@ -106,12 +115,13 @@ class FolderClassification(FolderTask, ItemizedClassification):
             self.samples_per_label = self.folder.settings.samples_per_label
         train, test = JsonLines.read(self.folder.path, "train"), JsonLines.read(self.folder.path, SPLIT)
         numbers = _numbers(train.labels())
-        for row, label in enumerate(test.labels()):
+        asked = test.labels(classes=1)
+        for row, label in enumerate(asked):
             if label not in numbers:
                 raise test.error(row, f"label {label!r} does not occur in {train.path.name}, so it cannot be learned")
         self.dataset = _dataset(
             train={"text": train.texts("text"), "label": [numbers[label] for label in train.labels()]},
-            test={"text": test.texts("text"), "label": [numbers[label] for label in test.labels()]},
+            test={"text": test.texts("text"), "label": [numbers[label] for label in asked]},
         )
         self.data_loaded = True
 

@@ -27,9 +27,11 @@ from mteb.abstasks.text.summarization import AbsTaskSummarization
 from mteb.models import SearchEncoderWrapper
 from mteb.types import EncodeKwargs
 from scipy.stats import spearmanr
+from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 from threadpoolctl import threadpool_limits
 
 from one_embedder.evaluation.items import ItemScores, item_ids
+from one_embedder.evaluation.judgements import checked
 from one_embedder.evaluation.mteb_encoder import MtebEncoder
 
 CORPUS_CHUNK = 10_000
@@ -51,10 +53,10 @@ class Itemized(AbsTask):
         (subset,) = self.hf_subsets
         return subset
 
-    def column(self, name: str) -> Any:
-        """One column of the rows that are scored, as it was loaded."""
+    def column(self, name: str, split: str | None = None) -> Any:
+        """One column of the rows that are scored, or of another split, as it was loaded."""
         data: Any = self.dataset
-        return (data[self.subset] if self.subset in data else data)[self.split][name][:]
+        return (data[self.subset] if self.subset in data else data)[split or self.split][name][:]
 
     def items(self, predictions: Any, scores: Mapping[str, Any]) -> ItemScores:
         """The scores of single items.
@@ -82,7 +84,7 @@ class Itemized(AbsTask):
 
 
 class ItemizedRetrieval(Itemized, AbsTaskRetrieval):
-    """nDCG@10 over the whole corpus; one item a query that has a relevant document.
+    """nDCG@10 over the whole corpus; one item a query that has a judgement.
 
     Attributes:
         per_query: the metric, as pytrec_eval spells it.
@@ -113,11 +115,16 @@ class ItemizedRetrieval(Itemized, AbsTaskRetrieval):
         The corpus goes through memory in chunks, each forgotten once its best documents are known.
 
         Returns:
-            mteb's scores by subset, and one value a query that has a relevant document.
+            mteb's scores by subset, and one value a query that has a judgement.
+
+        Raises:
+            DataError: if a judgement cannot be scored.
         """
         if not self.data_loaded:
             self.load_data()
-        documents = len(self.dataset[self.subset][self.split]["corpus"])
+        data = self.dataset[self.subset][self.split]
+        data["relevant_docs"] = checked(data["relevant_docs"], self.metadata.name)
+        documents = len(data["corpus"])
         search = SearchEncoderWrapper(model, corpus_chunk_size=CORPUS_CHUNK)
         shown: EncodeKwargs = {**settings, "show_progress_bar": documents > CORPUS_CHUNK}  # of hours, not of seconds
         scores = self.evaluate(search, self.split, encode_kwargs=shown)
@@ -172,7 +179,16 @@ class ItemizedClassification(Itemized, AbsTaskClassification):
 
     def _calculate_scores(self, y_test: Any, y_pred: Any) -> Any:
         # Given as a lazy column, the labels would be read row by row for each of eight metrics: 100 times as slow.
-        return super()._calculate_scores(np.asarray(y_test[:]), y_pred)
+        gold = np.asarray(y_test[:])
+        if len(np.unique(gold)) != 2 or set(self.column("label", self.train_split)) <= {0, 1}:
+            return super()._calculate_scores(gold, y_pred)
+        # Two of more classes: mteb would take them for all there are and ask for an average precision.
+        averaged = {
+            f"{name}{suffix}": metric(gold, y_pred, average=average, zero_division=0)
+            for name, metric in (("f1", f1_score), ("precision", precision_score), ("recall", recall_score))
+            for suffix, average in (("", "macro"), ("_weighted", "weighted"))
+        }
+        return {"accuracy": accuracy_score(gold, y_pred), **averaged, "ap": None, "ap_weighted": None}
 
     def items(self, predictions: Any, scores: Mapping[str, Any]) -> ItemScores:
         """Of each test text, the share of experiments in which it was classified correctly."""

@@ -131,12 +131,17 @@ def _select(
     )
     same: dict[str, set[int]] = {}
     for index, text in enumerate(texts):
-        same.setdefault(text, set()).add(index)
+        same.setdefault(_spaced(text), set()).add(index)
     selections = []
     for block, similar in enumerate(similarities(test, pool, settings.centring)):
         for row, cosines in enumerate(similar, start=block * ROWS_AT_ONCE):
-            selections.append(select(cosines, same.get(asked[row], set()), limits, lengths, own_lengths[row]))
+            selections.append(select(cosines, same.get(_spaced(asked[row]), set()), limits, lengths, own_lengths[row]))
     return selections
+
+
+def _spaced(text: str) -> str:
+    """The form in which two inputs are the same one: encoders do not see how much white space there is."""
+    return " ".join(text.split())
 
 
 def _lengths(pool: Sequence[Example], learner: InContextLearner) -> list[int]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from one_embedder.evaluation.judgements import read_judgements, relevance
 from one_embedder.json_lines import JsonLines
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -15,7 +19,7 @@ class SearchRows:
     Attributes:
         documents: id -> text.
         queries: id -> text.
-        relevant: query id -> document id -> relevance; 0 is judged and not relevant.
+        relevant: query id -> document id -> gain, on any scale; 0 is judged and not relevant.
         candidates: query id -> ids of the documents to rank; None: all of them.
     """
 
@@ -26,15 +30,15 @@ class SearchRows:
 
 
 def read_retrieval(folder: Path, split: str) -> SearchRows:
-    """Read ``corpus``, ``queries`` and ``qrels_<split>``.
+    """Read ``corpus``, ``queries`` and the judgements.
 
     Raises:
-        DataError: if a file or row is unusable, or a relevance names an id that does not exist.
+        DataError: if a file or row is unusable, or a judgement is of a query that does not exist.
     """
     corpus, queries = JsonLines.read(folder, "corpus"), JsonLines.read(folder, "queries")
     documents = dict(zip(corpus.ids("_id"), _documents(corpus), strict=True))
     asked = dict(zip(queries.ids("_id"), queries.texts("text"), strict=True))
-    return SearchRows(documents, asked, _relevant(JsonLines.read(folder, f"qrels_{split}"), asked, documents))
+    return SearchRows(documents, asked, relevance(read_judgements(folder, split), asked, documents))
 
 
 def read_reranking(folder: Path, split: str) -> SearchRows:
@@ -59,23 +63,15 @@ def read_reranking(folder: Path, split: str) -> SearchRows:
 
 
 def _documents(corpus: JsonLines) -> list[str]:
-    """Title and text of each document joined by a space, as mteb reads them; either may be empty, not both."""
+    """Title and text of each document joined by a space, as mteb reads them; either may be empty, and both.
+
+    Raises:
+        DataError: if a text is none, or a title that is there is none.
+    """
     documents = []
     for row, values in enumerate(corpus.rows):
-        document = f"{values.get('title') or ''} {values.get('text') or ''}".strip()
-        if not document:
-            raise corpus.error(row, "title and text are both empty; remove the document")
-        documents.append(document)
+        title = "" if values.get("title") is None else corpus.string(row, "title")
+        documents.append(f"{title} {corpus.string(row, 'text')}".strip())
+    if empty := documents.count(""):
+        log.info("%s: %d of %d documents have neither title nor text; they count", corpus.path, empty, len(documents))
     return documents
-
-
-def _relevant(qrels: JsonLines, queries: dict[str, str], documents: dict[str, str]) -> dict[str, dict[str, int]]:
-    relevant: dict[str, dict[str, int]] = {}
-    rows = zip(qrels.values("query-id"), qrels.values("corpus-id"), qrels.numbers("score"), strict=True)
-    for row, (query, document, score) in enumerate(rows):
-        if str(query) not in queries:
-            raise qrels.error(row, f"query-id {query!r} is not in the queries file")
-        if str(document) not in documents:
-            raise qrels.error(row, f"corpus-id {document!r} is not in the corpus file")
-        relevant.setdefault(str(query), {})[str(document)] = int(score)
-    return relevant

@@ -3,7 +3,7 @@
 Layout below a root (every file ``.jsonl`` or ``.jsonl.gz``, split name ``test``)::
 
     eval/Retrieval/<Task>/            corpus {_id, title, text}, queries {_id, text},
-                                      qrels_test {query-id, corpus-id, score}
+                                      qrels_test {query-id, corpus-id, score} or BEIR's qrels/test.tsv
     eval/Reranking/<Task>/            test {id, query, positive[], negative[]}
     eval/Clustering/<Task>/           test {text, label}
     eval/PairClassification/<Task>/   test {sent1, sent2, label 0 or 1}
@@ -34,8 +34,11 @@ OWN_FOLDERS = {"PromptRetrieval": "prompt_retrieval", "TextEvaluation": "billboa
 """Categories that mteb does not know, and the folder of their tasks below the root."""
 
 
-SETTINGS = {"samples_per_label": "Classification", "splits": "STS"}
+SETTINGS = {"samples_per_label": "Classification", "splits": "STS", "ignore_identical_ids": "Retrieval"}
 """What ``benchmark.protocol`` may set, and the category that reads it."""
+
+READING = {"Retrieval": 2, "PromptRetrieval": 2}
+"""Raised when folders of a category are read or scored otherwise, so that older results are not taken for current."""
 
 NO_PROTOCOL: Mapping[str, TaskFolderConfig] = MappingProxyType({})
 
@@ -65,7 +68,8 @@ class TaskFolder:
     def identity(self) -> Mapping[str, Any]:
         """What of a result's identity is the task."""
         chosen = {key: value for key, value in asdict(self.settings).items() if value is not None}
-        return {"data_sha256": self.sha256, **({"settings": chosen} if chosen else {})}
+        reading = {"reading": READING[self.category]} if self.category in READING else {}
+        return {"data_sha256": self.sha256, **reading, **({"settings": chosen} if chosen else {})}
 
     @property
     def record(self) -> Mapping[str, Any]:

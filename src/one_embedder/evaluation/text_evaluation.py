@@ -34,8 +34,7 @@ def score_text_evaluation(folder: TaskFolder, encoder: CachingEncoder, instructi
             scores are equal.
     """
     hypotheses, references = JsonLines.read(folder.path, "hyps"), JsonLines.read(folder.path, "references")
-    known, segments = _segments(references), _segments(hypotheses)
-    references.ids("seg_id")  # none twice
+    known, segments = references.ids("seg_id"), hypotheses.keys("seg_id")
     refs = dict(zip(known, references.text_lists("refs"), strict=True))
     _check_match(hypotheses, segments, references, known)
     systems = _systems(hypotheses, segments)
@@ -77,15 +76,6 @@ def system_figures(systems: Sequence[str], predicted: np.ndarray, human: np.ndar
     means = [[figure[key] for figure in figures.values()] for key in ("mean_score", "mean_human_score")]
     between = pearson(np.array(means[0]), np.array(means[1])) if len(figures) > 2 else float("nan")
     return {"system_pearson": between, "systems": figures}
-
-
-def _segments(rows: JsonLines) -> list[str]:
-    """The segment of each row; some files write it as a number, some as text."""
-    segments = rows.values("seg_id")
-    for row, segment in enumerate(segments):
-        if isinstance(segment, bool) or not isinstance(segment, str | int):
-            raise rows.error(row, f"field 'seg_id' must be text or an integer, got {segment!r}")
-    return [str(segment) for segment in segments]
 
 
 def _check_match(hypotheses: JsonLines, segments: Sequence[str], references: JsonLines, known: Sequence[str]) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +13,7 @@ import numpy as np
 
 from one_embedder.config.schema import MediConfig
 from one_embedder.errors import DataError
+from one_embedder.json_lines import read_objects
 from one_embedder.medi.candidates import CandidateTask, LabelTask, OutputTask, PairTask, RelationTask, TripleTask
 from one_embedder.medi.record import MediRow
 
@@ -22,6 +21,7 @@ NGRAM = 8
 """Words in a row that two texts must share to count as overlapping."""
 TASK_FOLDERS = ("eval", "billboard", "prompt_retrieval")
 _WORD = re.compile(r"[a-z0-9]+")
+_WORD_OF_ANY_SCRIPT = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class BenchmarkTexts:
     def overlaps(self, text: str) -> bool:
         """Whether a text stands in the benchmark, wholly or with ``NGRAM`` words in a row."""
         norm = normalised(text)
-        if not norm:  # nothing of it is letters a to z or digits
+        if not norm:  # nothing of it is a letter or digit
             return False
         return _any_in(_hashes([norm]), self.whole) or _any_in(_hashes(_ngrams(norm)), self.ngrams)
 
@@ -92,8 +92,11 @@ def _any_in(wanted: np.ndarray, ascending: np.ndarray) -> bool:
 
 
 def normalised(text: str) -> str:
-    """The form in which two texts count as the same: lower case, letters and digits only."""
-    return " ".join(_WORD.findall(text.lower()))
+    """The form in which two texts count as the same: lower case, letters and digits only.
+
+    Of a text with none of a-z and 0-9 the letters of other scripts, which are else left out.
+    """
+    return " ".join(_WORD.findall(text.lower()) or _WORD_OF_ANY_SCRIPT.findall(text.lower()))
 
 
 def drop_overlapping(
@@ -146,9 +149,8 @@ _NOT_TEXTS = frozenset({"_id", "id", "query-id", "corpus-id", "label_text", "SYS
 
 
 def _texts_of_file(path: Path) -> Iterator[str]:
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
-        for line in lines:
-            yield from _texts_of({key: value for key, value in json.loads(line).items() if key not in _NOT_TEXTS})
+    for row in read_objects(path):
+        yield from _texts_of({key: value for key, value in row.items() if key not in _NOT_TEXTS})
 
 
 def _texts_of(value: Any) -> Iterator[str]:

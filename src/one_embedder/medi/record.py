@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from one_embedder.errors import DataError
+from one_embedder.text import fault, shown
 
 SIDES = ("query", "positive", "negative")
 RELEASED_KEYS = {"query": "query", "positive": "pos", "negative": "neg"}  # the spelling of medi-data.json
@@ -63,18 +64,18 @@ def validate_row(row: MediRow, where: str) -> MediRow:
         DataError: a side is not a pair of strings, a text is empty, the task is not an integer and a name, a label is
             no string, or there are not as many classes as hard negatives.
     """
-    if type(row.task_id) is not int or row.task_id < 0:
-        raise DataError(f"{where}, field task_id: expected an integer of at least 0, got {row.task_id!r}")
-    if not isinstance(row.task_name, str) or not row.task_name:
-        raise DataError(f"{where}, field task_name: expected a name, got {row.task_name!r}")
+    if type(row.task_id) is not int or not 0 <= row.task_id < 2**63:
+        raise DataError(f"{where}, field task_id: expected an integer from 0 to 2**63 - 1, got {shown(row.task_id)}")
+    if fault(row.task_name) is not None or not row.task_name:
+        raise DataError(f"{where}, field task_name: expected a name, got {shown(row.task_name)}")
     for side in SIDES:
         _validate_side(getattr(row, side), f"{where}, field {side}")
     for number, pair in enumerate(row.further_negatives, start=2):
         _validate_side(pair, f"{where}, field negative {number}")
     for name in LABEL_KEYS:
         label = getattr(row, name)
-        if label is not None and not isinstance(label, str):
-            raise DataError(f"{where}, field {name}: expected a string or nothing, got {_shown(label)}")
+        if label is not None and (wrong := fault(label)) is not None:
+            raise DataError(f"{where}, field {name} {wrong}; give a name or nothing")
     _validate_further_labels(row, f"{where}, field negative_label")
     return row
 
@@ -145,38 +146,21 @@ def _labels(value: Any) -> list[Any]:
 def _validate_further_labels(row: MediRow, where: str) -> None:
     labels, negatives = row.further_negative_labels, row.further_negatives
     if labels and (row.negative_label is None or not all(isinstance(label, str) for label in labels)):
-        raise DataError(f"{where}: expected a string for each hard negative, got {_shown(row.negative_labels)}")
+        raise DataError(f"{where}: expected a string for each hard negative, got {shown(row.negative_labels)}")
     if labels and len(labels) != len(negatives):
         raise DataError(f"{where}: {1 + len(labels)} classes for {1 + len(negatives)} hard negatives")
 
 
 def _pair(value: object, where: str) -> tuple[str, str]:
     if not isinstance(value, (list, tuple)) or len(value) != 2:
-        raise DataError(f"{where}: expected [instruction, text], got {_shown(value)}")
+        raise DataError(f"{where}: expected [instruction, text], got {shown(value)}")
     return (value[0], value[1])
 
 
 def _validate_side(value: object, where: str) -> None:
     instruction, text = _pair(value, where)
     for name, part in (("instruction", instruction), ("text", text)):
-        if not isinstance(part, str):
-            raise DataError(f"{where}: the {name} is {_shown(part)}, not a string")
-        if not part.isascii() and not _is_unicode(part):
-            raise DataError(f"{where}: the {name} is no valid Unicode, half of a surrogate pair is in it")
+        if (wrong := fault(part)) is not None:
+            raise DataError(f"{where}: the {name} {wrong}")
     if not text.strip():
         raise DataError(f"{where}: the text is empty; leave this row out or give it a text")
-
-
-def _is_unicode(text: str) -> bool:
-    """Whether UTF-8 can hold it: JSON may escape half of a surrogate pair."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _shown(value: object) -> str:
-    """A value in an error message, short enough to read."""
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."

@@ -47,8 +47,17 @@ def _protocol(cfg: Config) -> list[Any]:
     """The settings of the benchmark's tasks that depart from their category's protocol."""
     tasks = sorted(Path(cfg.benchmark.root).glob("eval/*/*"))
     settings = {task.name: settings_of(task.name, task.parent.name, cfg.benchmark.protocol) for task in tasks}
-    chosen = {name: asdict(value) for name, value in settings.items() if value != TaskFolderConfig()}
+    plain = _departure(TaskFolderConfig())
+    chosen = {name: values for name, task in settings.items() if (values := _departure(task)) != plain}
     return [chosen] if chosen else []
+
+
+def _departure(task: TaskFolderConfig) -> dict[str, Any]:
+    """The settings of a task. When the first results were recorded, identical ids were ignored in all of them."""
+    values = asdict(task)
+    if task.ignore_identical_ids is not False:
+        del values["ignore_identical_ids"]
+    return values
 
 
 def data_environment() -> dict[str, str]:

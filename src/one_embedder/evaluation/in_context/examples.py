@@ -93,7 +93,13 @@ def read_examples(folder: TaskFolder, settings: PromptTaskConfig) -> Examples:
 
 def _is_one_file(folder: TaskFolder) -> bool:
     files = {path.name for path in folder.path.iterdir()}
-    return any(f"all{suffix}" in files for suffix in SUFFIXES) and not any(f"train{s}" in files for s in SUFFIXES)
+    whole, divided = (
+        [name for stem in stems for suffix in SUFFIXES if (name := f"{stem}{suffix}") in files]
+        for stems in (("all",), ("train", "eval"))
+    )
+    if whole and divided:
+        raise DataError(f"{folder.path}: holds {whole[0]}, which is divided, and {divided[0]}; keep what is meant")
+    return bool(whole)
 
 
 def _divide(rows: JsonLines, settings: PromptTaskConfig, rng: random.Random) -> tuple[list[int], list[int]]:
@@ -121,7 +127,7 @@ def _by_group(
         return None
     groups: dict[str, list[int]] = {}
     for row in kept:
-        groups.setdefault(str(test.value(row, settings.group)), []).append(row)
+        groups.setdefault(test.key(row, settings.group), []).append(row)
     names = _draw(rng, sorted(groups), settings.groups)  # the scripts draw from an unordered set
     return [_draw(rng, groups[name], settings.group_size) for name in names]
 

@@ -18,7 +18,8 @@ from one_embedder.medi.build_key import build_key, file_states
 from one_embedder.medi.leakage import BenchmarkTexts
 from one_embedder.medi.record import from_released
 from one_embedder.medi.report import Report, leakage_lines, table
-from one_embedder.medi.sources.file.files import Unreadable, read_rows, source_files, unit_of, unpacked_size
+from one_embedder.medi.sources.file.files import read_rows, source_files, unit_of, unpacked_size
+from one_embedder.medi.sources.file.list_parser import Unreadable
 from one_embedder.medi.sources.file.place import located
 from one_embedder.medi.sources.file.quarantine import QUARANTINE_FILE, Quarantine
 from one_embedder.medi.sources.file.tasks import TaskNumbers

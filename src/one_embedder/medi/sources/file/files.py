@@ -7,18 +7,15 @@ bytes (unpacked), or of rows in a parquet file.
 from __future__ import annotations
 
 import gzip
-import json
-import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
-import ijson
-
 from one_embedder.errors import DataError
+from one_embedder.json_lines import decoded
+from one_embedder.medi.sources.file.list_parser import ListParser, Unreadable, shown
 
 if TYPE_CHECKING:
     from pyarrow.parquet import ParquetFile
@@ -28,22 +25,6 @@ SUFFIXES = ((".parquet",), (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz"), (".
 UNPACKED = 4  # a packed file's rows take at most about so many times its bytes
 PARQUET_ROWS = 1000  # decoded at a time
 _CHUNK = 1 << 20
-_ITEMS_SO_FAR = b"[null "  # stands for the items before the place at which parsing a list begins again
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
-_SHOWN = 300
-
-
-@dataclass(frozen=True)
-class Unreadable:
-    """A row that is no record.
-
-    Attributes:
-        reason: why.
-        content: what stands there.
-    """
-
-    reason: str
-    content: str
 
 
 class Rows(NamedTuple):
@@ -101,6 +82,9 @@ def source_files(path: Path) -> list[Path]:
         raise DataError(f"{path}: a MEDI file ends in {_known_suffixes()}; rename or convert it")
     for kind in SUFFIXES:
         if found := sorted(file for file in path.rglob("*") if file.name.endswith(kind) and file.is_file()):
+            for file in found:
+                if file.with_name(f"{file.name}.gz") in found:
+                    raise DataError(f"{file}: lies there packed, too; keep one, its rows would be read twice")
             return found
     raise DataError(f"{path}: no such file, or a folder without one that ends in {_known_suffixes()}")
 
@@ -154,9 +138,9 @@ def _json_lines(path: Path, start: int) -> Iterator[Rows]:
 
 def _parsed(line: bytes) -> Any:
     try:
-        return json.loads(line)
-    except (ValueError, RecursionError) as error:  # covers broken UTF-8
-        return Unreadable(f"not JSON ({error})", _shown(line))
+        return decoded(line)
+    except ValueError as error:  # covers broken UTF-8
+        return Unreadable(f"not JSON ({error})", shown(line))
 
 
 @contextmanager
@@ -191,7 +175,7 @@ def _json_list(path: Path, start: int) -> Iterator[Rows]:
 
     An object that the parser finds has therefore ended where the piece ends, which is a place to begin again from.
     """
-    parser = _ListParser(path, start)
+    parser = ListParser(path, start)
     contents: list[Any] = []
     with _unpacked(path, start) as file:
         while chunk := file.read(_CHUNK):
@@ -212,75 +196,3 @@ def _up_to_braces(chunk: bytes) -> Iterator[bytes]:
         begin = end
     if begin < len(chunk):
         yield chunk[begin:]
-
-
-class _ListParser:
-    """Ijson's push parser, and a second try for a row that is no valid UTF-8."""
-
-    def __init__(self, path: Path, start: int) -> None:
-        self.place = start
-        self._path = path
-        self._row_began = start
-        self._row: list[bytes] = []  # what was fed since then
-        self._row_is_damaged = False
-        self._begin(goes_on=start > 0)
-
-    def feed(self, piece: bytes) -> list[Any]:
-        """The items that end in this piece, which holds one closing brace at most, at its end."""
-        self.place += len(piece)
-        self._row.append(piece)
-        try:
-            self._parser.send(piece)
-        except UnicodeDecodeError as error:
-            self._mend(error)
-        except ijson.JSONError as error:
-            if "UTF8" not in str(error):
-                raise self._refusal(error) from error
-            self._mend(error)
-        return self._found()
-
-    def end(self) -> None:
-        """Told that nothing follows.
-
-        Raises:
-            DataError: the list has not ended.
-        """
-        try:
-            self._parser.close()
-        except ijson.JSONError as error:
-            raise self._refusal(error) from error
-
-    def _begin(self, goes_on: bool) -> None:
-        self._items = ijson.sendable_list()
-        self._parser = ijson.items_coro(self._items, "item", use_float=True)
-        if goes_on:
-            self._parser.send(_ITEMS_SO_FAR)
-            self._items.clear()
-
-    def _found(self) -> list[Any]:
-        found = list(self._items)
-        self._items.clear()
-        if found and self._row_is_damaged:
-            found[-1] = Unreadable("not valid UTF-8", _shown(b"".join(self._row)))
-        if found:
-            self._row, self._row_is_damaged, self._row_began = [], False, self.place
-        return found
-
-    def _mend(self, error: Exception) -> None:
-        """Parse the row again with other characters in place of the invalid ones, to get past it."""
-        self._row_is_damaged = True
-        text = b"".join(self._row).decode(errors="replace").encode()
-        self._begin(goes_on=self._row_began > 0)
-        try:
-            self._parser.send(_SURROGATE.sub(rb"\\ufffd", text))
-        except (ijson.JSONError, UnicodeDecodeError):
-            raise self._refusal(error) from error
-
-    def _refusal(self, error: Exception) -> DataError:
-        said = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
-        said = said.partition("\n")[0]
-        return DataError(f"{self._path}: cut short or no JSON after byte {self._row_began} ({said})")
-
-
-def _shown(content: bytes) -> str:
-    return content[:_SHOWN].decode(errors="backslashreplace")

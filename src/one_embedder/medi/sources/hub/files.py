@@ -6,7 +6,6 @@ import errno
 import gzip
 import io
 import itertools
-import json
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -18,6 +17,7 @@ from typing import Any, BinaryIO, cast
 from one_embedder.config.schema import HubDatasetConfig
 from one_embedder.encoder.hub import reason
 from one_embedder.errors import DataError
+from one_embedder.json_lines import decoded
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
 ROWS_AT_ONCE = 1000
@@ -40,7 +40,7 @@ class RawRow:
         if not isinstance(self.content, bytes):
             return self.content
         try:
-            return json.loads(self.content)
+            return decoded(self.content)
         except ValueError as error:
             raise DataError(f"{self.where}: not JSON ({error})") from error
 

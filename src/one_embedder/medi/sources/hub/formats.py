@@ -20,6 +20,7 @@ from typing import Any
 
 from one_embedder.config.schema import HubDatasetConfig
 from one_embedder.errors import DataError
+from one_embedder.text import fault, shown
 
 MAX_CHARACTERS = 4000
 """Of a text; 512 tokens, the most that the published models read, are hardly ever more. Ours, not the paper's."""
@@ -77,7 +78,7 @@ def _embedding_training_data(record: object, dataset: HubDatasetConfig, where: s
     if isinstance(record, Mapping) and "query" in record and "pos" in record:
         return _by_columns(record, {"query": "query", "positive": "pos", "negative": "neg"}, where)
     shapes = "[text, text], [query, positive, negative], {'set'} nor {'query', 'pos'}"
-    raise DataError(f"{where}: neither {shapes}: {_shown(record)}")
+    raise DataError(f"{where}: neither {shapes}: {shown(record)}")
 
 
 def _columns(record: object, dataset: HubDatasetConfig, where: str) -> Example:
@@ -92,7 +93,7 @@ def _kilt(record: object, dataset: HubDatasetConfig, where: str) -> Example:
     query = _text(_column(table, "input", where), where, "input")
     outputs = _column(table, "output", where)
     if not isinstance(outputs, list):
-        raise DataError(f"{where}, column output: expected a list, got {_shown(outputs)}")
+        raise DataError(f"{where}, column output: expected a list, got {shown(outputs)}")
     wanted = dataset.columns.get("positive", "answer")
     return Example(query, next((text for output in outputs if (text := _kilt_text(output, wanted, where))), ""))
 
@@ -110,7 +111,7 @@ def _medmcqa(record: object, dataset: HubDatasetConfig, where: str) -> Example:
     table = _mapping(record, where)
     right = _column(table, "cop", where)
     if type(right) is not int or not 0 <= right < len(OPTIONS):
-        raise DataError(f"{where}, column cop: expected 0 to {len(OPTIONS) - 1}, got {_shown(right)}")
+        raise DataError(f"{where}, column cop: expected 0 to {len(OPTIONS) - 1}, got {shown(right)}")
     options = [_text(_column(table, name, where), where, name) for name in OPTIONS]
     query = _text(_column(table, "question", where), where, "question")
     return Example(query, options[right], options[(right + 1) % len(OPTIONS)])
@@ -132,7 +133,7 @@ def _by_columns(table: Mapping[str, Any], columns: Mapping[str, str], where: str
 
 def _mapping(record: object, where: str) -> Mapping[str, Any]:
     if not isinstance(record, Mapping):
-        raise DataError(f"{where}: expected columns, got {_shown(record)}")
+        raise DataError(f"{where}: expected columns, got {shown(record)}")
     return record
 
 
@@ -149,11 +150,6 @@ def _texts(value: object, where: str, column: str) -> list[str]:
 def _text(value: object, where: str, column: str) -> str:
     if value is None:
         return ""
-    if not isinstance(value, str):
-        raise DataError(f"{where}, column {column}: expected a text, got {_shown(value)}")
-    return clean(value)
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
+    if (wrong := fault(value)) is not None:
+        raise DataError(f"{where}, column {column} {wrong}")
+    return clean(str(value))

@@ -8,14 +8,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from one_embedder.errors import DataError
-from one_embedder.json_lines import JsonLines
+from one_embedder.json_lines import JsonLines, decoded
+from one_embedder.text import fault
 
 TRAIN_LIST = "splits/default/train_tasks.txt"
 COMPACT_TABLE = "tasks"
@@ -66,7 +66,7 @@ def _read_checkout(root: Path, limit: int) -> Iterator[SuperNiTask]:
     for name in sorted((root / TRAIN_LIST).read_text(encoding="utf-8").split()):
         path = root / "tasks" / f"{name}.json"
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = decoded(path.read_bytes())
         except FileNotFoundError:
             raise DataError(
                 f"{path}: the file is missing, and {TRAIN_LIST} names it; check out the whole repository"
@@ -103,12 +103,12 @@ def _task(
 
 def _pair(instance: Mapping[str, Any], where: str) -> tuple[str, str]:
     """Input and first output, stripped; a blank one is left to the caller."""
-    text, outputs = instance.get("input"), instance.get("output")
-    if not isinstance(text, str):
-        raise DataError(f"{where}: field input is {text!r}, not a text")
+    text: Any = instance.get("input")
+    outputs: Any = instance.get("output")
     first = outputs[0] if isinstance(outputs, list) and outputs else outputs
-    if not isinstance(first, str):
-        raise DataError(f"{where}: field output is {outputs!r}, not a list of texts")
+    for name, value in (("input", text), ("output", first)):
+        if (wrong := fault(value)) is not None:
+            raise DataError(f"{where}: field {name} {wrong}; correct the file or check it out again")
     return text.strip(), first.strip()
 
 
