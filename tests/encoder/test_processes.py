@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from one_embedder.encoder.embedder import InstructionEmbedder
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.encoder.processes import EncoderPool
 from one_embedder.errors import ConfigError, DataError, OneEmbedderError
+from one_embedder.interruption import Terminated
 
 INSTRUCTION = "represent the question for retrieval: "
 TEXTS = [f"cats and dogs? {'dog ' * (row % 7)}{row}" for row in range(50)]
@@ -122,3 +124,13 @@ def test_a_script_without_the_guard_is_told_so_instead_of_hanging(
     assert done.returncode == code, done.stderr
     assert ("lacks `if __name__" in done.stderr) == bool(code)
     assert not list((tmp_path / "temporary").glob("one_embedder-*"))
+
+
+def test_an_interruption_does_not_wait_for_what_the_processes_are_at(tiny: InstructionEncoder) -> None:
+    began = time.monotonic()
+    with pytest.raises(Terminated), EncoderPool(tiny, ["cpu"]) as pool:
+        work = pool._executor.submit(time.sleep, 1000)
+        while not work.running():
+            time.sleep(0.01)
+        raise Terminated
+    assert time.monotonic() - began < 100

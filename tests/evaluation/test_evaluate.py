@@ -17,8 +17,11 @@ from sklearn.metrics import average_precision_score
 from one_embedder.encoder.embedder import InstructionEmbedder
 from one_embedder.encoder.truncation import TruncationWarning
 from one_embedder.errors import ConfigError, DataError, EvaluationError
+from one_embedder.evaluation import run as run_module
 from one_embedder.evaluation.benchmarks import CATEGORIES, METRICS, category_means, load_scores, overall_mean
+from one_embedder.evaluation.results import write_result
 from one_embedder.evaluation.run import evaluate
+from one_embedder.interruption import Terminated
 from one_embedder.json_lines import JsonLines
 from one_embedder.lock import LockedError
 from one_embedder.tracking.manifest import read_manifest
@@ -190,6 +193,28 @@ def test_a_failing_task_is_named_stops_no_other_and_leaves_no_score(
     assert len(evaluate(cfg, encoder)) == 3
     assert sum(len(texts) for _, texts in encoder.calls) <= 9 + 24  # the retrieval task's texts only
     assert read_manifest(Path(cfg.output))["status"] == "completed"
+
+
+def test_a_terminated_evaluation_says_so_and_keeps_what_is_scored(
+    cfg, benchmark_root: Path, encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def terminate(*_, **__) -> None:
+        raise Terminated
+
+    cfg.benchmark.tasks = ["TinyPairs", "TinySTS"]
+    with monkeypatch.context() as patch, pytest.raises(Terminated):
+        patch.setattr(
+            run_module, "write_result", lambda *facts: write_result(*facts) if not scored(cfg) else terminate()
+        )
+        evaluate(cfg, encoder)
+    assert read_manifest(Path(cfg.output))["status"] == "interrupted" and len(scored(cfg)) == 1
+    encoder.calls.clear()
+    assert len(evaluate(cfg, encoder)) == 2 and encoder.calls
+    assert read_manifest(Path(cfg.output))["status"] == "completed"
+
+
+def scored(cfg) -> list[Path]:
+    return sorted((Path(cfg.output) / "results").glob("*.json"))
 
 
 def test_constant_embeddings_are_an_error_and_not_a_score(cfg, task_folder: Callable, encoder) -> None:

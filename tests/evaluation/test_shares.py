@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,22 +18,35 @@ from tests.encoder.conftest import tiny_encoder
 
 @pytest.mark.slow
 def test_jobs_of_a_sweep_score_their_shares_into_one_place(benchmark_root: Path, tmp_path: Path) -> None:
-    save_encoder(tiny_encoder(), tmp_path / "tiny")
-    output = tmp_path / "results"
-    command = [
-        *(sys.executable, "-m", "one_embedder.evaluate", "--multirun", "launcher=submitit_local"),
-        *(
-            f"encoder.name_or_path={tmp_path}/tiny",
-            "benchmark=folder",
-            "instructions=none",
-            f"benchmark.root={benchmark_root}",
-        ),
-        *("benchmark.shares=2", "benchmark.share=range(2)", f"output={output}", "tracking=disabled"),
-        *(f"paths.experiments={tmp_path}/experiments", f"hydra.sweep.dir={tmp_path}/sweep"),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    done, output = evaluate_shares(benchmark_root, tmp_path, "submitit_local")
     assert done.returncode == 0, done.stderr
     assert len(load_scores(output)) == len(CATEGORIES)
     records = [read_manifest(output / "shares" / f"{share}-of-2") for share in range(2)]
     assert [record["status"] for record in records] == ["completed", "completed"]
     assert sorted(len(record["data"]) for record in records) == [4, 5]
+
+
+@pytest.mark.slow
+def test_a_share_that_lacks_a_task_fails_the_sweep_and_is_told_with_its_reason(
+    benchmark_root: Path, tmp_path: Path, rewrite: Callable[..., None]
+) -> None:
+    rewrite(benchmark_root / "eval/STS/TinySTS", "test", 0, score="high")
+    done, output = evaluate_shares(benchmark_root, tmp_path, "joblib")
+    assert done.returncode == 2
+    assert "1 of 2 jobs did not end well:" in done.stderr
+    line = done.stderr.splitlines()[-1]
+    assert "(benchmark.share=" in line and "exit code 2, 1 of " in line and "TinySTS" in line
+    assert len(load_scores(output)) == len(CATEGORIES) - 1
+
+
+def evaluate_shares(root: Path, place: Path, launcher: str) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """Two jobs; how the command ended, and where its results are."""
+    save_encoder(tiny_encoder(), place / "tiny")
+    command = [
+        *(sys.executable, "-m", "one_embedder.evaluate", "--multirun", f"launcher={launcher}"),
+        *(f"encoder.name_or_path={place}/tiny", "benchmark=folder", "instructions=none", f"benchmark.root={root}"),
+        *("benchmark.shares=2", "benchmark.share=range(2)", f"output={place}/results", "tracking=disabled"),
+        *(f"paths.experiments={place}/experiments", f"hydra.sweep.dir={place}/sweep"),
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, capture_output=True, text=True, env=environment), place / "results"

@@ -145,7 +145,25 @@ def test_an_encoder_that_broke_does_not_replace_the_best_one(
     require_usable(load_encoder(failed(cfg) / BEST), "the best one")
 
 
-def test_the_first_broken_step_is_the_one_that_is_named_however_late_somebody_looks() -> None:
+@pytest.mark.parametrize(("every", "last"), [(3, 3), (100, None)], ids=["at the next save", "at the end"])
+def test_a_gpu_is_not_waited_for_at_each_step_and_no_broken_step_is_missed(
+    cfg: Config, monkeypatch: pytest.MonkeyPatch, on_gpu: None, every: int, last: int | None
+) -> None:
+    cfg.trainer.checkpoint_every_n_steps = every
+    spoil_loss(monkeypatch, 5, float("nan"))
+    with pytest.raises(OneEmbedderError, match="the loss is nan at step 5;"):
+        train(cfg)
+    saved = failed(cfg) / LAST
+    assert (torch.load(saved, weights_only=True)["global_step"] if saved.exists() else None) == last
+
+
+@pytest.fixture
+def on_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if numbers had to be fetched."""
+    monkeypatch.setattr("one_embedder.training.divergence._is_at_hand", lambda number: False)
+
+
+def test_the_first_broken_step_is_the_one_that_is_named_however_late_somebody_looks(on_gpu: None) -> None:
     finite, one, nan = Finite(), torch.tensor(1.0), torch.tensor(float("nan"))
     finite.require()
     for step, (loss, norm) in enumerate([(one, one), (one, nan), (nan, nan), (one, one)], start=1):

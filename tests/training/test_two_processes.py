@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from one_embedder.config.schema import Config, SamplerConfig
@@ -20,13 +21,14 @@ from tests.medi.toy import instruction_tokenizer
 from tests.training import two_processes
 
 
-def on_two_processes(workplace: Path, encoder: Path, root: Path, kind: str, dies_at: int | None = None) -> None:
-    """Run the script; it is expected to succeed unless it is to die."""
+def on_two_processes(workplace: Path, encoder: Path, root: Path, kind: str, dies_at: int | None = None) -> int:
+    """Run the script, which is expected to succeed unless it is to die; its exit code."""
     command = [sys.executable, two_processes.__file__, str(workplace), str(encoder), kind]
     command += [] if dies_at is None else [str(dies_at)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(root / "src")]), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert (done.returncode == 0) is (dies_at is None), done.stderr[-3000:]
+    return done.returncode
 
 
 def largest_difference(one: Path, other: Path) -> float:
@@ -85,6 +87,19 @@ def test_two_processes_share_each_batch_and_end_with_the_same_weights(
     assert (manifest["batch"]["global"], manifest["batch"]["per_device"]) == (4, 2)
     saved = weights_sha256(load_encoder(folder / "checkpoint"))
     assert ranks[0]["weights"] == ranks[1]["weights"] == saved != weights_sha256(load_encoder(encoder_folder))
+
+
+@pytest.mark.slow
+def test_sigterm_to_the_main_process_of_two_saves_the_step_that_both_have_made(
+    workplace: Path, encoder_folder: Path, project_root: Path
+) -> None:
+    assert on_two_processes(workplace, encoder_folder, project_root, "asked", dies_at=4) == 143
+    (folder,) = (workplace / "experiments" / "runs").iterdir()
+    assert read_manifest(folder)["status"] == "interrupted"
+    assert torch.load(folder / LAST, weights_only=True)["global_step"] == 4
+    on_two_processes(workplace, encoder_folder, project_root, "asked")
+    assert read_manifest(folder)["status"] == "completed"
+    assert all(len(json.loads((workplace / f"rank{rank}.json").read_text())["batches"]) == 4 for rank in range(2))
 
 
 def _global_batches(workplace: Path) -> list[list[list[int]]]:

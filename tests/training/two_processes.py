@@ -6,6 +6,8 @@ Lightning starts the second process by running the same command again.
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,16 +25,18 @@ STEPS = 8
 
 
 class Witness(Callback):
-    """Writes ``rank<n>.json`` at the end of training; ends the process after a step, if told to."""
+    """Writes ``rank<n>.json`` at the end of training; if told to, ends the process after a step or asks it to end."""
 
-    def __init__(self, folder: Path, dies_at: int | None) -> None:
-        self.folder, self.dies_at = folder, dies_at
+    def __init__(self, folder: Path, dies_at: int | None, *, is_asked: bool) -> None:
+        self.folder, self.dies_at, self.is_asked = folder, dies_at, is_asked
         self.batches: list[dict[str, Any]] = []
 
     def on_train_batch_end(self, trainer: Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         self.batches.append({"task": batch.task_id, "queries": batch.query.input_ids.tolist()})
-        if trainer.global_step == self.dies_at:
+        if trainer.global_step == self.dies_at and not self.is_asked:
             raise SystemExit(9)
+        if trainer.global_step == self.dies_at and trainer.is_global_zero:
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def on_train_end(self, trainer: Trainer, module: Any) -> None:
         facts = {"batches": self.batches, "weights": weights_sha256(module.encoder)}
@@ -62,13 +66,18 @@ def exact(folder: Path, encoder: Path, **trainer: object) -> Config:
 
 
 def main(folder: Path, encoder: Path, kind: str, dies_at: int | None) -> None:
-    """Run one kind: ``plain`` (DDP with dropout), ``ddp`` (as in ``exact``, watched) or ``fsdp`` (as in ``exact``)."""
+    """Run one kind: ``plain`` (DDP with dropout), ``ddp`` (as in ``exact``, watched) or ``fsdp`` (as in ``exact``).
+
+    ``asked`` is ``plain`` whose main process gets SIGTERM at the step at which the others die.
+    """
+
+    witness = Witness(folder, dies_at, is_asked=kind == "asked")
 
     def build(cfg: Any, place: Path, *, callbacks: Any) -> Trainer:
-        return build_trainer(cfg, place, callbacks=[*callbacks, Witness(folder, dies_at)])
+        return build_trainer(cfg, place, callbacks=[witness, *callbacks])
 
     run_module.build_trainer = build
-    if kind == "plain":
+    if kind in ("plain", "asked"):
         run_module.train(tiny_config(folder, encoder, devices=2, strategy="ddp", max_steps=STEPS))
         return
     cfg = exact(folder, encoder, devices=2, strategy=kind)

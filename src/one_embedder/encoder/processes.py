@@ -111,6 +111,9 @@ class EncoderPool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is not None and not issubclass(kind, Exception):  # interrupted: nobody waits for what they are at
+            for process in [*self._executor._processes.values()]:
+                process.terminate()
         self.close()
 
     def _chunk_rows(self, count: int, batch_size: int) -> int:

@@ -12,6 +12,7 @@ from one_embedder.config.location import inside_project
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.encoder.tokenize import JOININGS
 from one_embedder.tracking.manifest import write_atomically
+from one_embedder.training.lineage import first_base
 from one_embedder.training.report import rows_of
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def model_card(
 
 
 def _metadata(manifest: Mapping[str, Any]) -> str:
-    base, licence = _BASES.get(manifest["model"]["base"], (None, None))
+    base, licence = _BASES.get(first_base(manifest["model"]), (None, None))
     about = {
         "library_name": "sentence-transformers",
         "pipeline_tag": "sentence-similarity",
@@ -140,9 +141,14 @@ def _description(encoder: InstructionEncoder, manifest: Mapping[str, Any], setti
         else "It was finetuned without instructions, for comparison; texts are embedded alone."
     )
     return (
-        f"A text encoder finetuned from `{base}`: {encoder.dimension} dimensions, unit length, at most "
-        f"{encoder.tokenizer.max_length} tokens a text. {how}"
+        f"A text encoder finetuned from `{base}`{_parent(manifest)}: {encoder.dimension} dimensions, unit length, at "
+        f"most {encoder.tokenizer.max_length} tokens a text. {how}"
     )
+
+
+def _parent(manifest: Mapping[str, Any]) -> str:
+    parent = manifest["model"].get("parent")  # older records have none
+    return f", run `{parent['run_id']}` after {parent['steps']} steps," if parent else ""
 
 
 def _snippets(encoder: InstructionEncoder, name: str, instruction: str) -> list[str]:
@@ -223,7 +229,7 @@ def _results(scores: Sequence[TaskScore]) -> str:
 
 
 def _licence(manifest: Mapping[str, Any]) -> str:
-    base = manifest["model"]["base"]
+    base = first_base(manifest["model"])
     if base in _BASES:
         hub_id, licence = _BASES[base]
         return f"The base model, {hub_id}, is under {licence}. The training texts have the licences of their sources."

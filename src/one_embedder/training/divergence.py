@@ -29,6 +29,9 @@ class Finite:
             loss: scalar.
             norm: of the gradient, scalar; it is not finite if any number of the gradient is not.
             step: its number, from 1.
+
+        Raises:
+            OneEmbedderError: as ``require``, where it has nothing to wait for.
         """
         loss, norm = loss.detach().float(), norm.detach().float()
         now = torch.stack([torch.full_like(loss, step), loss])
@@ -36,6 +39,8 @@ class Finite:
             self._broken = torch.full_like(now, -1)
         is_first = (self._broken[0] < 0) & ~(torch.isfinite(loss) & torch.isfinite(norm))
         self._broken = torch.where(is_first, now, self._broken)
+        if _is_at_hand(norm):
+            self.require()
 
     def require(self) -> None:
         """Raise OneEmbedderError, naming the step, if one was not finite. Waits for the device."""
@@ -43,6 +48,11 @@ class Finite:
         if step >= 0:
             gradient = "the gradient is not finite and " if math.isfinite(loss) else ""
             raise OneEmbedderError(f"{gradient}the loss is {loss:.6g} at step {step:.0f}; {_REMEDY}")
+
+
+def _is_at_hand(number: Tensor) -> bool:
+    """Whether a look at it costs nothing."""
+    return number.device.type == "cpu"
 
 
 def require_finite_weights(weights: Mapping[str, Tensor], where: str) -> None:

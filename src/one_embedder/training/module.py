@@ -216,9 +216,8 @@ class InstructorModule(LightningModule):
             norm = torch.nn.utils.clip_grad_norm_(learning, self.max_norm)
         if self.batch_loss is not None:
             self.finite.watch(self.batch_loss, norm, self.trainer.global_step + 1)
-        if norm.device.type == "cpu" or self._is_logged_step():
-            self.finite.require()
         if self._is_logged_step():
+            self.finite.require()
             self._log({"gradient_norm": norm})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

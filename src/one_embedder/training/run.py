@@ -30,6 +30,7 @@ from one_embedder.training.curves import TASK_LOSSES, Curves
 from one_embedder.training.divergence import require_usable
 from one_embedder.training.early_stopping import DevScore, EarlyStopping
 from one_embedder.training.interruption import StopOnSignal
+from one_embedder.training.lineage import how_to_extend, parent_of
 from one_embedder.training.loss import ContrastiveLoss
 from one_embedder.training.memory import keep_freed_memory
 from one_embedder.training.module import InstructorModule
@@ -78,7 +79,7 @@ def train(cfg: Config, dev: DevScore | None = None, *, wait: bool = False) -> Pa
 
     The run folder is ``cfg.output`` or ``<experiments>/runs/<run id>``. A completed run with the same id is not
     repeated. An interrupted one continues from its ``last.ckpt``: on one CPU process bit for bit as if it had never
-    stopped.
+    stopped. A finished one is extended by a run that starts from its checkpoint: see ``lineage``.
 
     Args:
         cfg: the configuration.
@@ -181,9 +182,10 @@ def _holds_this_run(run: Run) -> bool:
         log.warning("%s: training starts over", error)
         return False
     if found != run.identity:
+        longer = how_to_extend(run.cfg, run.medi.sha256, run.revision, [run.folder])
         raise ConfigError(
             f"{run.folder} holds the run {found}, these settings are {run.identity}; "
-            "choose another output= or delete that folder"
+            "choose another output= or delete that folder" + (f". {longer}" if longer else "")
         )
     return True
 
@@ -247,6 +249,7 @@ def _record(run: Run, data: MediDataModule) -> RunRecord | nullcontext[None]:
             "base": run.cfg.encoder.name_or_path,
             "revision": run.revision,
             "parameters": sum(parameter.numel() for parameter in run.encoder.parameters()),
+            "parent": parent_of(run.cfg.encoder.name_or_path, run.revision),
         },
         batch={
             **batch_facts(run.cfg, run.world_size, run.medi.negatives_per_row),
@@ -270,8 +273,16 @@ def _announce(run: Run, data: MediDataModule, checkpoint: Path | None) -> None:
     facts = batch_facts(run.cfg, run.world_size, run.medi.negatives_per_row)
     log.info(start_report(run.cfg, shares, run.medi.task_names, facts=facts, world_size=run.world_size, notes=notes))
     write_atomically(run.folder / TASK_TABLE, task_table(shares, run.medi.task_names))
+    if checkpoint is None and (longer := how_to_extend(run.cfg, run.medi.sha256, run.revision, _siblings(run))):
+        log.info("this run starts at step 0. %s", longer)
     for sentence in left_out_tasks(shares, run.medi.task_names, run.cfg.sampler.global_batch_size):
         log.warning("%s", sentence)
+
+
+def _siblings(run: Run) -> list[Path]:
+    """Other runs with the same seed, where runs are by default."""
+    same, _, _ = run.identity.rpartition("-")
+    return sorted((Path(run.cfg.paths.experiments) / "runs").glob(f"{same}-*"))
 
 
 def _fit(run: Run, data: MediDataModule, checkpoint: Path | None) -> Trained:
