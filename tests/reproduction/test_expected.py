@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from one_embedder.errors import DataError
-from one_embedder.reproduction.compare import Basis, Circumstances, Line
+from one_embedder.reproduction.compare import Basis, Circumstances, Line, compare
 from one_embedder.reproduction.expected import ExpectedTable, RecordedRun, read_expected, write_expected
 from one_embedder.reproduction.layout import AVERAGE, BACKBONE, COLUMNS, INSTRUCTED_BACKBONE, INSTRUCTOR, WITHOUT
 from one_embedder.reproduction.lines import Lines, with_differences
@@ -163,3 +163,21 @@ def test_instructors_numbers_are_compared_with_those_of_the_same_seed() -> None:
     lines = with_differences(table_of(seeds=(0, 4)))
     assert {line.seed for line in lines if line.minus == WITHOUT.id} == {0, 4}
     assert lines[Line(INSTRUCTOR.id, 4, WITHOUT.id)]["STS"] == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("profile", ["documentation", "super_ni"])
+@pytest.mark.parametrize("taken_from", [0, 1, 2])
+def test_instructors_numbers_in_the_other_row_are_off_by_the_committed_record(
+    project_root: Path, profile: str, taken_from: int
+) -> None:
+    table = read_expected(project_root / "experiments" / "expected" / f"table1_{profile}.yaml")
+    assert table is not None
+    runs = {line: columns for line, columns in table.shown.runs.items() if line.seed in (None, 0)}
+    swapped = {**runs, Line(WITHOUT.id, 0): table.shown.runs[Line(INSTRUCTOR.id, taken_from)]}
+    codes = []
+    for obtained in map(with_differences, (runs, swapped)):
+        now = table.circumstances({})
+        required = [(line, column) for line in obtained for column in (*COLUMNS, AVERAGE)]
+        cells = table.cells(table.shown.kind, obtained)
+        codes.append(compare(cells, now, obtained, now, required=required).exit_code)
+    assert codes == [0, 1]

@@ -20,6 +20,7 @@ from one_embedder.lock import LockedError
 from one_embedder.reproduction.circumstances import circumstances, data_identity
 from one_embedder.reproduction.expected import read_expected
 from one_embedder.reproduction.layout import AVERAGE, COLUMNS, ROWS
+from one_embedder.reproduction.page_sections import table1_section
 from one_embedder.reproduction.run import reproduce
 from tests.locked import held
 from tests.reproduction.fakes import FakeWork
@@ -126,6 +127,24 @@ def test_the_verdicts_come_with_what_their_intervals_hold(
     reproduce(configure(f"table.seeds={seeds}"), work.stages)
     assert f"Claims (paired bootstrap {told}" in capsys.readouterr().out
     assert f"Intervals: paired bootstrap {told}" in (tmp_path / "experiments/table1/documentation.md").read_text()
+
+
+def test_a_verdict_from_one_seed_says_so_wherever_it_stands(
+    configure: Configure, work: FakeWork, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seeds, verdict in (("[0]", "supported, one seed"), ("[0,1]", "supported")):
+        reproduce(configure(f"table.seeds={seeds}", "table.bootstrap_resamples=199"), work.stages)
+        folder = tmp_path / "experiments" / "table1"
+        assert capsys.readouterr().out.count(f": {verdict} (+") == 3
+        assert (folder / "documentation.md").read_text().count(f": {verdict} (+") == 3
+        claims = json.loads((folder / "documentation.json").read_text())["claims"]
+        assert {(claim["verdict"], claim["told"]) for claim in claims} == {("supported", verdict)}
+        (table,) = (
+            table
+            for table in table1_section(tmp_path / "experiments", "documentation", {}).tables
+            if table.caption.startswith("Claims")
+        )
+        assert [row[1].text for row in table.rows] == [verdict] * 3
 
 
 def test_the_appendix_has_every_task_of_every_run(configure: Configure, work: FakeWork, tmp_path: Path) -> None:

@@ -3,6 +3,9 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
+
+from one_embedder.tracking import surroundings
 from one_embedder.tracking.surroundings import code_state, hardware, peak_memory_gib
 
 
@@ -36,3 +39,17 @@ def test_hardware_and_memory_have_plausible_values() -> None:
     machine = hardware()
     assert machine["cores"] >= 1 and machine["memory_gib"] > 0.5 and machine["cpu"]
     assert 0.005 < peak_memory_gib() < machine["memory_gib"]
+
+
+def test_the_arithmetic_names_torch_the_cpu_its_simd_and_the_threads_or_else_the_gpus(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import torch
+
+    cpu = surroundings.hardware()["cpu"]
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX9")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
+    monkeypatch.setattr(surroundings, "_gpu_names", list)
+    assert surroundings.hardware()["arithmetic"] == f"torch {torch.__version__}, {cpu}, AVX9, 7 threads"
+    monkeypatch.setattr(surroundings, "_gpu_names", lambda: ["H100", "H100"])
+    assert surroundings.arithmetic() == f"torch {torch.__version__}, 2 x H100"
