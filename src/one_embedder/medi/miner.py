@@ -26,6 +26,9 @@ CHUNK = 2048
 EMBEDDINGS = ".embeddings"
 
 
+MINING_KEYS = ("encoder.name_or_path", "encoder.revision", "encoder.joining")
+
+
 def mining_settings(encoder: EncoderConfig) -> dict[str, str | None]:
     """What of an encoder's settings a mined row depends on."""
     return {"name_or_path": encoder.name_or_path, "revision": encoder.revision, "joining": encoder.joining}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import torch
 
 from one_embedder.config.location import inside_project
+from one_embedder.config.relations import require_trainable
 from one_embedder.config.schema import Config
 from one_embedder.detail import at_detail
 from one_embedder.encoder.checkpoint import load_encoder, save_encoder, weights_sha256
@@ -25,12 +27,13 @@ from one_embedder.tracking.wandb_run import upload_checkpoint
 from one_embedder.training.callbacks import RandomState, Speed, StopOnInterrupt
 from one_embedder.training.card import write_card
 from one_embedder.training.checkpoint_io import LAST, resumable
-from one_embedder.training.checkpointed_layers import checkpoint_layers
+from one_embedder.training.checkpointed_layers import checkpoint_layers, require_checkpointable
 from one_embedder.training.curves import TASK_LOSSES, Curves
 from one_embedder.training.early_stopping import DevScore, EarlyStopping
 from one_embedder.training.loss import ContrastiveLoss
 from one_embedder.training.memory import keep_freed_memory
 from one_embedder.training.module import InstructorModule
+from one_embedder.training.optimizer import require_freezable
 from one_embedder.training.outcome import BEST, CHECKPOINT, Trained
 from one_embedder.training.precision import Precision, choose_precision
 from one_embedder.training.report import TASK_TABLE, batch_facts, left_out_tasks, start_report, task_table
@@ -123,8 +126,13 @@ def _train(run: Run) -> None:
 
 def _open(cfg: Config, dev: DevScore | None = None) -> Run:
     ContrastiveLoss.of(cfg.loss)  # refuses an unknown spelling before anything is read
+    require_trainable(cfg)
+    training_device(cfg.trainer.accelerator)
     medi = load_medi(Path(cfg.medi.folder) / "medi")
     encoder = _load(cfg)
+    require_freezable(encoder, cfg.optimizer.frozen_layers)
+    if cfg.trainer.gradient_checkpointing:
+        require_checkpointable(encoder)
     revision = weights_sha256(encoder)  # a local folder can change under its name
     name = "with_instructions" if cfg.with_instructions else "without_instructions"
     identity = run_id(cfg, name, medi.sha256, revision, *_watched(cfg, dev))
@@ -267,10 +275,23 @@ def _announce(run: Run, data: MediDataModule, precision: Precision, checkpoint: 
     ]
     shares = data.sampler(world_size=run.world_size).summary()
     facts = batch_facts(run.cfg, run.world_size, run.medi.negatives_per_row)
+    _warn_of_useless_chunks(run, facts)
     log.info(start_report(run.cfg, shares, run.medi.task_names, facts=facts, world_size=run.world_size, notes=notes))
     write_atomically(run.folder / TASK_TABLE, task_table(shares, run.medi.task_names))
     for sentence in left_out_tasks(shares, run.medi.task_names, run.cfg.sampler.global_batch_size):
         log.warning("%s", sentence)
+
+
+def _warn_of_useless_chunks(run: Run, facts: Mapping[str, int | None]) -> None:
+    mini = run.cfg.trainer.mini_batch_size
+    largest = int(facts["per_device"] or 0) * (run.medi.negatives_per_row if run.cfg.loss.hard_negatives else 1)
+    if mini is not None and mini >= largest:
+        log.warning(
+            "trainer.mini_batch_size=%d cuts no side of a batch (at most %d texts on a device): it costs a second "
+            "forward pass and saves no memory; leave it out or lower it",
+            mini,
+            largest,
+        )
 
 
 def _fit(run: Run, data: MediDataModule, precision: Precision, checkpoint: Path | None) -> Trained:

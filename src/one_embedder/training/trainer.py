@@ -68,11 +68,17 @@ def build_trainer(cfg: Config, folder: Path, *, precision: str, callbacks: Seque
 
 
 def training_device(accelerator: str) -> torch.device:
-    """The kind of device that Lightning's accelerator name means here."""
+    """The kind of device that Lightning's accelerator name means here.
+
+    Raises:
+        ConfigError: this machine has none of that kind.
+    """
     if accelerator in ("cuda", "gpu", "auto") and torch.cuda.is_available():
         return torch.device("cuda")
     if accelerator in ("mps", "gpu", "auto") and torch.backends.mps.is_available():
         return torch.device("mps")
+    if accelerator not in ("cpu", "auto"):
+        raise ConfigError(f"trainer.accelerator={accelerator}: there is none on this machine; use auto or cpu")
     return torch.device("cpu")
 
 
