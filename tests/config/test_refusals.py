@@ -9,8 +9,10 @@ from one_embedder.config import compose, messages
 from one_embedder.config.checks import CHOICES, RANGES, check
 from one_embedder.config.compose import load_config
 from one_embedder.config.location import CONF
+from one_embedder.config.relations import require_reproducible, require_trainable
 from one_embedder.config.schema import Config
 from one_embedder.errors import ConfigError
+from one_embedder.training.run import train
 
 
 @pytest.mark.parametrize(
@@ -168,6 +170,41 @@ def test_every_checked_key_exists() -> None:
 def test_settings_that_do_not_go_together_are_refused(overrides: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message.replace(".", r"\.")):
         check(load_config("train", overrides))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["encoder.layers=1"], r"encoder\.layers=1 .* optimizer\.frozen_layers=3 .*: add optimizer\.frozen_layers=0"),
+        (["encoder.max_length=32"], r"trainer\.max_length=48 .* encoder\.max_length=32 .*: add trainer\.max_length=32"),
+        (["trainer.devices=7"], r"global_batch_size=24 .* trainer\.devices=7 .*: add sampler\.global_batch_size=21"),
+        (["sampler.global_batch_size=2", "trainer.devices=4"], r"add sampler\.global_batch_size=4"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_told_with_the_remedy_before_a_training_reads_anything(
+    overrides: list[str], told: str, tmp_path: Path
+) -> None:
+    cfg = load_config("train", ["profile=documentation", f"paths.experiments={tmp_path}", *overrides])
+    cfg.medi.folder = str(tmp_path / "nothing")
+    with pytest.raises(ConfigError, match=told) as caught:
+        train(cfg)
+    remedy = str(caught.value).rpartition(": add ")[2]
+    require_trainable(load_config("train", ["profile=documentation", *overrides, remedy]))
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_encoder_cut_to_fewer_layers_than_the_profile_freezes_can_be_evaluated() -> None:
+    assert load_config("evaluate", ["profile=documentation", "encoder.layers=1"]).encoder.layers == 1
+
+
+def test_a_batch_larger_than_any_task_is_told_before_the_data_are_built() -> None:
+    cfg = load_config("reproduce", ["profile=documentation", "medi.rows_per_task=20", "medi.min_rows_per_task=1"])
+    require_trainable(cfg)  # the data on disk may be others
+    with pytest.raises(ConfigError, match=r"add medi\.rows_per_task=24"):
+        require_reproducible(cfg)
+    for source in ("sampler.strategy=mixed", "medi=file"):
+        require_reproducible(load_config("reproduce", ["profile=documentation", "medi.rows_per_task=20", source,
+                                                       "medi.min_rows_per_task=1"]))  # fmt: skip
 
 
 def test_cached_gradients_are_refused_where_no_device_holds_all_weights() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 import threading
 import time
 from pathlib import Path
@@ -135,15 +136,51 @@ def test_settings_of_the_encoder_that_mining_does_not_use_build_nothing_again(cf
     cfg.encoder.max_length, cfg.encoder.layers = 17, 2
     build(cfg)
     assert calls == HashEmbedder.calls
-    cfg.encoder.joining = "head"
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"), [("encoder", "name_or_path", "other"), ("medi", "rows_per_task", 190)]
+)
+def test_data_of_other_settings_are_left_alone_and_these_get_the_folder_that_the_message_names(
+    cfg: Config, section: str, key: str, value: Any
+) -> None:
+    folder = build(cfg)
+    first, done = load_medi(folder / "medi").sha256, (folder / DONE).read_text()
+    before = getattr(getattr(cfg, section), key)
+    setattr(getattr(cfg, section), key, value)
+    calls = HashEmbedder.calls
+    with pytest.raises(ConfigError, match=rf"{section}\.{key} was {before!r} and is {value!r}") as caught:
+        build(cfg)
+    assert calls == HashEmbedder.calls, "told before any work"
+    assert load_medi(folder / "medi").sha256 == first and (folder / DONE).read_text() == done
+    (cfg.medi.folder,) = re.findall(r"medi\.folder=(\S+),", str(caught.value))
     build(cfg)
-    assert calls < HashEmbedder.calls
+    assert Path(cfg.medi.folder) != folder and load_medi(Path(cfg.medi.folder) / "medi").manifest["rows"]
+    setattr(getattr(cfg, section), key, before)
+    cfg.medi.folder = str(folder)
+    calls = HashEmbedder.calls
+    assert build(cfg) == folder and calls == HashEmbedder.calls, "the default's are still there"
 
 
-def test_changed_settings_build_again(cfg: Config) -> None:
-    first = load_medi(build(cfg) / "medi").sha256
-    cfg.medi.rows_per_task = 190
-    assert load_medi(build(cfg) / "medi").sha256 != first
+@pytest.mark.parametrize("older", [False, True], ids=["recorded", "without a record of its settings"])
+def test_data_of_the_same_settings_are_replaced_when_what_they_are_built_from_changed(
+    cfg: Config, monkeypatch: pytest.MonkeyPatch, older: bool
+) -> None:
+    folder = build(cfg)
+    done = json.loads((folder / DONE).read_text())
+    if older:
+        (folder / DONE).write_text(json.dumps({name: value for name, value in done.items() if name != "settings"}))
+    monkeypatch.setattr(build_module, "package_versions", lambda: {"alpha": "9.9"})
+    assert build(cfg) == folder
+    again = json.loads((folder / DONE).read_text())
+    assert again["key"] != done["key"] and again["settings"] == done["settings"]
+
+
+def test_a_build_that_could_only_be_empty_is_told_at_once(cfg: Config) -> None:
+    cfg.medi.min_rows_per_task, cfg.medi.rows_per_task = 300, 200
+    with pytest.raises(ConfigError, match=r"add medi\.min_rows_per_task=200"):
+        build(cfg)
+    assert not HashEmbedder.calls and not Path(cfg.medi.folder).exists()
 
 
 def test_interrupted_build_is_not_taken_for_whole_and_resumes(cfg: Config, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,7 @@ def cfg(tmp_path: Path) -> Config:
 
 def built(cfg: Config, path: Path) -> Medi:
     cfg.medi.path = str(path)
+    cfg.output = str(Path(str(cfg.output)).with_name(f"out-{path.name}"))  # each file's data have a folder of their own
     return load_medi(build(cfg) / "medi")
 
 

@@ -183,7 +183,7 @@ def test_texts_of_a_benchmark_are_dropped(cfg: Config, tmp_path: Path) -> None:
     whole = len(load_medi(build(cfg) / "medi").dataset)
     seen = sentiment()[0]["input"]
     write_rows(tmp_path / "tasks" / "eval" / "Classification" / "Toy" / "test.jsonl.gz", [{"text": seen, "label": 1}])
-    cfg.medi.leakage = str(tmp_path / "tasks")
+    cfg.medi.leakage, cfg.output = str(tmp_path / "tasks"), str(tmp_path / "without")
     rows = load_medi(build(cfg) / "medi").dataset
     assert len(rows) < whole
     assert seen not in {*rows["query_text"], *rows["pos_text"], *rows["neg_text"]}

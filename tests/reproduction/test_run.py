@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -403,6 +404,25 @@ def test_an_evaluation_error_ends_the_run_and_leaves_no_table(
     with pytest.raises(EvaluationError, match="STS0"):
         reproduce(configure(), replace(work.stages, evaluate=fail))  # type: ignore[arg-type]
     assert {path.name for path in (tmp_path / "experiments" / "table1").iterdir()} == {".documentation.lock"}
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("encoder.layers=1", r"encoder\.layers=1 .*: add optimizer\.frozen_layers=0"),
+        ("encoder.layers=9", r"minilm .*encoder\.layers=9: this encoder has 6 layers"),
+        ("optimizer.frozen_layers=7", r"optimizer\.frozen_layers=7: this encoder has 6 layers"),
+        ("encoder.max_length=600", r"encoder\.max_length=600: this encoder has positions for 512 tokens"),
+        ("trainer.max_length=300", r"trainer\.max_length=300 is more than the encoder's 256 tokens"),
+        ("sampler.global_batch_size=1000", r"add medi\.rows_per_task=1000"),
+    ],
+)
+def test_settings_that_contradict_each_other_or_the_encoder_come_before_the_plan_and_any_work(
+    configure: Configure, work: FakeWork, capsys: pytest.CaptureFixture[str], override: str, told: str
+) -> None:
+    with pytest.raises(ConfigError, match=re.compile(told, re.DOTALL)):
+        reproduce(configure(override), work.stages)
+    assert not work.calls and capsys.readouterr().out == ""
 
 
 def test_a_table_that_another_process_makes_is_refused_before_any_work_and_another_profile_s_is_not(

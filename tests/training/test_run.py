@@ -153,6 +153,33 @@ def test_a_completed_run_is_returned_at_once(cfg: Config, monkeypatch: pytest.Mo
     assert train(cfg) == folder
 
 
+@pytest.mark.parametrize(
+    ("section", "key", "value", "told"),
+    [
+        ("optimizer", "frozen_layers", 9, "frozen_layers=9: this encoder has 3 layers"),
+        ("trainer", "accelerator", "mps", "accelerator=mps: there is none on this machine"),
+        ("trainer", "max_length", 4000, "max_length=4000 is more than the encoder's"),
+    ],
+)
+def test_what_the_encoder_or_the_machine_cannot_do_is_told_before_the_plan_and_the_record(
+    cfg: Config, caplog: pytest.LogCaptureFixture, section: str, key: str, value: Any, told: str
+) -> None:
+    setattr(getattr(cfg, section), key, value)
+    with caplog.at_level(logging.INFO), pytest.raises(ConfigError, match=told):
+        train(cfg)
+    assert "training plan" not in caplog.text
+    assert not list(Path(cfg.paths.experiments).rglob("manifest.yaml"))
+
+
+@pytest.mark.parametrize(("mini", "warned"), [(4, True), (3, False)])
+def test_chunks_that_cut_nothing_are_a_warning_before_the_plan(
+    cfg: Config, caplog: pytest.LogCaptureFixture, mini: int, warned: bool
+) -> None:
+    cfg.trainer.mini_batch_size, cfg.trainer.max_steps = mini, 1
+    train(cfg)
+    assert (f"trainer.mini_batch_size={mini} cuts no side of a batch (at most 4 texts" in caplog.text) is warned
+
+
 def test_of_two_identical_trainings_one_is_refused_and_writes_nothing(cfg: Config) -> None:
     cfg.output = str(Path(cfg.paths.experiments) / "same")
     with held(Path(cfg.output)) as other:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from one_embedder.errors import DataError
+from one_embedder.config.schema import Config
+from one_embedder.errors import ConfigError, DataError
 from one_embedder.swap import put_in_place
 
 DONE = "build.json"
@@ -36,10 +39,41 @@ def require_space(place: Path, needed: float, what: str, remedy: str) -> None:
         )
 
 
-def is_built(folder: Path, key: str) -> bool:
-    """Whether ``folder`` is the whole result of a build with this key."""
-    done = folder / DONE
-    return done.is_file() and json.loads(done.read_text()).get("key") == key
+def settings_of(cfg: Config, *keys: str) -> dict[str, Any]:
+    """What the user chose for a build: dotted key -> value, the source among them."""
+    values = {key: reduce(getattr, key.split("."), cfg) for key in ("medi.source", *keys)}
+    return {key: asdict(value) if is_dataclass(value) else value for key, value in values.items()}  # type: ignore[arg-type]
+
+
+def is_built(folder: Path, key: str, settings: Mapping[str, Any]) -> bool:
+    """Whether ``folder`` is the whole result of a build with this key.
+
+    Data of another key are replaced where the user chose the same: then the project, its packages or the source have
+    changed. What was built with other choices stays, and these get another folder.
+
+    Args:
+        folder: the result.
+        key: a hash of everything that the data depend on.
+        settings: what of it the user chose, as ``settings_of`` gives it.
+
+    Raises:
+        ConfigError: it holds data that were built with other settings.
+    """
+    path = folder / DONE
+    if not path.is_file():
+        return False
+    done = json.loads(path.read_text())
+    if done.get("key") == key:
+        return True
+    then = done.get("settings", settings)  # folders that are older than this record have none
+    names = sorted({*then, *settings})
+    if told := [f"{n} was {then.get(n)!r} and is {settings.get(n)!r}" for n in names if then.get(n) != settings.get(n)]:
+        raise ConfigError(
+            f"{folder} holds data that were built with other settings ({'; '.join(told)}), which are not replaced: "
+            f"name another folder, as in medi.folder={folder}-{key[:8]}, here and in the commands that use the data, "
+            "or delete this one"
+        )
+    return False
 
 
 def work_folder(folder: Path, key: str) -> Path:
@@ -58,7 +92,7 @@ def publish(work: Path, folder: Path, done: Mapping[str, Any]) -> None:
     Args:
         work: from ``work_folder``; removed.
         folder: the result; parts of an older build with the same names are replaced.
-        done: JSON values for ``build.json``; ``key`` among them.
+        done: JSON values for ``build.json``; ``key`` and ``settings`` among them.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / DONE).unlink(missing_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from one_embedder.config.relations import require_buildable
 from one_embedder.config.schema import Config
 from one_embedder.errors import ConfigError, DataError
 from one_embedder.lock import holding
@@ -17,9 +18,11 @@ def build(cfg: Config) -> Path:
         The folder: ``medi/`` (Arrow and manifest), whatever else the source gives, and, written last, ``build.json``.
 
     Raises:
-        ConfigError: if the source is unknown.
+        ConfigError: if the source is unknown, settings contradict each other, or the folder holds data that were built
+            with other settings.
         DataError: if the source cannot be read or the disk is full.
     """
+    require_buildable(cfg)
     folder = Path(cfg.output or cfg.medi.folder)
     try:
         return _build_from(cfg, folder)

@@ -30,6 +30,10 @@ MODEL_FILES = frozenset({".safetensors", ".bin", ".json", ".txt", ".model"})
 """Of a local encoder; a card beside them is no part of it."""
 
 
+MINING_KEYS = ("encoder.name_or_path", "encoder.revision", "encoder.joining", "medi.mining")
+"""Settings of a build with mining."""
+
+
 def mining_settings(encoder: EncoderConfig) -> dict[str, Any]:
     """What of an encoder a mined row depends on, as JSON values; of a local folder also when its files were changed."""
     folder = Path(encoder.name_or_path).expanduser()

@@ -21,7 +21,9 @@ from typing import Any
 
 from one_embedder.config.design import Child, Variant, child_of, children, variants
 from one_embedder.config.location import inside_project
+from one_embedder.config.relations import require_reproducible
 from one_embedder.config.schema import Config
+from one_embedder.encoder.limits import require_within
 from one_embedder.errors import ConfigError, DataError
 from one_embedder.evaluation.benchmarks import TaskScore
 from one_embedder.lock import holding
@@ -85,6 +87,8 @@ def run_child(cfg: Config, stages: Stages | None = None) -> None:
     stages = stages or project_stages()
     child = child_of(cfg.ablation)
     own = require_possible(cfg)[child.id]
+    if child.seed is not None:
+        require_within(own)
     stages.build(replace(cfg, output=None))  # `output` is the tables' place, not the data's
     now = circumstances(cfg, stages.data_identity(cfg))
     folder = children_folder(cfg) / child.id
@@ -112,6 +116,8 @@ def require_possible(cfg: Config) -> dict[str, Config]:
     for child in children(cfg.ablation):
         try:
             own = with_settings(cfg, child.settings)
+            if child.seed is not None:
+                require_reproducible(own)
             for variant in variants(cfg.ablation, child):
                 with_settings(own, variant.settings)
         except ConfigError as error:

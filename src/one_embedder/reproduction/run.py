@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from one_embedder.config.location import CONF, PROJECT_ROOT, inside_project
+from one_embedder.config.relations import require_reproducible
 from one_embedder.config.schema import Config, InstructionsConfig
+from one_embedder.encoder.limits import require_within
 from one_embedder.errors import ConfigError
 from one_embedder.evaluation.results import IncompleteEvaluation, NotRun
 from one_embedder.lock import holding
@@ -65,6 +67,9 @@ def reproduce(cfg: Config, stages: Stages | None = None) -> int:
     published = load_published(PROJECT_ROOT / cfg.table.published)
     beside = _beside(cfg, published) if cfg.profile in PAPER_SCALE else None
     rows = beside.rows if beside else ROWS
+    if any(spec.is_trained for spec in rows):
+        require_reproducible(cfg)
+        require_within(cfg)
     stages = stages or project_stages()
     if cfg.benchmark.shares > 1:
         return _evaluate_share(cfg, rows, stages)

@@ -23,14 +23,20 @@ def checkpoint_layers(encoder: InstructionEncoder) -> None:
     Raises:
         ConfigError: the encoder's layers cannot do it.
     """
+    layers = require_checkpointable(encoder)
+    # Non-reentrant: the other kind needs an input that takes a gradient, which the lowest layer's does not when the
+    # word embeddings are frozen, and does not work with DDP's search for unused weights.
+    encoder.backbone.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+    for layer in layers:
+        layer.training = any(parameter.requires_grad for parameter in layer.parameters())
+
+
+def require_checkpointable(encoder: InstructionEncoder) -> list[GradientCheckpointingLayer]:
+    """The layers that can do it, at least one; raises as ``checkpoint_layers``."""
     layers = [module for module in encoder.backbone.modules() if isinstance(module, GradientCheckpointingLayer)]
     if not layers:
         raise ConfigError(
             f"trainer.gradient_checkpointing: the layers of {type(encoder.backbone).__name__} cannot do it; "
             "set it to false and lower sampler.global_batch_size or trainer.max_length"
         )
-    # Non-reentrant: the other kind needs an input that takes a gradient, which the lowest layer's does not when the
-    # word embeddings are frozen, and does not work with DDP's search for unused weights.
-    encoder.backbone.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
-    for layer in layers:
-        layer.training = any(parameter.requires_grad for parameter in layer.parameters())
+    return layers

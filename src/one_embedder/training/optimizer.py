@@ -25,20 +25,34 @@ def freeze_layers(encoder: InstructionEncoder, layers: int) -> None:
     Raises:
         ConfigError: more layers than there are, nothing left to learn, or a backbone without a plain list of layers.
     """
+    require_freezable(encoder, layers)
     if layers == 0:
         return
     stack = transformer_layers(encoder.backbone)
-    if not 0 < layers <= len(stack):
-        raise ConfigError(f"optimizer.frozen_layers={layers}: this encoder has {len(stack)} layers")
-    learning = {id(parameter) for layer in stack[layers:] for parameter in layer.parameters()}
-    learning |= {id(parameter) for name, parameter in encoder.backbone.named_parameters() if "final_layer_norm" in name}
+    learning = _above(encoder, layers)
     for module in [*stack[:layers], *encoder.backbone.children()]:
         if not any(id(parameter) in learning for parameter in module.parameters()):
             module.eval()
     for parameter in encoder.backbone.parameters():
         parameter.requires_grad_(id(parameter) in learning)
-    if not any(parameter.requires_grad for parameter in encoder.parameters()):
-        raise ConfigError(f"optimizer.frozen_layers={layers} leaves nothing to learn; use less than {len(stack)}")
+
+
+def require_freezable(encoder: InstructionEncoder, layers: int) -> None:
+    """Refuse what ``freeze_layers`` would, with its errors; nothing is changed."""
+    if layers == 0:
+        return
+    depth = len(transformer_layers(encoder.backbone))
+    if not 0 < layers <= depth:
+        raise ConfigError(f"optimizer.frozen_layers={layers}: this encoder has {depth} layers")
+    if not _above(encoder, layers) and not list(encoder.dense.parameters()):
+        raise ConfigError(f"optimizer.frozen_layers={layers} leaves nothing to learn; use less than {depth}")
+
+
+def _above(encoder: InstructionEncoder, layers: int) -> set[int]:
+    """The ids of the backbone's parameters that learn when so many layers do not."""
+    stack = transformer_layers(encoder.backbone)
+    learning = {id(parameter) for layer in stack[layers:] for parameter in layer.parameters()}
+    return learning | {id(p) for name, p in encoder.backbone.named_parameters() if "final_layer_norm" in name}
 
 
 def transformer_layers(backbone: nn.Module) -> list[nn.Module]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import torch
 
 from one_embedder.config.location import inside_project
+from one_embedder.config.relations import require_trainable
 from one_embedder.config.schema import Config
 from one_embedder.detail import at_detail
 from one_embedder.encoder.checkpoint import load_encoder, save_encoder, weights_sha256
@@ -25,7 +27,7 @@ from one_embedder.tracking.wandb_run import upload_checkpoint
 from one_embedder.training.callbacks import CutTexts, RandomState, Speed
 from one_embedder.training.card import write_card
 from one_embedder.training.checkpoint_io import LAST, resumable
-from one_embedder.training.checkpointed_layers import checkpoint_layers
+from one_embedder.training.checkpointed_layers import checkpoint_layers, require_checkpointable
 from one_embedder.training.curves import TASK_LOSSES, Curves
 from one_embedder.training.divergence import require_usable
 from one_embedder.training.early_stopping import DevScore, EarlyStopping
@@ -34,6 +36,7 @@ from one_embedder.training.lineage import how_to_extend, parent_of
 from one_embedder.training.loss import ContrastiveLoss
 from one_embedder.training.memory import keep_freed_memory
 from one_embedder.training.module import InstructorModule
+from one_embedder.training.optimizer import require_freezable
 from one_embedder.training.outcome import BEST, CHECKPOINT, Trained
 from one_embedder.training.report import TASK_TABLE, batch_facts, left_out_tasks, start_report, task_table
 from one_embedder.training.sharding import WholeWeights
@@ -128,9 +131,13 @@ def _train(run: Run) -> None:
 
 def _open(cfg: Config, dev: DevScore | None = None) -> Run:
     ContrastiveLoss.of(cfg.loss)  # refuses an unknown spelling before anything is read
+    require_trainable(cfg)
     require_accelerator(cfg.trainer.accelerator)
     medi = load_medi(Path(cfg.medi.folder) / "medi")
     encoder = _load(cfg)
+    require_freezable(encoder, cfg.optimizer.frozen_layers)
+    if cfg.trainer.gradient_checkpointing:
+        require_checkpointable(encoder)
     revision = weights_sha256(encoder)  # a local folder can change under its name
     name = "with_instructions" if cfg.with_instructions else "without_instructions"
     identity = run_id(cfg, name, medi.sha256, revision, *_watched(cfg, dev))
@@ -271,6 +278,7 @@ def _announce(run: Run, data: MediDataModule, checkpoint: Path | None) -> None:
     ]
     shares = data.sampler(world_size=run.world_size).summary()
     facts = batch_facts(run.cfg, run.world_size, run.medi.negatives_per_row)
+    _warn_of_useless_chunks(run, facts)
     log.info(start_report(run.cfg, shares, run.medi.task_names, facts=facts, world_size=run.world_size, notes=notes))
     write_atomically(run.folder / TASK_TABLE, task_table(shares, run.medi.task_names))
     if checkpoint is None and (longer := how_to_extend(run.cfg, run.medi.sha256, run.revision, _siblings(run))):
@@ -283,6 +291,18 @@ def _siblings(run: Run) -> list[Path]:
     """Other runs with the same seed, where runs are by default."""
     same, _, _ = run.identity.rpartition("-")
     return sorted((Path(run.cfg.paths.experiments) / "runs").glob(f"{same}-*"))
+
+
+def _warn_of_useless_chunks(run: Run, facts: Mapping[str, int | None]) -> None:
+    mini = run.cfg.trainer.mini_batch_size
+    largest = int(facts["per_device"] or 0) * (run.medi.negatives_per_row if run.cfg.loss.hard_negatives else 1)
+    if mini is not None and mini >= largest:
+        log.warning(
+            "trainer.mini_batch_size=%d cuts no side of a batch (at most %d texts on a device): it costs a second "
+            "forward pass and saves no memory; leave it out or lower it",
+            mini,
+            largest,
+        )
 
 
 def _fit(run: Run, data: MediDataModule, checkpoint: Path | None) -> Trained:

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from one_embedder.config.schema import Config
 from one_embedder.medi import leakage, miner, mining
-from one_embedder.medi.assembly import is_built, publish, work_folder
+from one_embedder.medi.assembly import is_built, publish, settings_of, work_folder
 from one_embedder.medi.build_key import build_key
 from one_embedder.medi.candidates import CandidateTask
-from one_embedder.medi.miner import Miner
+from one_embedder.medi.miner import MINING_KEYS, Miner
 from one_embedder.medi.negatives import HardNegatives
 from one_embedder.medi.record import MediRow
 from one_embedder.medi.sources.documentation.benchmark import documentation_benchmark, write_benchmark
@@ -37,10 +37,12 @@ def build_documentation(cfg: Config, folder: Path) -> Path:
         ``folder``, with ``medi/``, ``benchmark/{dev,test}/`` (task folders) and ``report.md``.
 
     Raises:
+        ConfigError: if the folder holds data that were built with other settings.
         DataError: if a package is missing.
     """
     key = _key(cfg)
-    if is_built(folder, key):
+    settings = settings_of(cfg, *MINING_KEYS, "medi.rows_per_task", "medi.min_rows_per_task")
+    if is_built(folder, key, settings):
         logger.info("MEDI-documentation is built already: %s", folder)
         return folder
     started = time.monotonic()
@@ -59,7 +61,8 @@ def build_documentation(cfg: Config, folder: Path) -> Path:
     about = {"source": "documentation", "key": key, **environment, "mining": negatives.facts}
     sha256 = write_medi(rows, work / "medi", about)
     report_of(objects, lost, benchmark_sizes(work / "benchmark"), package_licences()).write(work, sha256)
-    publish(work, folder, {"key": key, "sha256": sha256, "rows": len(rows), "seconds": round(_since(started), 1)})
+    done = {"key": key, "settings": settings, "sha256": sha256, "rows": len(rows)}
+    publish(work, folder, done | {"seconds": round(_since(started), 1)})
     logger.info("%d rows, sha256 %s, %.0f s; report: %s", len(rows), sha256[:12], _since(started), folder / "report.md")
     return folder
 

@@ -13,7 +13,7 @@ from typing import Any
 from one_embedder.config.schema import Config
 from one_embedder.encoder.pace import Pace
 from one_embedder.errors import DataError
-from one_embedder.medi.assembly import GB, is_built, publish, require_space, work_folder
+from one_embedder.medi.assembly import GB, is_built, publish, require_space, settings_of, work_folder
 from one_embedder.medi.build_key import build_key, file_states
 from one_embedder.medi.leakage import BenchmarkTexts
 from one_embedder.medi.record import from_released
@@ -61,12 +61,14 @@ def build_file(cfg: Config, folder: Path) -> Path:
         ``folder``, with ``medi/``, ``report.md`` and ``quarantine.jsonl``, the rows that could not be used.
 
     Raises:
+        ConfigError: the folder holds data that were built with other settings.
         DataError: a file is cut short or damaged, too many rows are unusable, or the disk is too small.
     """
     files = source_files(located(str(cfg.medi.path)))
     benchmark = BenchmarkTexts.of(cfg.medi)
     key = build_key("file", files=file_states(files), benchmark=benchmark and benchmark.sha256)
-    if is_built(folder, key):
+    settings = settings_of(cfg, "medi.path", "medi.leakage")
+    if is_built(folder, key, settings):
         logger.info("%s is built already: %s", cfg.medi.path, folder)
         return folder
     started = time.monotonic()
@@ -85,7 +87,7 @@ def build_file(cfg: Config, folder: Path) -> Path:
     (work / STATE).unlink(missing_ok=True)
     seconds = round(time.monotonic() - started, 1)
     rows, left_out = writer.tally.rows, sum(lost.values())
-    publish(work, folder, {"key": key, "sha256": sha256, "rows": rows, "seconds": seconds})
+    publish(work, folder, {"key": key, "settings": settings, "sha256": sha256, "rows": rows, "seconds": seconds})
     told = f"{rejected.rows} rejected" + (f", {left_out} in the benchmark" if benchmark else "")
     logger.info("%d rows, %s, sha256 %s, %.0f s: %s", rows, told, sha256[:12], seconds, folder)
     return folder

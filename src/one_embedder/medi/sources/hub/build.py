@@ -14,7 +14,7 @@ from pathlib import Path
 from one_embedder.config.schema import Config, HubDatasetConfig
 from one_embedder.errors import ConfigError, DataError
 from one_embedder.medi import leakage, miner
-from one_embedder.medi.assembly import GB, is_built, publish, require_space, work_folder
+from one_embedder.medi.assembly import GB, is_built, publish, require_space, settings_of, work_folder
 from one_embedder.medi.build_key import build_key
 from one_embedder.medi.parts import Part, TaskBuilder, build_parts, finished
 from one_embedder.medi.record import MediRow
@@ -25,6 +25,16 @@ from one_embedder.medi.sources.hub.task import HubTask
 from one_embedder.medi.store import write_medi
 
 logger = logging.getLogger(__name__)
+
+_CHOSEN = (
+    "seed",
+    "medi.datasets",
+    "medi.root",
+    "medi.pairs",
+    "medi.leakage",
+    "medi.rows_per_task",
+    "medi.min_rows_per_task",
+)
 
 OtherTasks = Callable[[miner.Miner, leakage.BenchmarkTexts | None], Sequence[TaskBuilder]]
 """Makes the tasks of another source, mined with the encoder that it is given and without the texts of the benchmark."""
@@ -43,7 +53,8 @@ def build_full(cfg: Config, folder: Path, others: OtherTasks = lambda encoder, b
         ``folder``, with ``medi/`` and ``report.md``.
 
     Raises:
-        ConfigError: a data set's entry makes no sense, or two tasks have one name.
+        ConfigError: a data set's entry makes no sense, two tasks have one name, or the folder holds data that were
+            built with other settings.
         DataError: the disk is too small, or tasks cannot be built; finished ones are kept.
     """
     datasets = chosen(cfg.medi)
@@ -55,7 +66,8 @@ def build_full(cfg: Config, folder: Path, others: OtherTasks = lambda encoder, b
     tasks: list[TaskBuilder] = [*others(encoder, benchmark), *hub]
     _require_different([task.name for task in tasks])
     key = build_key("full", tasks=[task.key for task in tasks], min_rows_per_task=cfg.medi.min_rows_per_task)
-    if is_built(folder, key):
+    settings = settings_of(cfg, *miner.MINING_KEYS, *_CHOSEN)
+    if is_built(folder, key, settings):
         logger.info("MEDI is built already: %s", folder)
         return folder
     work_folder(folder, work_key)
@@ -72,7 +84,8 @@ def build_full(cfg: Config, folder: Path, others: OtherTasks = lambda encoder, b
     sha256 = write_medi(_rows(parts), work / "medi", about)
     report_of(parts, datasets, compared=benchmark is not None).write(work, sha256)
     seconds = round(time.monotonic() - started, 1)
-    publish(work, folder, {"key": key, "sha256": sha256, "rows": sum(p.rows for p in parts), "seconds": seconds})
+    done = {"key": key, "settings": settings, "sha256": sha256, "rows": sum(p.rows for p in parts)}
+    publish(work, folder, done | {"seconds": seconds})
     logger.info("%d tasks, sha256 %s, %.0f s; report: %s", len(parts), sha256[:12], seconds, folder / "report.md")
     return folder
 

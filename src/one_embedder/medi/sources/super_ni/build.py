@@ -14,7 +14,7 @@ from typing import Any
 from one_embedder.config.schema import Config, MiningConfig
 from one_embedder.errors import ConfigError, DataError
 from one_embedder.medi import leakage, miner, mining
-from one_embedder.medi.assembly import is_built, publish, work_folder
+from one_embedder.medi.assembly import is_built, publish, settings_of, work_folder
 from one_embedder.medi.build_key import build_key
 from one_embedder.medi.candidates import CandidateTask, LabelTask
 from one_embedder.medi.negatives import HardNegatives
@@ -27,6 +27,17 @@ from one_embedder.medi.sources.super_ni.tasks import NOT_STATED, read_tasks
 from one_embedder.medi.store import write_medi
 
 logger = logging.getLogger(__name__)
+
+_CHOSEN = (
+    "medi.root",
+    "medi.instances_per_task",
+    "medi.text_output",
+    "medi.pairs",
+    "medi.instances_of_pairs",
+    "medi.leakage",
+    "medi.rows_per_task",
+    "medi.min_rows_per_task",
+)
 
 
 @dataclass(frozen=True)
@@ -121,7 +132,7 @@ def build_super_ni(cfg: Config, folder: Path) -> Path:
         ``folder``, with ``medi/`` and ``report.md``.
 
     Raises:
-        ConfigError: if ``medi.root`` is not given.
+        ConfigError: if ``medi.root`` is not given, or the folder holds data that were built with other settings.
         DataError: if a file cannot be used, or no task is left.
     """
     if cfg.medi.root is None:
@@ -130,7 +141,8 @@ def build_super_ni(cfg: Config, folder: Path) -> Path:
     found = _candidates(cfg, leakage.BenchmarkTexts.of(cfg.medi))
     tasks = found.tasks
     key = _key(cfg, tasks)
-    if is_built(folder, key):
+    settings = settings_of(cfg, *miner.MINING_KEYS, *_CHOSEN)
+    if is_built(folder, key, settings):
         logger.info("Super-NaturalInstructions is built already: %s", folder)
         return folder
     texts = sum(len(task.texts()) for task in tasks)
@@ -143,7 +155,7 @@ def build_super_ni(cfg: Config, folder: Path) -> Path:
     _report(found).write(work, sha256)
     rows = sum(map(len, mined))
     seconds = round(time.monotonic() - started, 1)
-    publish(work, folder, {"key": key, "sha256": sha256, "rows": rows, "seconds": seconds})
+    publish(work, folder, {"key": key, "settings": settings, "sha256": sha256, "rows": rows, "seconds": seconds})
     logger.info("%d rows of %d tasks, sha256 %s, %.0f s", rows, len(mined), sha256[:12], seconds)
     return folder
 

@@ -1,0 +1,75 @@
+"""Settings that contradict each other, told before anything is read, built or recorded.
+
+``checks`` refuses what can never work, whatever the verb. Here is what only some verbs read: an encoder cut to one
+layer is fine to be evaluated under a profile whose training freezes three.
+"""
+
+from __future__ import annotations
+
+from one_embedder.config.schema import Config
+from one_embedder.errors import ConfigError
+
+
+def require_trainable(cfg: Config) -> None:
+    """Refuse settings with which no training can begin.
+
+    Raises:
+        ConfigError: naming both settings of every contradiction, and what to change.
+    """
+    _refuse(_training(cfg))
+
+
+def require_buildable(cfg: Config) -> None:
+    """Refuse settings with which no training data can be built; raises as ``require_trainable``."""
+    _refuse(_building(cfg))
+
+
+def require_reproducible(cfg: Config) -> None:
+    """Refuse settings with which data are built that no training can use; raises as ``require_trainable``."""
+    troubles = [*_building(cfg), *_training(cfg)]
+    batch, rows = cfg.sampler.global_batch_size, cfg.medi.rows_per_task
+    if cfg.medi.source != "file" and cfg.sampler.strategy != "mixed" and batch > rows:
+        troubles.append(
+            f"sampler.global_batch_size={batch} rows of one task, and medi.rows_per_task={rows} builds tasks of fewer: "
+            f"add medi.rows_per_task={batch} or a smaller batch"
+        )
+    _refuse(troubles)
+
+
+def _training(cfg: Config) -> list[str]:
+    troubles = []
+    layers, frozen = cfg.encoder.layers, cfg.optimizer.frozen_layers
+    if layers is not None and frozen > layers:
+        troubles.append(
+            f"encoder.layers={layers} keeps fewer layers than optimizer.frozen_layers={frozen} freezes: "
+            f"add optimizer.frozen_layers={layers - 1}"
+        )
+    tokens, most = cfg.trainer.max_length, cfg.encoder.max_length
+    if tokens is not None and most is not None and tokens > most:
+        troubles.append(
+            f"trainer.max_length={tokens} is more than the encoder.max_length={most} tokens that the encoder takes: "
+            f"add trainer.max_length={most}"
+        )
+    batch, devices = cfg.sampler.global_batch_size, cfg.trainer.devices * cfg.trainer.num_nodes
+    if batch % devices:
+        shared = max(batch - batch % devices, devices)
+        troubles.append(
+            f"sampler.global_batch_size={batch} cannot be shared by trainer.devices={cfg.trainer.devices} on each of "
+            f"trainer.num_nodes={cfg.trainer.num_nodes}: add sampler.global_batch_size={shared}"
+        )
+    return troubles
+
+
+def _building(cfg: Config) -> list[str]:
+    fewest, most = cfg.medi.min_rows_per_task, cfg.medi.rows_per_task
+    if cfg.medi.source == "file" or fewest <= most:
+        return []
+    return [
+        f"medi.min_rows_per_task={fewest} leaves out every task, for none has more than medi.rows_per_task={most}: "
+        f"add medi.min_rows_per_task={most}"
+    ]
+
+
+def _refuse(troubles: list[str]) -> None:
+    if troubles:
+        raise ConfigError("\n".join(troubles))
