@@ -157,6 +157,31 @@ def test_every_category_names_its_items_and_two_encoders_name_them_alike(evaluat
         assert one.items.ids == other.items.ids and unlike(one, other) is None
 
 
+@pytest.mark.parametrize("alike", [False, True], ids=["other human scores", "the same human scores"])
+def test_a_document_that_an_encoder_cannot_order_is_left_out_of_the_items_it_names(
+    alike: bool, evaluated, tmp_path: Path, rewrite: Callable[..., None]
+) -> None:
+    """Its summaries differ in capitals alone, which the encoder does not see: mteb leaves the document out."""
+    (whole,) = (score for score in evaluated[1] if score.task == "TinySummarization")
+    root = write_benchmark(tmp_path / "benchmark")
+    folder = root / "eval/Summarization/TinySummarization"
+    capitals = ["wave ship", "Wave ship", "WAVE ship", "wave Ship", "wave SHIP"]
+    rewrite(folder, "test", 2, machine_summaries=capitals)
+    if alike:
+        for row in range(8):
+            rewrite(folder, "test", row, relevance=[0.0, 1.0, 2.0, 3.0, 4.0])
+    cfg = configured(root, tmp_path / "output")
+    cfg.benchmark.tasks = ["TinySummarization"]
+    (score,) = evaluate(cfg, HashEncoder())
+    left = [item for number, item in enumerate(whole.items.ids) if number != 2]
+    assert len(score.items.ids) == len(score.items) == 7
+    assert alike != (list(score.items.ids) == left)
+    cfg = configured(root, tmp_path / "narrow")
+    cfg.benchmark.tasks = ["TinySummarization"]
+    (other,) = evaluate(cfg, HashEncoder(4))
+    assert unlike(score, other) == ("item 1 is another" if alike else None)
+
+
 def test_what_was_drawn_of_one_file_is_told_apart(evaluated, tmp_path: Path) -> None:
     """As many items of the same data, but others: only their ids show it."""
     (prompts,) = (score for score in evaluated[1] if score.task == "TinyPrompts")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -222,15 +222,22 @@ class ItemizedSummarization(Itemized, AbsTaskSummarization):
         return ItemScores("mean", {"value": value}, self._scored_documents(predictions))
 
     def _scored_documents(self, predictions: Any) -> tuple[str, ...]:
-        """The documents that mteb scored, of which it tells the scores alone.
+        """The documents that mteb scored, of which it tells the scores alone: found again by the human ones.
 
-        Where it left out one for the sake of its cosines, another encoder's documents may be others: the items are then
-        named by those cosines, so that they are the same as nobody else's.
+        mteb leaves out a document whose scores are all equal, its cosines too, so that another encoder's documents may
+        be others. Where the human scores leave open which, items are named by their cosines: the same as nobody else's.
         """
         columns = [self.column(name) for name in ("text", "machine_summaries", "relevance")]
-        scored = [row for row in zip(*columns, strict=True) if len(set(row[1])) > 1 and len(set(row[2])) > 1]
-        cosines = predictions["cosine_scores"]
-        return item_ids(scored if len(scored) == len(cosines) else cosines)
+        rows = [row for row in zip(*columns, strict=True) if len(set(row[1])) > 1 and len(set(row[2])) > 1]
+        scale = self.max_score - self.min_score  # by which mteb divides the human scores
+        human, known = (
+            predictions["human_scores"],
+            [((np.array(row[2]) - self.min_score) / scale).tolist() for row in rows],
+        )
+        first, last = _in_order(human, known), _in_order(human[::-1], known[::-1])
+        if len(first) < len(human) or first != [len(rows) - 1 - place for place in reversed(last)]:
+            return item_ids(predictions["cosine_scores"])
+        return item_ids([rows[place] for place in first])
 
 
 ITEMIZED: dict[str, type[Itemized]] = {
@@ -252,3 +259,12 @@ def _both(predicted: Any, gold: Any) -> dict[str, Any]:
 def _numbered(labels: Any) -> Any:
     """Labels as numbers; which number a label gets says nothing."""
     return np.unique(labels, return_inverse=True)[1]
+
+
+def _in_order(found: Sequence[Any], known: Sequence[Any]) -> list[int]:
+    """The first places in ``known`` at which all of ``found`` stand, one after the other."""
+    places: list[int] = []
+    for place, value in enumerate(known):
+        if len(places) < len(found) and value == found[len(places)]:
+            places.append(place)
+    return places
