@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from transformers import AutoConfig
-
 from one_embedder.config.schema import Config
 from one_embedder.encoder.backbone import position_limit
 from one_embedder.encoder.folder import read_layout
 from one_embedder.encoder.locate import locate
-from one_embedder.encoder.reading import quiet_transformers
+from one_embedder.encoder.reading import read_config
 from one_embedder.errors import ConfigError
 
 
@@ -27,8 +25,7 @@ def require_within(cfg: Config) -> None:
     if name != "minilm" and not Path(name).expanduser().is_dir():
         return
     layout = read_layout(locate(name, cfg.encoder.revision))
-    with quiet_transformers():
-        config = AutoConfig.from_pretrained(layout.transformer, local_files_only=True)
+    config = read_config(layout.transformer)
     deepest, longest = int(config.num_hidden_layers), position_limit(config)
     asked, frozen, tokens = cfg.encoder.layers, cfg.optimizer.frozen_layers, cfg.trainer.max_length
     troubles = []

@@ -42,7 +42,7 @@ def require_space(place: Path, needed: float, what: str, remedy: str) -> None:
 def settings_of(cfg: Config, *keys: str) -> dict[str, Any]:
     """What the user chose for a build: dotted key -> value, the source among them."""
     values = {key: reduce(getattr, key.split("."), cfg) for key in ("medi.source", *keys)}
-    return {key: asdict(value) if is_dataclass(value) else value for key, value in values.items()}  # type: ignore[arg-type]
+    return {key: asdict(value) if is_dataclass(value) else value for key, value in values.items()}
 
 
 def is_built(folder: Path, key: str, settings: Mapping[str, Any]) -> bool:
