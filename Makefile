@@ -45,7 +45,7 @@ ablation-%: $(READY) ## Run one of conf/ablation and tabulate it: ablation-tempe
 
 .PHONY: verify-harness
 verify-harness: $(READY) ## Compare all-MiniLM-L6-v2 with its published scores; BENCHMARK=FOLDER holds MTEB's rows
-	$(BIN)/python -m one_embedder.reproduction.harness "$(BENCHMARK)" $(ARGS)
+	$(BIN)/python -m one_embedder.reproduction.compare.harness "$(BENCHMARK)" $(ARGS)
 
 .PHONY: notebooks
 notebooks: $(READY) ## Run every notebook from top to bottom, without saving it
@@ -53,11 +53,11 @@ notebooks: $(READY) ## Run every notebook from top to bottom, without saving it
 
 .PHONY: readme
 readme: $(READY) ## Write the recorded tables into README.md
-	$(BIN)/python -m one_embedder.reproduction.readme
+	$(BIN)/python -m one_embedder.reproduction.show.readme
 
 .PHONY: report
 report: $(READY) ## Write experiments/report.html, one page with the recorded tables and ablations and where they come from
-	$(BIN)/python -m one_embedder.reproduction.page
+	$(BIN)/python -m one_embedder.reproduction.show.page
 
 ##@ Develop
 .PHONY: setup

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from one_embedder.encoder.records import RecordFile
+from one_embedder.embedding.records import RecordFile
 from one_embedder.errors import DataError, OneEmbedderError
 
 INSTRUCTION = "Represent the sentence for retrieval: "
@@ -59,7 +59,7 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
     """
     import torch
 
-    from one_embedder.tracking.surroundings import code_state, environment, hardware
+    from one_embedder.tracking.machine import code_state, environment, hardware
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
@@ -88,8 +88,8 @@ def encoders(name: str, folder: Path, batch_size: int) -> tuple[Encode, Encode]:
     """Our ``encode`` and sentence-transformers', both reading ``folder``, which is made from the named encoder."""
     from sentence_transformers import SentenceTransformer
 
+    from one_embedder.embedding.embedder import InstructionEmbedder
     from one_embedder.encoder.checkpoint import load_encoder, save_encoder
-    from one_embedder.encoder.embedder import InstructionEmbedder
 
     save_encoder(load_encoder(name), folder)
     ours, theirs = InstructionEmbedder(folder), SentenceTransformer(str(folder))
@@ -146,7 +146,7 @@ def mixed(short: Sequence[str], long: Sequence[str]) -> list[str]:
 
 def rendered(record: dict[str, Any]) -> str:
     """The record as Markdown."""
-    from one_embedder.reproduction.grid import Grid
+    from one_embedder.reproduction.show.grid import Grid
 
     settings, environment, hardware = record["settings"], record["environment"], record["hardware"]
     head = ["texts", "number", "characters", "one-embedder, texts/s", "sentence-transformers, texts/s", "times as fast"]

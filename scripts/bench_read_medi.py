@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from one_embedder.tracking.surroundings import code_state, environment, hardware
+from one_embedder.tracking.machine import code_state, environment, hardware
 
 COLUMNS = ("wall_s", "cpu_s", "peak_gb", "data_wall_s", "data_cpu_s")
 JSON_LOAD = "import json, sys; rows = json.load(open(sys.argv[1], encoding='utf-8')); assert len(rows) > 0"
@@ -31,7 +31,7 @@ from one_embedder.config.schema import SamplerConfig
 from one_embedder.encoder.backbone import load_tokenizer
 from one_embedder.encoder.locate import locate
 from one_embedder.encoder.tokenize import InstructionTokenizer
-from one_embedder.medi.datamodule import MediDataModule
+from one_embedder.medi.batches.datamodule import MediDataModule
 began, used = time.monotonic(), time.process_time()
 tokenizer = InstructionTokenizer(load_tokenizer(locate("minilm")), 64)
 data = MediDataModule(Path(sys.argv[1]) / "medi", tokenizer, sampler=SamplerConfig(), with_instructions=True, seed=0)

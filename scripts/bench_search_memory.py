@@ -28,8 +28,8 @@ def main() -> None:
         passages, queries = map(int, sys.argv[1:])
         sys.stdout.write(json.dumps(measure(passages, queries)))
         return
-    from one_embedder.reproduction.grid import Grid
-    from one_embedder.tracking.surroundings import code_state, environment, hardware
+    from one_embedder.reproduction.show.grid import Grid
+    from one_embedder.tracking.machine import code_state, environment, hardware
 
     children = [
         subprocess.Popen([sys.executable, __file__, str(passages), str(queries)], stdout=subprocess.PIPE)
@@ -53,9 +53,9 @@ def measure(passages: int, queries: int) -> dict[str, float]:
     from mteb.abstasks.task_metadata import TaskMetadata
     from pyarrow import parquet
 
-    from one_embedder.evaluation.instructions import TaskInstructions
-    from one_embedder.evaluation.itemized import ItemizedRetrieval
-    from one_embedder.evaluation.mteb_encoder import CachingEncoder, MtebEncoder
+    from one_embedder.evaluation.encoder import CachingEncoder, MtebEncoder
+    from one_embedder.evaluation.task_instructions import TaskInstructions
+    from one_embedder.evaluation.tasks.itemized import ItemizedRetrieval
 
     datasets.disable_progress_bars()
     table = np.random.default_rng(0).standard_normal((WORDS, DIMENSION), dtype=np.float32)

@@ -28,8 +28,8 @@ from one_embedder.config.compose import load_config
 from one_embedder.encoder.checkpoint import load_encoder
 from one_embedder.encoder.tokenize import TokenizedBatch
 from one_embedder.errors import OneEmbedderError
-from one_embedder.medi.collate import ContrastiveBatch
-from one_embedder.medi.datamodule import MediDataModule
+from one_embedder.medi.batches.collate import ContrastiveBatch
+from one_embedder.medi.batches.datamodule import MediDataModule
 from one_embedder.training.module import InstructorModule
 from tests.reference.released_loss import released_loss
 
@@ -56,7 +56,7 @@ def main() -> None:
 
 def bench(arguments: argparse.Namespace) -> dict[str, Any]:
     """The record: what was measured, on what, and with what."""
-    from one_embedder.tracking.surroundings import code_state, environment, hardware
+    from one_embedder.tracking.machine import code_state, environment, hardware
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
@@ -172,7 +172,7 @@ def _distance(one: Tensor, other: Tensor, weights: list[Tensor]) -> float:
 
 def rendered(record: dict[str, Any]) -> str:
     """The record as Markdown."""
-    from one_embedder.reproduction.grid import Grid
+    from one_embedder.reproduction.show.grid import Grid
 
     settings, environment, hardware = record["settings"], record["environment"], record["hardware"]
     head = ["instructions", "tokens (padded)", "ours, s", "padded, s", "times as fast", "released, s", "times as fast"]

@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from one_embedder.errors import DataError
-from one_embedder.evaluation.task_folder import TaskFolder, discover
-from one_embedder.json_lines import JsonLines
+from one_embedder.evaluation.tasks.folder import TaskFolder, discover
+from one_embedder.files.json_lines import JsonLines
 
 Row = dict[str, Any]
 

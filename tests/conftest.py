@@ -15,7 +15,7 @@ os.environ["WANDB_MODE"] = "disabled"
 
 import pytest
 
-from one_embedder.config.location import PROJECT_ROOT
+from one_embedder.files.location import PROJECT_ROOT
 from tests.hub import StandInHub
 
 

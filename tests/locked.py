@@ -11,7 +11,7 @@ from pathlib import Path
 _HOLDING = """
 import sys
 from pathlib import Path
-from one_embedder.lock import holding
+from one_embedder.files.lock import holding
 with holding(Path(sys.argv[1]), sys.argv[2]):
     print("held", flush=True)
     sys.stdin.read()

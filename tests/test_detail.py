@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from one_embedder.config.checks import CHOICES
-from one_embedder.detail import DETAILS, at_detail
 from one_embedder.errors import DataError
+from one_embedder.instructions.detail import DETAILS, at_detail
 
 INSTRUCTION = "Represent the Wikipedia question for retrieving supporting documents: "
 

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from one_embedder.embedding.batches import MAX_TOKENS_PER_BATCH
+from one_embedder.embedding.embedder import InstructionEmbedder
 from one_embedder.encode import main, parser, work
-from one_embedder.encoder.batches import MAX_TOKENS_PER_BATCH
 from one_embedder.encoder.checkpoint import save_encoder
-from one_embedder.encoder.embedder import InstructionEmbedder
 from one_embedder.encoder.truncation import cuts_kept
 from tests.encoder.conftest import tiny_encoder
 

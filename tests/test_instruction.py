@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import one_embedder
-from one_embedder.instruction import Instruction
+from one_embedder.instructions.template import Instruction
 
 RESERVED = {"the", "a", "an", "for", "to", "input"}
 WORD = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZé-", min_size=1, max_size=10).filter(

@@ -11,7 +11,7 @@ from pathlib import Path
 import filelock
 import pytest
 
-from one_embedder.lock import HOLDER, LockedError, holding
+from one_embedder.files.lock import HOLDER, LockedError, holding
 from tests.locked import held
 
 

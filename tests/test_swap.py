@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from one_embedder.swap import put_in_place, standing
+from one_embedder.files.swap import put_in_place, standing
 
 # Runs once for each step until it is through: a child kills itself at its step, and the parent looks at what is left.
 _KILLED_AT_EACH_STEP = """
 import os, sys
 from pathlib import Path
-from one_embedder import swap
+from one_embedder.files import swap
 
 STEPS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.scandir", "os.listdir", "ctypes.dlopen",
          "ctypes.dlsym", "shutil.rmtree"}

@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from one_embedder.config.schema import PromptTaskConfig
-from one_embedder.encoder.inputs import pair_up
-from one_embedder.encoder.records import RecordFile
+from one_embedder.embedding.inputs import pair_up
+from one_embedder.embedding.records import RecordFile
 from one_embedder.errors import DataError
-from one_embedder.evaluation.folder_tasks import TASKS
-from one_embedder.evaluation.in_context.examples import read_examples
-from one_embedder.evaluation.task_folder import TaskFolder
-from one_embedder.json_lines import decoded
-from one_embedder.medi.record import from_released
-from one_embedder.text import fault, shown
+from one_embedder.evaluation.prompt_retrieval.examples import read_examples
+from one_embedder.evaluation.tasks.folder import TaskFolder
+from one_embedder.evaluation.tasks.folder_mteb import TASKS
+from one_embedder.files.json_lines import decoded
+from one_embedder.files.text import fault, shown
+from one_embedder.medi.row import from_released
 
 NO_TEXTS = {
     "NaN": "is nan (float), not a string",

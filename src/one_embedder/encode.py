@@ -80,9 +80,9 @@ def work(options: Namespace) -> None:
     """Import late, then run."""
     quiet()
     settle_caches()
-    from one_embedder.encoder.embedder import InstructionEmbedder
-    from one_embedder.encoder.records import RecordFile
-    from one_embedder.encoder.stream import encode_file
+    from one_embedder.embedding.embedder import InstructionEmbedder
+    from one_embedder.embedding.encode_file import encode_file
+    from one_embedder.embedding.records import RecordFile
 
     source = RecordFile(
         options.input,

@@ -30,7 +30,7 @@ def work(options: Namespace) -> None:
     """Import late, show what would be sent, ask, send."""
     from one_embedder.evaluation.benchmarks import scores_of
     from one_embedder.evaluation.completed import completed_results
-    from one_embedder.training.publish import plan, publish
+    from one_embedder.training.upload import plan, publish
 
     scores = scores_of(completed_results(options.results)) if options.results else []
     upload = plan(options.run, options.hub_id, scores=scores, public=options.public)

@@ -8,8 +8,8 @@ from one_embedder.config.schema import Config
 
 def work(cfg: Config) -> int:
     """Import late, then run."""
-    from one_embedder.config.location import need_checkout
-    from one_embedder.reproduction.run import reproduce
+    from one_embedder.files.location import need_checkout
+    from one_embedder.reproduction.table1.run import reproduce
 
     need_checkout("reproduce")
     return reproduce(cfg)

@@ -9,8 +9,8 @@ import yaml
 from omegaconf import OmegaConf
 
 from one_embedder.config.compose import VERBS, compose_verb, load_config
-from one_embedder.config.location import CONF, PROJECT_ROOT
 from one_embedder.config.schema import Config
+from one_embedder.files.location import CONF, PROJECT_ROOT
 
 PROFILES = ["documentation", "local", "paper", "released", "super_ni"]
 FILES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from one_embedder.config.design import cell_id, children, troubles, variants
+from one_embedder.config.ablation import cell_id, children, troubles, variants
 from one_embedder.config.schema import AblationConfig, AxisConfig, ClaimConfig
 
 DESIGN = AblationConfig(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from one_embedder.config.compose import VERBS
-from one_embedder.config.location import PROJECT_ROOT
+from one_embedder.files.location import PROJECT_ROOT
 
 HELP_SECONDS = 4.0  # of a processor; 2 s are promised on an idle machine, tests share theirs
 HEAVY = ("torch", "transformers", "pytorch_lightning", "mteb", "datasets", "wandb", "sentence_transformers")
@@ -71,7 +71,7 @@ COMMAND = """
 from one_embedder.config.entry import run_verb
 
 def work(cfg):
-    from one_embedder.tracking.surroundings import command
+    from one_embedder.tracking.machine import command
     print(" ".join(command()))
 
 if __name__ == "__main__":

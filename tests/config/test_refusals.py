@@ -8,10 +8,10 @@ from omegaconf import OmegaConf
 from one_embedder.config import compose, messages
 from one_embedder.config.checks import CHOICES, RANGES, check
 from one_embedder.config.compose import load_config
-from one_embedder.config.location import CONF
 from one_embedder.config.relations import require_reproducible, require_trainable
 from one_embedder.config.schema import Config
 from one_embedder.errors import ConfigError
+from one_embedder.files.location import CONF
 from one_embedder.training.run import train
 
 

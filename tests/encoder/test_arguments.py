@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from one_embedder.encoder.arguments import OF_CONSTRUCTOR, OF_ENCODE
+from one_embedder.embedding.arguments import OF_CONSTRUCTOR, OF_ENCODE
+from one_embedder.embedding.embedder import InstructionEmbedder
 from one_embedder.encoder.checkpoint import save_encoder
-from one_embedder.encoder.embedder import InstructionEmbedder
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.encoder.truncation import Cut, cuts_kept
 from one_embedder.errors import CheckpointError, ConfigError

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from one_embedder.encoder import batches
-from one_embedder.encoder.batches import token_batches, windows
-from one_embedder.encoder.embedder import InstructionEmbedder
+from one_embedder.embedding import batches
+from one_embedder.embedding.batches import token_batches, windows
+from one_embedder.embedding.embedder import InstructionEmbedder
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.encoder.tokenize import TokenizedBatch
 from one_embedder.errors import ConfigError, DataError

@@ -19,13 +19,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertModel
 
-from one_embedder import swap
+from one_embedder.embedding.embedder import InstructionEmbedder
 from one_embedder.encoder import checkpoint, locate
 from one_embedder.encoder.checkpoint import load_encoder, save_encoder, weights_sha256
 from one_embedder.encoder.dense import Dense
-from one_embedder.encoder.embedder import InstructionEmbedder
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.errors import CheckpointError, ConfigError
+from one_embedder.files import swap
 from tests.training.tiny import tiny_encoder
 
 TANH = "torch.nn.modules.activation.Tanh"

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from one_embedder.encoder.delimited import csv_rows, is_quoted, tsv_rows
-from one_embedder.encoder.records import RecordFile
+from one_embedder.embedding.records import RecordFile
 from one_embedder.errors import DataError
+from one_embedder.files.delimited import csv_rows, is_quoted, tsv_rows
 
 CELL = st.text(st.sampled_from('ab"",,\n\r\t \'“;'), max_size=12)
 ROWS = st.lists(st.lists(CELL, min_size=2, max_size=2), max_size=6)

@@ -14,13 +14,13 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from one_embedder.encoder import batches
+from one_embedder.embedding import batches
+from one_embedder.embedding.embedder import InstructionEmbedder
 from one_embedder.encoder.checkpoint import save_encoder, weights_sha256
 from one_embedder.encoder.dense import Dense
-from one_embedder.encoder.embedder import InstructionEmbedder
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.errors import CheckpointError, ConfigError, DataError, OneEmbedderError
-from one_embedder.instruction import Instruction
+from one_embedder.instructions.template import Instruction
 
 INSTRUCTION = "represent the question for retrieval: "
 TEXTS = ["the cats", "", "dog", "cats and dogs? " * 20, "a document", "dog", "   "]

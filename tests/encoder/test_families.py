@@ -26,8 +26,8 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
+from one_embedder.embedding.embedder import InstructionEmbedder
 from one_embedder.encoder.checkpoint import load_encoder, save_encoder
-from one_embedder.encoder.embedder import InstructionEmbedder
 from one_embedder.errors import CheckpointError, ConfigError
 from tests.encoder.conftest import tiny_tokenizer
 from tests.reference.published_encoder import published_embedding

@@ -15,9 +15,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from one_embedder.embedding.embedder import InstructionEmbedder
 from one_embedder.encoder.checkpoint import load_encoder, save_encoder
 from one_embedder.encoder.dense import Dense
-from one_embedder.encoder.embedder import InstructionEmbedder
 from one_embedder.encoder.locate import locate
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.errors import CheckpointError

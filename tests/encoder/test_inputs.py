@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from datasets import Dataset
 
-from one_embedder.encoder.inputs import pair_up
+from one_embedder.embedding.inputs import pair_up
 from one_embedder.errors import DataError
-from one_embedder.instruction import Instruction
+from one_embedder.instructions.template import Instruction
 
 TEXTS = ["the cats", "", "naïve dog"]
 DATASET = Dataset.from_dict({"text": TEXTS, "other": [1, 2, 3]})

@@ -9,10 +9,10 @@ import pytest
 import torch
 from sentence_transformers.util import cos_sim, quantize_embeddings, truncate_embeddings
 
+from one_embedder.embedding.embedder import InstructionEmbedder
+from one_embedder.embedding.output import truncate
 from one_embedder.encoder.dense import Dense
-from one_embedder.encoder.embedder import InstructionEmbedder
 from one_embedder.encoder.model import InstructionEncoder
-from one_embedder.encoder.output import truncate
 from one_embedder.errors import ConfigError
 
 TEXTS = [f"{animal} {place}" for animal in ("cats", "dogs", "the dog", "") for place in ("in", "for the", "document")]

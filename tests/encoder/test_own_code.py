@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 
 from one_embedder.config.schema import LanguageModelConfig, PromptTaskConfig
+from one_embedder.embedding.embedder import InstructionEmbedder
 from one_embedder.encoder.checkpoint import load_encoder, save_encoder
-from one_embedder.encoder.embedder import InstructionEmbedder
 from one_embedder.errors import CheckpointError
-from one_embedder.evaluation.in_context.language_model import LanguageModelLearner
-from one_embedder.evaluation.in_context.learner import Question
+from one_embedder.evaluation.prompt_retrieval.language_model import LanguageModelLearner
+from one_embedder.evaluation.prompt_retrieval.learners import Question
 from tests.evaluation.test_language_model import save_model
 
 CODE = """

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from one_embedder.encoder.embedder import InstructionEmbedder
+from one_embedder.embedding.embedder import InstructionEmbedder
+from one_embedder.embedding.processes import EncoderPool
 from one_embedder.encoder.model import InstructionEncoder
-from one_embedder.encoder.processes import EncoderPool
 from one_embedder.errors import ConfigError, DataError, OneEmbedderError
 from one_embedder.interruption import Terminated
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from one_embedder.encoder.records import Record, RecordFile
+from one_embedder.embedding.records import Record, RecordFile
 from one_embedder.errors import ConfigError, DataError
 
 TEXTS = ["the cats", "", 'naïve dog, "quoted"', "line\u2028separator", "x" * 200_000]

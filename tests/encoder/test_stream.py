@@ -16,14 +16,14 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from one_embedder.encoder import stream
-from one_embedder.encoder.embedder import InstructionEmbedder
+from one_embedder.embedding import encode_file as stream
+from one_embedder.embedding.embedder import InstructionEmbedder
+from one_embedder.embedding.encode_file import chunks, encode_file
+from one_embedder.embedding.records import Record, RecordFile
+from one_embedder.embedding.store import EmbeddingStore
 from one_embedder.encoder.model import InstructionEncoder
-from one_embedder.encoder.records import Record, RecordFile
-from one_embedder.encoder.store import EmbeddingStore
-from one_embedder.encoder.stream import chunks, encode_file
 from one_embedder.errors import ConfigError, DataError, OneEmbedderError
-from one_embedder.lock import LockedError
+from one_embedder.files.lock import LockedError
 from tests.locked import held
 
 INSTRUCTION = "represent the question for retrieval: "

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from one_embedder.evaluation.mteb_encoder import CachingEncoder
-from one_embedder.evaluation.task_folder import TaskFolder
+from one_embedder.evaluation.encoder import CachingEncoder
+from one_embedder.evaluation.tasks.folder import TaskFolder
 
 
 class AngleEncoder:

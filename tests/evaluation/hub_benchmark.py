@@ -10,7 +10,7 @@ from typing import Any
 import datasets
 import pytest
 
-from one_embedder.evaluation.registry import HubTask, hub_tasks
+from one_embedder.evaluation.tasks.registry import HubTask, hub_tasks
 from tests.evaluation.conftest import Rows, judged, labelled, pairs, tiny_files
 from tests.hub import StandInHub
 

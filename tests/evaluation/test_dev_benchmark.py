@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from one_embedder.errors import DataError
-from one_embedder.json_lines import JsonLines
+from one_embedder.files.json_lines import JsonLines
 from one_embedder.medi.sources.documentation.benchmark import write_benchmark
 from scripts.make_dev_benchmark import make_dev_benchmark
 

@@ -14,16 +14,16 @@ from mteb.results import TaskResult
 from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score
 
-from one_embedder.encoder.embedder import InstructionEmbedder
+from one_embedder.embedding.embedder import InstructionEmbedder
 from one_embedder.encoder.truncation import TruncationWarning
 from one_embedder.errors import ConfigError, DataError, EvaluationError
 from one_embedder.evaluation import run as run_module
 from one_embedder.evaluation.benchmarks import CATEGORIES, METRICS, category_means, load_scores, overall_mean
 from one_embedder.evaluation.results import write_result
 from one_embedder.evaluation.run import evaluate
+from one_embedder.files.json_lines import JsonLines
+from one_embedder.files.lock import LockedError
 from one_embedder.interruption import Terminated
-from one_embedder.json_lines import JsonLines
-from one_embedder.lock import LockedError
 from one_embedder.tracking.manifest import read_manifest
 from tests.locked import held
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from one_embedder.errors import DataError
-from one_embedder.evaluation.registry import hub_tasks, open_hub_task
+from one_embedder.evaluation.tasks.registry import hub_tasks, open_hub_task
 from tests.hub import StandInHub
 
 NAME = "owner/retrieval"

@@ -12,13 +12,13 @@ import pytest
 import yaml
 
 from one_embedder.config.compose import load_config
-from one_embedder.config.instructions import written_out
-from one_embedder.config.location import CONF
 from one_embedder.errors import ConfigError
 from one_embedder.evaluation.benchmarks import CATEGORIES
-from one_embedder.evaluation.instructions import TWO_SIDED, InstructionTable
-from one_embedder.evaluation.task_folder import discover
-from one_embedder.instruction import Instruction
+from one_embedder.evaluation.task_instructions import TWO_SIDED, InstructionTable
+from one_embedder.evaluation.tasks.folder import discover
+from one_embedder.files.location import CONF
+from one_embedder.instructions.table import written_out
+from one_embedder.instructions.template import Instruction
 
 OUR_NAMES = {  # of the tasks that MTEB does not name: the list of published instructions -> conf
     "Billboard-MSCOCO": "mscoco",

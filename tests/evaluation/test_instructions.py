@@ -7,7 +7,7 @@ import yaml
 
 from one_embedder.errors import ConfigError
 from one_embedder.evaluation.benchmarks import CATEGORIES
-from one_embedder.evaluation.instructions import InstructionTable, TaskInstructions
+from one_embedder.evaluation.task_instructions import InstructionTable, TaskInstructions
 
 TABLE = {
     "SciFact": {"query": "ask: ", "document": "tell: "},

@@ -18,16 +18,16 @@ from hypothesis import strategies as st
 
 from one_embedder.config.compose import load_config
 from one_embedder.config.schema import Config, TaskFolderConfig
-from one_embedder.encoder.embedder import InstructionEmbedder
+from one_embedder.embedding.embedder import InstructionEmbedder
 from one_embedder.errors import DataError
-from one_embedder.evaluation.folder_tasks import FolderRetrieval
-from one_embedder.evaluation.instructions import TaskInstructions
-from one_embedder.evaluation.judgements import LARGEST, checked, relevance
-from one_embedder.evaluation.mteb_encoder import CachingEncoder, MtebEncoder
+from one_embedder.evaluation.encoder import CachingEncoder, MtebEncoder
 from one_embedder.evaluation.run import evaluate
-from one_embedder.evaluation.search_rows import read_retrieval
-from one_embedder.evaluation.task_folder import TaskFolder, settings_of
-from one_embedder.json_lines import JsonLines, content_sha256
+from one_embedder.evaluation.task_instructions import TaskInstructions
+from one_embedder.evaluation.tasks.folder import TaskFolder, settings_of
+from one_embedder.evaluation.tasks.folder_mteb import FolderRetrieval
+from one_embedder.evaluation.tasks.judgements import LARGEST, checked, relevance
+from one_embedder.evaluation.tasks.search_rows import read_retrieval
+from one_embedder.files.json_lines import JsonLines, content_sha256
 from tests.encoder.conftest import tiny_encoder
 from tests.evaluation.angles import angles, folder
 

@@ -15,8 +15,8 @@ from transformers import GPT2Config, GPT2LMHeadModel, GPTJConfig, GPTJForCausalL
 
 from one_embedder.config.schema import LanguageModelConfig, PromptTaskConfig
 from one_embedder.errors import CheckpointError, ConfigError
-from one_embedder.evaluation.in_context.language_model import LanguageModelLearner, until
-from one_embedder.evaluation.in_context.learner import Demonstration, Question
+from one_embedder.evaluation.prompt_retrieval.language_model import LanguageModelLearner, until
+from one_embedder.evaluation.prompt_retrieval.learners import Demonstration, Question
 from one_embedder.evaluation.run import evaluate
 from tests.hub import StandInHub
 

@@ -13,8 +13,8 @@ from mteb.types import PromptType
 
 from one_embedder.encoder.truncation import Truncation, tell
 from one_embedder.errors import EvaluationError, OneEmbedderError
-from one_embedder.evaluation.instructions import TaskInstructions
-from one_embedder.evaluation.mteb_encoder import CachingEncoder, MtebEncoder
+from one_embedder.evaluation.encoder import CachingEncoder, MtebEncoder
+from one_embedder.evaluation.task_instructions import TaskInstructions
 
 
 def test_each_text_is_encoded_once_under_each_instruction(encoder) -> None:

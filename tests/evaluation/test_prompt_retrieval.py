@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from one_embedder.config.compose import load_config
 from one_embedder.config.schema import PromptTaskConfig
 from one_embedder.errors import ConfigError, DataError, EvaluationError
-from one_embedder.evaluation.in_context.examples import read_examples, template_fields
-from one_embedder.evaluation.in_context.learner import (
+from one_embedder.evaluation.items import low_group_mean
+from one_embedder.evaluation.prompt_retrieval.demonstrations import Limits, select, similarities
+from one_embedder.evaluation.prompt_retrieval.examples import read_examples, template_fields
+from one_embedder.evaluation.prompt_retrieval.learners import (
     Answers,
     Demonstration,
     InContextLearner,
@@ -25,15 +27,13 @@ from one_embedder.evaluation.in_context.learner import (
     Question,
     VoteLearner,
 )
-from one_embedder.evaluation.in_context.prompts import build_prompt
-from one_embedder.evaluation.in_context.protocol import PromptProtocol
-from one_embedder.evaluation.in_context.selection import Limits, select, similarities
-from one_embedder.evaluation.instructions import TaskInstructions
-from one_embedder.evaluation.items import low_group_mean
-from one_embedder.evaluation.prompt_retrieval import score_answers, score_prompt_retrieval
+from one_embedder.evaluation.prompt_retrieval.prompts import build_prompt
+from one_embedder.evaluation.prompt_retrieval.protocol import PromptProtocol
+from one_embedder.evaluation.prompt_retrieval.score import score_answers, score_prompt_retrieval
 from one_embedder.evaluation.results import OwnScore
 from one_embedder.evaluation.run import evaluate
-from one_embedder.evaluation.task_folder import TaskFolder
+from one_embedder.evaluation.task_instructions import TaskInstructions
+from one_embedder.evaluation.tasks.folder import TaskFolder
 from tests.evaluation.angles import angles, folder
 
 POOL = [

@@ -23,13 +23,13 @@ from one_embedder.evaluation.benchmarks import (
     combine_parts,
     load_scores,
 )
-from one_embedder.evaluation.estimate import estimate, size_of, sizes
-from one_embedder.evaluation.itemized import ItemizedReranking
 from one_embedder.evaluation.items import ItemScores
-from one_embedder.evaluation.registry import hub_tasks
 from one_embedder.evaluation.results import IncompleteEvaluation, NotRun
 from one_embedder.evaluation.run import evaluate
-from one_embedder.evaluation.selection import select_tasks, share_of
+from one_embedder.evaluation.tasks.chosen import select_tasks, share_of
+from one_embedder.evaluation.tasks.estimate import estimate, size_of, sizes
+from one_embedder.evaluation.tasks.itemized import ItemizedReranking
+from one_embedder.evaluation.tasks.registry import hub_tasks
 from tests.evaluation.hub_benchmark import BENCHMARK, TASKS, serve_benchmark, tiny_tasks
 from tests.hub import StandInHub
 

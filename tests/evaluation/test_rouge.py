@@ -15,14 +15,14 @@ from rouge_score.rouge_scorer import RougeScorer
 
 from one_embedder.config.schema import PromptTaskConfig
 from one_embedder.errors import DataError
-from one_embedder.evaluation.in_context.learner import NearestLearner
-from one_embedder.evaluation.in_context.protocol import PromptProtocol
-from one_embedder.evaluation.instructions import TaskInstructions
-from one_embedder.evaluation.prompt_retrieval import score_prompt_retrieval
+from one_embedder.evaluation.prompt_retrieval.learners import NearestLearner
+from one_embedder.evaluation.prompt_retrieval.protocol import PromptProtocol
+from one_embedder.evaluation.prompt_retrieval.rouge import UnicodeTokenizer, rouge_l
+from one_embedder.evaluation.prompt_retrieval.score import score_prompt_retrieval
 from one_embedder.evaluation.results import OwnScore
-from one_embedder.evaluation.rouge import UnicodeTokenizer, rouge_l
 from one_embedder.evaluation.run import evaluate
-from one_embedder.reproduction.circumstances import circumstances
+from one_embedder.evaluation.task_instructions import TaskInstructions
+from one_embedder.reproduction.steps.circumstances import circumstances
 from tests.evaluation.angles import angles, folder
 from tests.evaluation.conftest import write_rows
 

@@ -14,10 +14,10 @@ from one_embedder.config.compose import load_config
 from one_embedder.config.schema import Config, TaskFolderConfig
 from one_embedder.errors import ConfigError, DataError, EvaluationError
 from one_embedder.evaluation.benchmarks import CATEGORIES
-from one_embedder.evaluation.folder_tasks import TASKS, FolderClassification
 from one_embedder.evaluation.run import evaluate
-from one_embedder.evaluation.task_folder import OWN_FOLDERS, TaskFolder, discover, settings_of
-from one_embedder.json_lines import JsonLines, content_sha256
+from one_embedder.evaluation.tasks.folder import OWN_FOLDERS, TaskFolder, discover, settings_of
+from one_embedder.evaluation.tasks.folder_mteb import TASKS, FolderClassification
+from one_embedder.files.json_lines import JsonLines, content_sha256
 from tests.evaluation.conftest import write_rows
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from one_embedder.errors import DataError
-from one_embedder.evaluation.instructions import TaskInstructions
 from one_embedder.evaluation.items import ItemScores
 from one_embedder.evaluation.resampling import item_interval
-from one_embedder.evaluation.text_evaluation import score_text_evaluation, system_figures
+from one_embedder.evaluation.task_instructions import TaskInstructions
+from one_embedder.evaluation.tasks.text_evaluation import score_text_evaluation, system_figures
 from tests.evaluation.angles import angles, folder
 
 REFERENCES: list[dict[str, Any]] = [{"seg_id": "a", "refs": ["0", "90"]}, {"seg_id": 2, "refs": ["180"]}]

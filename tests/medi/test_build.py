@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from one_embedder.config.schema import Config
-from one_embedder.encoder import embedder as embedder_module
+from one_embedder.embedding import embedder as embedder_module
 from one_embedder.errors import ConfigError, DataError
-from one_embedder.medi.assembly import DONE
 from one_embedder.medi.build import build
-from one_embedder.medi.leakage import BenchmarkTexts
+from one_embedder.medi.mining.leakage import BenchmarkTexts
+from one_embedder.medi.sources.assembly import DONE
 from one_embedder.medi.sources.documentation import build as build_module
 from one_embedder.medi.sources.documentation.extract import DocObject, Parameter
 from one_embedder.medi.store import load_medi

@@ -24,14 +24,17 @@ import numpy as np
 import pytest
 
 from one_embedder.config.compose import load_config
-from one_embedder.config.location import PROJECT_ROOT
 from one_embedder.config.schema import Config, EncoderConfig, MediConfig, MiningConfig
-from one_embedder.encoder import embedder as embedder_module
-from one_embedder.instruction import Instruction
-from one_embedder.medi import build_key as key_module
-from one_embedder.medi import leakage, miner, mining, record, report
+from one_embedder.embedding import embedder as embedder_module
+from one_embedder.files.location import PROJECT_ROOT
+from one_embedder.instructions.template import Instruction
+from one_embedder.medi import row as record
 from one_embedder.medi.build import build
-from one_embedder.medi.miner import Miner, mining_settings
+from one_embedder.medi.mining import leakage, miner
+from one_embedder.medi.mining import rules as mining
+from one_embedder.medi.mining.miner import Miner, mining_settings
+from one_embedder.medi.sources import build_key as key_module
+from one_embedder.medi.sources import report
 from one_embedder.medi.sources.documentation import build as documentation
 from one_embedder.medi.sources.documentation import extract as extraction
 from one_embedder.medi.sources.documentation import text as documentation_text
@@ -41,7 +44,7 @@ from one_embedder.medi.sources.file import build as file
 from one_embedder.medi.sources.hub import build as hub_build
 from one_embedder.medi.sources.hub import formats
 from one_embedder.medi.sources.super_ni import build as super_ni
-from one_embedder.medi.sources.super_ni import candidates
+from one_embedder.medi.sources.super_ni import texts as candidates
 from one_embedder.medi.store import load_medi
 from tests.hub import StandInHub
 from tests.medi.test_build import NOUNS, VERBS, made_up
@@ -168,7 +171,7 @@ def test_what_is_built_is_what_the_version_of_the_code_stands_for(
     found = built(source, config_of(source), tmp_path)
     assert found == BUILT[key_module.BUILD_VERSION][source], (
         f"source {source} builds something else of the same input ({found}). If that is meant, raise BUILD_VERSION in "
-        "one_embedder/medi/build_key.py, so that nobody's older data pass for these, and record the hashes here."
+        "one_embedder/medi/sources/build_key.py, so that no older data pass for these, and record the hashes here."
     )
 
 

@@ -9,7 +9,7 @@ import torch
 from datasets import Dataset
 
 from one_embedder.errors import DataError
-from one_embedder.medi.collate import NO_CLASS, ContrastiveCollator
+from one_embedder.medi.batches.collate import NO_CLASS, ContrastiveCollator
 from one_embedder.medi.store import load_medi, write_medi
 from tests.medi.toy import INSTRUCTION, instruction_tokenizer, toy_rows
 

@@ -8,7 +8,7 @@ from pytorch_lightning import Trainer
 
 from one_embedder.config.schema import SamplerConfig
 from one_embedder.errors import DataError
-from one_embedder.medi.datamodule import MediDataModule
+from one_embedder.medi.batches.datamodule import MediDataModule
 from one_embedder.medi.store import write_medi
 from tests.medi.toy import instruction_tokenizer, toy_rows
 

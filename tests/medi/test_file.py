@@ -14,9 +14,9 @@ import pytest
 
 from one_embedder.config.schema import Config
 from one_embedder.errors import DataError
+from one_embedder.medi.batches.sampler import SameTaskBatchSampler
 from one_embedder.medi.build import build
-from one_embedder.medi.record import to_released
-from one_embedder.medi.sampler import SameTaskBatchSampler
+from one_embedder.medi.row import to_released
 from one_embedder.medi.sources.file import build as build_module
 from one_embedder.medi.sources.file import files as files_module
 from one_embedder.medi.sources.file.quarantine import QUARANTINE_FILE

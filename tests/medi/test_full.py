@@ -20,10 +20,10 @@ import pytest
 
 from one_embedder.config.schema import Config, HubDatasetConfig, SamplerConfig
 from one_embedder.errors import ConfigError, DataError
-from one_embedder.medi import miner
+from one_embedder.medi.batches.datamodule import MediDataModule
 from one_embedder.medi.build import build
-from one_embedder.medi.datamodule import MediDataModule
-from one_embedder.medi.record import MediRow
+from one_embedder.medi.mining import miner
+from one_embedder.medi.row import MediRow
 from one_embedder.medi.sources.hub import build as build_module
 from one_embedder.medi.store import further_negatives, load_medi
 from tests.hub import StandInHub

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from one_embedder.config.compose import load_config
-from one_embedder.config.location import CONF
 from one_embedder.errors import ConfigError, DataError
-from one_embedder.instruction import Instruction
+from one_embedder.files.location import CONF
+from one_embedder.instructions.template import Instruction
+from one_embedder.medi.sources.hub.chosen_datasets import chosen
 from one_embedder.medi.sources.hub.draw import draw
 from one_embedder.medi.sources.hub.formats import MAX_CHARACTERS, read_example
-from one_embedder.medi.sources.hub.selection import chosen
 from tests.medi.toy import full
 
 KEYS = "set query pos neg input output answer provenance title question opa opb opc opd cop".split()

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from one_embedder.errors import DataError
-from one_embedder.instruction import Instruction
-from one_embedder.json_lines import JsonLines
-from one_embedder.medi.candidates import LabelTask, PairTask, RelationTask
-from one_embedder.medi.leakage import BenchmarkTexts, drop_overlapping, normalised
+from one_embedder.files.json_lines import JsonLines
+from one_embedder.instructions.template import Instruction
+from one_embedder.medi.mining.candidates import LabelTask, PairTask, RelationTask
+from one_embedder.medi.mining.leakage import BenchmarkTexts, drop_overlapping, normalised
 from one_embedder.medi.sources.documentation.benchmark import write_benchmark
 
 ASK = Instruction("text")

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from one_embedder.instruction import Instruction
-from one_embedder.medi import mining
-from one_embedder.medi.candidates import CandidateTask, LabelTask, OutputTask, PairTask, RelationTask, TripleTask
-from one_embedder.medi.mining import FALSE_NEGATIVE_SIMILARITY, embed_texts, mine
-from one_embedder.medi.negatives import best
+from one_embedder.instructions.template import Instruction
+from one_embedder.medi.mining import rules as mining
+from one_embedder.medi.mining.candidates import CandidateTask, LabelTask, OutputTask, PairTask, RelationTask, TripleTask
+from one_embedder.medi.mining.negatives import best
+from one_embedder.medi.mining.rules import FALSE_NEGATIVE_SIMILARITY, embed_texts, mine
 
 ASK = Instruction("question", "toy", "retrieving answers")
 

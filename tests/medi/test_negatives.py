@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from one_embedder.config.compose import load_config
 from one_embedder.config.schema import MiningConfig
-from one_embedder.encoder import embedder as embedder_module
+from one_embedder.embedding import embedder as embedder_module
 from one_embedder.errors import ConfigError
-from one_embedder.instruction import Instruction
+from one_embedder.instructions.template import Instruction
 from one_embedder.medi.build import build
-from one_embedder.medi.candidates import CandidateTask, LabelTask, OutputTask, PairTask, RelationTask
-from one_embedder.medi.mining import mine
-from one_embedder.medi.negatives import HardNegatives
-from one_embedder.medi.record import MediRow
+from one_embedder.medi.mining.candidates import CandidateTask, LabelTask, OutputTask, PairTask, RelationTask
+from one_embedder.medi.mining.negatives import HardNegatives
+from one_embedder.medi.mining.rules import mine
+from one_embedder.medi.row import MediRow
 from one_embedder.medi.store import load_medi, row_of
 from tests.medi.test_build import HashEmbedder
 from tests.medi.toy import compact_super_ni

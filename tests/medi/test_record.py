@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from one_embedder.errors import DataError
-from one_embedder.medi.record import MediRow, from_released, to_released, validate_row
+from one_embedder.medi.row import MediRow, from_released, to_released, validate_row
 
 ROW = MediRow(
     task_id=1,

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from one_embedder.medi import survey as survey_module
-from one_embedder.medi.record import MediRow
-from one_embedder.medi.report import Report
+from one_embedder.medi.row import MediRow
+from one_embedder.medi.sources import survey as survey_module
+from one_embedder.medi.sources.report import Report
+from one_embedder.medi.sources.survey import is_of_the_template, survey
 from one_embedder.medi.store import write_medi
-from one_embedder.medi.survey import is_of_the_template, survey
 from tests.medi.toy import INSTRUCTION, toy_rows
 
 ROWS = toy_rows({3: 5, 1: 4})

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from one_embedder.errors import ConfigError, DataError
-from one_embedder.medi.sampler import SameTaskBatchSampler
+from one_embedder.medi.batches.sampler import SameTaskBatchSampler
 
 TASKS = [0] * 10 + [7] * 25 + [3] * 3 + [9] * 8
 

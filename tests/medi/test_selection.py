@@ -10,8 +10,8 @@ import pytest
 
 from one_embedder.config.schema import SamplerConfig
 from one_embedder.errors import ConfigError
-from one_embedder.medi.datamodule import MediDataModule
-from one_embedder.medi.selection import selected_rows, symmetric_tasks
+from one_embedder.medi.batches.chosen_tasks import selected_rows, symmetric_tasks
+from one_embedder.medi.batches.datamodule import MediDataModule
 from one_embedder.medi.store import Medi, load_medi, write_medi
 from tests.medi.toy import INSTRUCTION, instruction_tokenizer, toy_rows
 

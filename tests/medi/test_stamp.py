@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from one_embedder.errors import DataError
-from one_embedder.medi import stamp
-from one_embedder.medi.stamp import file_sha256, has_sha256
+from one_embedder.files import hashes as stamp
+from one_embedder.files.hashes import file_sha256, has_sha256
 from one_embedder.medi.store import DATA_FILE, load_medi, write_medi
 from tests.medi.toy import toy_rows
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from one_embedder.errors import DataError
-from one_embedder.medi.record import LABEL_KEYS, MediRow
+from one_embedder.medi.row import LABEL_KEYS, MediRow
 from one_embedder.medi.store import (
     DATA_FILE,
     FURTHER_COLUMNS,

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from one_embedder.errors import ConfigError, DataError
-from one_embedder.medi.sampler import STRATEGIES, SameTaskBatchSampler
-from one_embedder.medi.strategies import Weighted
+from one_embedder.medi.batches.sampler import STRATEGIES, SameTaskBatchSampler
+from one_embedder.medi.batches.strategies import Weighted
 from tests.reference.released_batches import released_batches
 
 TASKS = [0] * 40 + [7] * 100 + [3] * 3 + [9] * 17

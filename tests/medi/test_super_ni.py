@@ -10,14 +10,14 @@ import pytest
 
 from one_embedder.config.compose import load_config
 from one_embedder.config.schema import Config
-from one_embedder.encoder import embedder as embedder_module
+from one_embedder.embedding import embedder as embedder_module
 from one_embedder.errors import ConfigError, DataError
 from one_embedder.medi.build import build
-from one_embedder.medi.candidates import LabelTask, OutputTask, PairTask, TripleTask
+from one_embedder.medi.mining.candidates import LabelTask, OutputTask, PairTask, TripleTask
 from one_embedder.medi.sources.pairs import read_pairs, untokenized
-from one_embedder.medi.sources.super_ni.candidates import candidate_task, is_classification
 from one_embedder.medi.sources.super_ni.instructions import instruction_of
 from one_embedder.medi.sources.super_ni.tasks import SuperNiTask, read_tasks
+from one_embedder.medi.sources.super_ni.texts import candidate_task, is_classification
 from one_embedder.medi.store import load_medi
 from tests.medi.test_build import HashEmbedder
 from tests.medi.toy import compact_super_ni, described, sentiment, stories, write_rows

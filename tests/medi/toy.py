@@ -20,7 +20,7 @@ from transformers import PreTrainedTokenizerFast
 from one_embedder.config.compose import load_config
 from one_embedder.config.schema import Config
 from one_embedder.encoder.tokenize import InstructionTokenizer
-from one_embedder.medi.record import MediRow
+from one_embedder.medi.row import MediRow
 
 TOPICS = 6
 WORDS = 4

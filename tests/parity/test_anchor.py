@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from one_embedder.encoder.embedder import InstructionEmbedder
+from one_embedder.embedding.embedder import InstructionEmbedder
 
 QUERY = "where is the food stored in a yam plant"
 DOCUMENTS = [

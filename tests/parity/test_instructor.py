@@ -11,8 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from one_embedder.embedding.embedder import InstructionEmbedder
 from one_embedder.encoder.checkpoint import load_encoder
-from one_embedder.encoder.embedder import InstructionEmbedder
 from tests.reference.published_encoder import published_embedding
 
 TOLERANCE = 1e-6

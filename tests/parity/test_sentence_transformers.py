@@ -10,8 +10,8 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
+from one_embedder.embedding.embedder import InstructionEmbedder
 from one_embedder.encoder.checkpoint import load_encoder, save_encoder
-from one_embedder.encoder.embedder import InstructionEmbedder
 from one_embedder.encoder.locate import locate
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.encoder.tokenize import InstructionTokenizer

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from one_embedder.encoder.embedder import InstructionEmbedder
+from one_embedder.embedding.embedder import InstructionEmbedder
 from tests.reference.literal_instructor import LiteralInstructor
 
 FOLDER = Path(__file__).parent / "tiny_instructor"

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from one_embedder.evaluation.resampling import Interval
-from one_embedder.reproduction.ablation_record import (
+from one_embedder.reproduction.ablation.record import (
     AblationRecord,
     Axis,
     Cell,
@@ -15,7 +15,7 @@ from one_embedder.reproduction.ablation_record import (
     Tested,
     write_record,
 )
-from one_embedder.reproduction.layout import AVERAGE, COLUMNS
+from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMNS
 
 SEEDS = (0, 1, 2)
 SIDES = {"without": 0.50, "with": 0.60}

@@ -12,8 +12,8 @@ from omegaconf import OmegaConf
 
 from one_embedder.config.compose import load_config
 from one_embedder.config.schema import Config
-from one_embedder.reproduction.layout import BACKBONE, INSTRUCTED_BACKBONE, INSTRUCTOR, WITHOUT
-from one_embedder.reproduction.scores import RowRuns
+from one_embedder.reproduction.statistics.layout import BACKBONE, INSTRUCTED_BACKBONE, INSTRUCTOR, WITHOUT
+from one_embedder.reproduction.statistics.rows import RowRuns
 from tests.reproduction.fakes import FakeWork, make_row
 
 

@@ -10,9 +10,9 @@ import numpy as np
 from one_embedder.config.schema import Config
 from one_embedder.evaluation.benchmarks import CATEGORIES, METRICS, TaskScore
 from one_embedder.evaluation.items import ItemScores
-from one_embedder.reproduction.layout import RowSpec
-from one_embedder.reproduction.scores import RowRuns
-from one_embedder.reproduction.stages import Stages
+from one_embedder.reproduction.statistics.layout import RowSpec
+from one_embedder.reproduction.statistics.rows import RowRuns
+from one_embedder.reproduction.steps.verbs import Stages
 
 STATISTIC = {
     "Clustering": "v_measure",

@@ -16,12 +16,12 @@ from one_embedder.config.schema import AblationConfig, AxisConfig, ClaimConfig, 
 from one_embedder.errors import ConfigError, DataError, EvaluationError
 from one_embedder.evaluation.benchmarks import TaskScore
 from one_embedder.evaluation.results import write_result
-from one_embedder.lock import LockedError
-from one_embedder.reproduction.ablation import ablate
-from one_embedder.reproduction.ablation_child import ablation_folder, children_folder, read_children, require_possible
-from one_embedder.reproduction.ablation_plan import plan
-from one_embedder.reproduction.ablation_record import AblationRecord, read_record
-from one_embedder.reproduction.layout import AVERAGE
+from one_embedder.files.lock import LockedError
+from one_embedder.reproduction.ablation.child import ablation_folder, children_folder, read_children, require_possible
+from one_embedder.reproduction.ablation.plan import plan
+from one_embedder.reproduction.ablation.record import AblationRecord, read_record
+from one_embedder.reproduction.ablation.tabulate import ablate
+from one_embedder.reproduction.statistics.layout import AVERAGE
 from one_embedder.tracking.identity import resolved
 from one_embedder.tracking.manifest import config_hash, read_manifest
 from tests.locked import held
@@ -300,7 +300,7 @@ def test_settings_of_any_level_are_checked_before_the_first_child_runs(
 def test_the_plan_counts_what_is_left_and_goes_by_earlier_runs(
     cfg: Config, work: AblationWork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("one_embedder.reproduction.ablation_plan.COMMITTED_RUNS", tmp_path / "none")
+    monkeypatch.setattr("one_embedder.reproduction.ablation.plan.COMMITTED_RUNS", tmp_path / "none")
     told = plan(cfg)
     assert "4 trainings of 800 steps (seeds 0, 1), 0 of them found; 9 evaluations to do; 0 of 5" in told
     assert "there is no earlier run" in told

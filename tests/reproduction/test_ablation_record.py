@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from one_embedder.errors import DataError
-from one_embedder.reproduction.ablation_record import read_record, read_records, write_record
+from one_embedder.reproduction.ablation.record import read_record, read_records, write_record
 from tests.reproduction.ablations import small_record, write_small_record
 
 

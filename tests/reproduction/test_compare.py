@@ -8,8 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from one_embedder.reproduction.compare import Circumstances, Comparison, ExpectedCell, Line, Verdict, compare, judge
-from one_embedder.reproduction.layout import AVERAGE
+from one_embedder.reproduction.statistics.layout import AVERAGE
+from one_embedder.reproduction.table1.verdicts import (
+    Circumstances,
+    Comparison,
+    ExpectedCell,
+    Line,
+    Verdict,
+    compare,
+    judge,
+)
 
 CELL = ExpectedCell(expected=50.0, ok=1.0, near=2.0)
 HERE = Circumstances({"medi": "a"}, "settings", {"python": "3.11.7"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from one_embedder.evaluation.resampling import Interval
-from one_embedder.reproduction.decision import decide_together, told
+from one_embedder.reproduction.statistics.decision import decide_together, told
 
 ABOVE, BELOW, AROUND = Interval(0.02, 0.01, 0.03), Interval(-0.02, -0.03, -0.01), Interval(0.01, -0.01, 0.03)
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from one_embedder.config.design import children
+from one_embedder.config.ablation import children
 from one_embedder.config.schema import AblationConfig, AxisConfig, ClaimConfig, Config
 from one_embedder.encoder.checkpoint import save_encoder
 from one_embedder.medi.store import write_medi
-from one_embedder.reproduction.ablation import ablate
-from one_embedder.reproduction.ablation_record import read_record
-from one_embedder.reproduction.layout import AVERAGE, COLUMNS
-from one_embedder.reproduction.run import reproduce
-from one_embedder.reproduction.stages import Stages, project_stages
+from one_embedder.reproduction.ablation.record import read_record
+from one_embedder.reproduction.ablation.tabulate import ablate
+from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMNS
+from one_embedder.reproduction.steps.verbs import Stages, project_stages
+from one_embedder.reproduction.table1.run import reproduce
 from tests.evaluation.conftest import tiny_files, write_benchmark
 from tests.medi.toy import INSTRUCTION, toy_rows
 from tests.training.tiny import tiny_encoder

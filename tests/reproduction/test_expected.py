@@ -10,10 +10,17 @@ import pytest
 import yaml
 
 from one_embedder.errors import DataError
-from one_embedder.reproduction.compare import Basis, Circumstances, Line, compare
-from one_embedder.reproduction.expected import ExpectedTable, RecordedRun, read_expected, write_expected
-from one_embedder.reproduction.layout import AVERAGE, BACKBONE, COLUMNS, INSTRUCTED_BACKBONE, INSTRUCTOR, WITHOUT
-from one_embedder.reproduction.lines import Lines, with_differences
+from one_embedder.reproduction.statistics.layout import (
+    AVERAGE,
+    BACKBONE,
+    COLUMNS,
+    INSTRUCTED_BACKBONE,
+    INSTRUCTOR,
+    WITHOUT,
+)
+from one_embedder.reproduction.table1.expected import ExpectedTable, RecordedRun, read_expected, write_expected
+from one_embedder.reproduction.table1.lines import Lines, with_differences
+from one_embedder.reproduction.table1.verdicts import Basis, Circumstances, Line, compare
 
 HERE = Circumstances({"medi": "a"}, "settings", {"python": "3.11.7"})
 AVX2, AVX512, GPU = "AVX2, 2 threads", "AVX512, 2 threads", "an H100"

@@ -10,8 +10,7 @@ import pytest
 
 from one_embedder.config.compose import load_config
 from one_embedder.errors import DataError
-from one_embedder.reproduction.compare import Verdict
-from one_embedder.reproduction.harness import (
+from one_embedder.reproduction.compare.harness import (
     PublishedModel,
     PublishedTask,
     folders_of,
@@ -23,7 +22,8 @@ from one_embedder.reproduction.harness import (
     verify,
     work,
 )
-from one_embedder.reproduction.mteb_rows import unlike_mteb
+from one_embedder.reproduction.compare.mteb_rows import unlike_mteb
+from one_embedder.reproduction.table1.verdicts import Verdict
 from tests.evaluation.conftest import HashEncoder, write_benchmark
 
 TASKS = (PublishedTask("STS12", "STS", 72.369, 0.02), PublishedTask("Banking77Classification", "Classification", 80, 1))

@@ -9,10 +9,10 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from one_embedder.config.location import PROJECT_ROOT
 from one_embedder.config.schema import Config
-from one_embedder.reproduction.notebook import DATA, EXPERIMENTS, data_folder, experiments_folder, trained_encoder
-from one_embedder.reproduction.run import reproduce
+from one_embedder.files.location import PROJECT_ROOT
+from one_embedder.reproduction.show.notebook import DATA, EXPERIMENTS, data_folder, experiments_folder, trained_encoder
+from one_embedder.reproduction.table1.run import reproduce
 from tests.reproduction.ablations import write_small_record
 from tests.reproduction.fakes import FakeWork
 

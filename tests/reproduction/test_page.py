@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from one_embedder.errors import DataError
-from one_embedder.reproduction import page
-from one_embedder.reproduction.page import sections, write_page
-from one_embedder.reproduction.page_sections import runs_section
-from one_embedder.reproduction.run_index import run_index
+from one_embedder.reproduction.show import page
+from one_embedder.reproduction.show.page import sections, write_page
+from one_embedder.reproduction.show.page_sections import runs_section
+from one_embedder.tracking.run_index import run_index
 from tests.reproduction.ablations import write_small_record
 
 ABLATIONS = ["temperature", "wording"]

@@ -9,8 +9,8 @@ import yaml
 
 from one_embedder.errors import DataError
 from one_embedder.evaluation.benchmarks import CATEGORIES
-from one_embedder.reproduction.layout import COLUMNS
-from one_embedder.reproduction.published import load_published
+from one_embedder.reproduction.statistics.layout import COLUMNS
+from one_embedder.reproduction.table1.published import load_published
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ import pytest
 
 from one_embedder.config.schema import Config
 from one_embedder.errors import DataError
-from one_embedder.reproduction.expected import read_expected
-from one_embedder.reproduction.layout import ROWS
-from one_embedder.reproduction.readme import fill, generated_parts, main, recorded_ablations, recorded_table
-from one_embedder.reproduction.run import reproduce
+from one_embedder.reproduction.show.readme import fill, generated_parts, main, recorded_ablations, recorded_table
+from one_embedder.reproduction.statistics.layout import ROWS
+from one_embedder.reproduction.table1.expected import read_expected
+from one_embedder.reproduction.table1.run import reproduce
 from tests.reproduction.ablations import small_record
 from tests.reproduction.fakes import FakeWork
 
@@ -61,7 +61,7 @@ def test_a_recorded_run_is_shown_with_intervals_seeds_and_claims(
     assert table.count("supported (") == table.count(", p 0.0") == 3
     assert "Kind of machine: torch " in table
     with monkeypatch.context() as patch:
-        patch.setattr("one_embedder.reproduction.machine.arithmetic", lambda: "another machine")
+        patch.setattr("one_embedder.reproduction.steps.machine.arithmetic", lambda: "another machine")
         work.quality[True, True] += 0.004
         reproduce(cfg, work.stages)
     table = recorded_table(read_expected(Path(cfg.table.expected)))

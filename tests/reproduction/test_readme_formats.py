@@ -17,19 +17,19 @@ import yaml
 from one_embedder.config.schema import Config
 from one_embedder.encode import parser
 from one_embedder.encode import work as encode
-from one_embedder.evaluation import task_folder
 from one_embedder.evaluation.benchmarks import CATEGORIES, TaskScore
 from one_embedder.evaluation.resampling import Interval
 from one_embedder.evaluation.results import content_sha256
+from one_embedder.evaluation.tasks import folder as task_folder
 from one_embedder.medi.build import build
-from one_embedder.medi.record import to_released
+from one_embedder.medi.row import to_released
 from one_embedder.medi.store import load_medi
-from one_embedder.reproduction.layout import COLUMNS
-from one_embedder.reproduction.page import write_page
-from one_embedder.reproduction.run import reproduce
-from one_embedder.reproduction.side_by_side_record import read_side_by_side
-from one_embedder.reproduction.table import format_interval
-from one_embedder.reproduction.table1_record import read_table1
+from one_embedder.reproduction.compare.side_by_side_record import read_side_by_side
+from one_embedder.reproduction.show.page import write_page
+from one_embedder.reproduction.statistics.layout import COLUMNS
+from one_embedder.reproduction.table1.record import read_table1
+from one_embedder.reproduction.table1.run import reproduce
+from one_embedder.reproduction.table1.tables import format_interval
 from one_embedder.training.run import train
 from tests.evaluation.conftest import HashEncoder, evaluated, tiny_files
 from tests.medi.toy import toy_rows
@@ -212,7 +212,7 @@ def test_a_run_folder_has_the_files_that_the_readme_names(
 
 def test_the_layout_of_task_folders_stands_where_the_readme_says(said: Callable[[str], None]) -> None:
     said("`eval/<Category>/<Task>/`, `billboard/<Task>/` or `prompt_retrieval/<Task>/`")
-    said("`src/one_embedder/evaluation/task_folder.py` lists files and fields")
+    said("`src/one_embedder/evaluation/tasks/folder.py` lists files and fields")
     layout = str(task_folder.__doc__)
     for name, rows in tiny_files().items():
         *place, _, file = name.split("/")

@@ -12,17 +12,17 @@ import pytest
 import yaml
 
 from one_embedder.errors import DataError
-from one_embedder.reproduction.ablation_record import read_record
-from one_embedder.reproduction.ablation_tables import runs_csv, to_markdown
-from one_embedder.reproduction.expected import read_expected
-from one_embedder.reproduction.harness import read_published
-from one_embedder.reproduction.harness import read_record as read_harness
-from one_embedder.reproduction.page import sections
-from one_embedder.reproduction.published import load_published
-from one_embedder.reproduction.published_models import load_published_models
-from one_embedder.reproduction.readme import generated_parts, main
-from one_embedder.reproduction.side_by_side_record import read_side_by_side
-from one_embedder.reproduction.table1_record import read_table1
+from one_embedder.reproduction.ablation.record import read_record
+from one_embedder.reproduction.ablation.tables import runs_csv, to_markdown
+from one_embedder.reproduction.compare.harness import read_published
+from one_embedder.reproduction.compare.harness import read_record as read_harness
+from one_embedder.reproduction.compare.side_by_side_record import read_side_by_side
+from one_embedder.reproduction.show.page import sections
+from one_embedder.reproduction.show.readme import generated_parts, main
+from one_embedder.reproduction.table1.expected import read_expected
+from one_embedder.reproduction.table1.published import load_published
+from one_embedder.reproduction.table1.published_models import load_published_models
+from one_embedder.reproduction.table1.record import read_table1
 
 Edit = Callable[[Any], None]
 

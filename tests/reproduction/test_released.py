@@ -14,17 +14,17 @@ import numpy as np
 import pytest
 
 from one_embedder.config.compose import load_config
-from one_embedder.config.location import PROJECT_ROOT
 from one_embedder.config.schema import Config
 from one_embedder.errors import ConfigError
 from one_embedder.evaluation.benchmarks import METRICS, TaskScore
 from one_embedder.evaluation.items import ItemScores
 from one_embedder.evaluation.results import IncompleteEvaluation, NotRun
-from one_embedder.reproduction.layout import AVERAGE, COLUMNS
-from one_embedder.reproduction.published import load_published
-from one_embedder.reproduction.published_models import PublishedModels, load_published_models
-from one_embedder.reproduction.run import reproduce
-from one_embedder.reproduction.stages import Stages
+from one_embedder.files.location import PROJECT_ROOT
+from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMNS
+from one_embedder.reproduction.steps.verbs import Stages
+from one_embedder.reproduction.table1.published import load_published
+from one_embedder.reproduction.table1.published_models import PublishedModels, load_published_models
+from one_embedder.reproduction.table1.run import reproduce
 
 EXPECTED = PROJECT_ROOT / "experiments" / "expected"
 LARGE, GTR = "hkunlp/instructor-large", "sentence-transformers/gtr-t5-large"

@@ -11,9 +11,9 @@ import torch
 
 from one_embedder.config.compose import load_config
 from one_embedder.encoder.checkpoint import save_encoder
-from one_embedder.evaluation.in_context.examples import template_fields
-from one_embedder.reproduction.layout import COLUMNS
-from one_embedder.reproduction.run import reproduce
+from one_embedder.evaluation.prompt_retrieval.examples import template_fields
+from one_embedder.reproduction.statistics.layout import COLUMNS
+from one_embedder.reproduction.table1.run import reproduce
 from tests.encoder.conftest import tiny_encoder
 from tests.evaluation.conftest import tiny_files, write_rows
 from tests.evaluation.hub_benchmark import TASKS, serve_benchmark

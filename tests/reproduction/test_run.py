@@ -13,16 +13,16 @@ import pytest
 import yaml
 
 from one_embedder.config.compose import load_config
-from one_embedder.config.location import PROJECT_ROOT
 from one_embedder.config.schema import Config, TaskFolderConfig
 from one_embedder.errors import ConfigError, DataError, EvaluationError
 from one_embedder.evaluation.benchmarks import TaskScore
-from one_embedder.lock import LockedError
-from one_embedder.reproduction.circumstances import circumstances, data_identity
-from one_embedder.reproduction.expected import read_expected
-from one_embedder.reproduction.layout import AVERAGE, COLUMNS, ROWS
-from one_embedder.reproduction.page_sections import table1_section
-from one_embedder.reproduction.run import reproduce
+from one_embedder.files.location import PROJECT_ROOT
+from one_embedder.files.lock import LockedError
+from one_embedder.reproduction.show.page_sections import table1_section
+from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMNS, ROWS
+from one_embedder.reproduction.steps.circumstances import circumstances, data_identity
+from one_embedder.reproduction.table1.expected import read_expected
+from one_embedder.reproduction.table1.run import reproduce
 from tests.locked import held
 from tests.reproduction.fakes import FakeWork
 
@@ -179,7 +179,7 @@ def test_instructors_numbers_in_the_row_without_instructions_are_off(
     if place != "nothing recorded":
         reproduce(configure("table.seeds=[0,2]", "table.write_expected=true"), work.stages)
     if place == "other kind":
-        monkeypatch.setattr("one_embedder.reproduction.machine.arithmetic", lambda: "another machine")
+        monkeypatch.setattr("one_embedder.reproduction.steps.machine.arithmetic", lambda: "another machine")
     seeds = "table.seeds=[1]" if place == "other seed" else "table.seeds=[0]"
     assert reproduce(configure(seeds, "table.accept_near=true"), work.stages) == 0
     work.quality[False, False] = work.quality[True, True]
@@ -192,11 +192,11 @@ def test_a_row_that_moved_is_seen_in_its_difference_where_the_row_alone_is_ok(
     configure: Configure, work: FakeWork, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for machine, better in (("one machine", 0.0), ("another", 0.03)):  # kinds move all trained rows alike
-        monkeypatch.setattr("one_embedder.reproduction.machine.arithmetic", lambda name=machine: name)
+        monkeypatch.setattr("one_embedder.reproduction.steps.machine.arithmetic", lambda name=machine: name)
         for side in ((False, False), (True, True)):
             work.quality[side] += better
         assert reproduce(configure("table.write_expected=true"), work.stages) == 0
-    monkeypatch.setattr("one_embedder.reproduction.machine.arithmetic", lambda: "a third")
+    monkeypatch.setattr("one_embedder.reproduction.steps.machine.arithmetic", lambda: "a third")
     assert reproduce(configure(), work.stages) == 0
     work.quality[False, False] += 0.01
     capsys.readouterr()
@@ -211,7 +211,7 @@ def test_a_run_on_another_kind_of_machine_stands_beside_the_recorded_one(
 ) -> None:
     cfg = configure("table.seeds=[0,1]", "table.write_expected=true")
     reproduce(cfg, work.stages)
-    monkeypatch.setattr("one_embedder.reproduction.machine.arithmetic", lambda: "another machine")
+    monkeypatch.setattr("one_embedder.reproduction.steps.machine.arithmetic", lambda: "another machine")
     work.quality[True, True] += 0.004
     capsys.readouterr()
     assert reproduce(configure("table.seeds=[0,1]"), work.stages) == 0
@@ -220,7 +220,7 @@ def test_a_run_on_another_kind_of_machine_stands_beside_the_recorded_one(
     expected = read_expected(Path(cfg.table.expected))
     assert expected is not None
     assert len(expected.kinds) == 2 and expected.shown.kind == "another machine"
-    monkeypatch.setattr("one_embedder.reproduction.machine.arithmetic", lambda: "a third")
+    monkeypatch.setattr("one_embedder.reproduction.steps.machine.arithmetic", lambda: "a third")
     assert reproduce(configure("table.seeds=[0,1]"), work.stages) == 0
     assert "the same seed on other kinds of machine and how far those differ: 120" in printed(capsys)
 

@@ -16,11 +16,11 @@ from one_embedder.errors import ConfigError, DataError, EvaluationError
 from one_embedder.evaluation.benchmarks import category_means, load_scores, overall_mean
 from one_embedder.evaluation.resampling import Interval
 from one_embedder.evaluation.run import evaluate
-from one_embedder.reproduction.layout import AVERAGE, COLUMNS
-from one_embedder.reproduction.page_side_by_side import side_by_side_section
-from one_embedder.reproduction.side_by_side import Evaluations, parser, work
-from one_embedder.reproduction.side_by_side_record import read_side_by_side
-from one_embedder.reproduction.table import format_difference
+from one_embedder.reproduction.compare.side_by_side import Evaluations, parser, work
+from one_embedder.reproduction.compare.side_by_side_record import read_side_by_side
+from one_embedder.reproduction.show.page_side_by_side import side_by_side_section
+from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMNS
+from one_embedder.reproduction.table1.tables import format_difference
 from one_embedder.tracking.manifest import read_manifest
 from tests.evaluation.conftest import HashEncoder, configured, rewrite, write_benchmark
 

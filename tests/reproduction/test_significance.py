@@ -11,16 +11,16 @@ from scipy.stats import permutation_test
 from one_embedder.errors import EvaluationError
 from one_embedder.evaluation.items import ItemScores
 from one_embedder.evaluation.results import TaskScore
-from one_embedder.reproduction.layout import AVERAGE, BACKBONE, INSTRUCTOR, WITHOUT, RowSpec
-from one_embedder.reproduction.scores import RowRuns
-from one_embedder.reproduction.significance import (
+from one_embedder.reproduction.statistics.bootstrap import paired_bootstrap
+from one_embedder.reproduction.statistics.layout import AVERAGE, BACKBONE, INSTRUCTOR, WITHOUT, RowSpec
+from one_embedder.reproduction.statistics.rows import RowRuns
+from one_embedder.reproduction.statistics.significance import (
     bootstrap_p_value,
     holm,
     items_p_value,
     seeds_p_value,
     standardized_mean,
 )
-from one_embedder.reproduction.statistics import paired_bootstrap
 from tests.reproduction.fakes import make_row
 
 RESAMPLES = 499

@@ -8,11 +8,18 @@ import numpy as np
 import pytest
 
 from one_embedder.errors import EvaluationError
-from one_embedder.reproduction.claims import decide_claims
-from one_embedder.reproduction.layout import AVERAGE, BACKBONE, COLUMNS, INSTRUCTED_BACKBONE, INSTRUCTOR, WITHOUT
-from one_embedder.reproduction.scores import RowRuns, relative_gain
-from one_embedder.reproduction.significance import holm
-from one_embedder.reproduction.statistics import Bootstrap, paired_bootstrap
+from one_embedder.reproduction.statistics.bootstrap import Bootstrap, paired_bootstrap
+from one_embedder.reproduction.statistics.claims import decide_claims
+from one_embedder.reproduction.statistics.layout import (
+    AVERAGE,
+    BACKBONE,
+    COLUMNS,
+    INSTRUCTED_BACKBONE,
+    INSTRUCTOR,
+    WITHOUT,
+)
+from one_embedder.reproduction.statistics.rows import RowRuns, relative_gain
+from one_embedder.reproduction.statistics.significance import holm
 from tests.reproduction.fakes import make_row, make_scores
 
 

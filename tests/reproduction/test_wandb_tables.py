@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from one_embedder.config.schema import Config
-from one_embedder.reproduction.layout import ROWS
-from one_embedder.reproduction.run import reproduce
-from one_embedder.reproduction.wandb_tables import ablation_tables
+from one_embedder.reproduction.show.wandb_tables import ablation_tables
+from one_embedder.reproduction.statistics.layout import ROWS
+from one_embedder.reproduction.table1.run import reproduce
 from tests.reproduction.ablations import small_record
 from tests.reproduction.fakes import FakeWork
 
@@ -17,7 +17,9 @@ def test_a_reproductions_tables_hold_its_numbers_as_numbers(
     configure: Callable[..., Config], work: FakeWork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tracked: list[tuple[Any, ...]] = []
-    monkeypatch.setattr("one_embedder.reproduction.run.log_results", lambda *arguments: tracked.append(arguments))
+    monkeypatch.setattr(
+        "one_embedder.reproduction.table1.run.log_results", lambda *arguments: tracked.append(arguments)
+    )
     reproduce(configure("table.seeds=[0,1]"), work.stages)
     ((_, _, job_type, name, tables, summary),) = tracked
     assert (job_type, name) == ("reproduce", "table1 documentation")

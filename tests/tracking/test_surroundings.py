@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from one_embedder.tracking import surroundings
-from one_embedder.tracking.surroundings import code_state, hardware, peak_memory_gib
+from one_embedder.tracking import machine as surroundings
+from one_embedder.tracking.machine import code_state, hardware, peak_memory_gib
 
 
 def git(root: Path, *arguments: str) -> None:

@@ -11,7 +11,7 @@ import yaml
 
 from one_embedder.config.compose import load_config
 from one_embedder.config.schema import Config
-from one_embedder.reproduction.children import training_config
+from one_embedder.reproduction.steps.configs import training_config
 from one_embedder.tracking import wandb_run
 from one_embedder.tracking.wandb_run import Table, kept_id, log_results, open_run, tags, upload_checkpoint, wandb_mode
 from tests.tracking.offline_run import read_offline_runs

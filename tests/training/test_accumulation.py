@@ -17,7 +17,7 @@ from torch import Tensor
 
 from one_embedder.config.schema import Config, SamplerConfig
 from one_embedder.encoder.model import InstructionEncoder
-from one_embedder.medi.datamodule import MediDataModule
+from one_embedder.medi.batches.datamodule import MediDataModule
 from one_embedder.tracking.manifest import read_manifest
 from one_embedder.training import run as run_module
 from one_embedder.training.callbacks import Speed

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from one_embedder.config.schema import LossConfig, OptimizerConfig, SamplerConfig, ScheduleConfig
-from one_embedder.medi.datamodule import MediDataModule
+from one_embedder.medi.batches.datamodule import MediDataModule
 from one_embedder.training.module import InstructorModule
 from scripts.bench_train_step import _distance, _ours, _padded, _released, rendered
 from tests.medi.toy import instruction_tokenizer

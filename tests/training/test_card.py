@@ -12,18 +12,18 @@ import yaml
 
 from one_embedder import push
 from one_embedder.config.schema import Config
+from one_embedder.embedding.embedder import InstructionEmbedder
 from one_embedder.encoder.checkpoint import save_encoder
 from one_embedder.encoder.dense import Dense
-from one_embedder.encoder.embedder import InstructionEmbedder
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.errors import DataError, OneEmbedderError
 from one_embedder.evaluation.benchmarks import TaskScore
 from one_embedder.evaluation.items import ItemScores
 from one_embedder.tracking.manifest import read_manifest
-from one_embedder.training import publish as publish_module
+from one_embedder.training import upload as publish_module
 from one_embedder.training.card import EXAMPLE, model_card
-from one_embedder.training.publish import Upload, plan, publish
 from one_embedder.training.run import CHECKPOINT, train
+from one_embedder.training.upload import Upload, plan, publish
 from tests.hub import StandInHub
 from tests.training.tiny import WIDTH, tiny_config, tiny_encoder
 

@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 from one_embedder.config.schema import LossConfig
 from one_embedder.errors import ConfigError
-from one_embedder.medi.collate import NO_CLASS, LabelNumbers, TextNumbers
+from one_embedder.medi.batches.collate import NO_CLASS, LabelNumbers, TextNumbers
 from one_embedder.training.loss import SPELLINGS, AlsoRight, Comparison, ContrastiveLoss, Sides
 from tests.reference.released_loss import paper_loss, released_loss
 from tests.reference.right_answers import right_texts, same_class

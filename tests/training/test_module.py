@@ -10,7 +10,7 @@ from torch import Tensor
 
 from one_embedder.config.schema import LossConfig, OptimizerConfig, SamplerConfig, ScheduleConfig
 from one_embedder.errors import ConfigError, OneEmbedderError
-from one_embedder.medi.datamodule import MediDataModule
+from one_embedder.medi.batches.datamodule import MediDataModule
 from one_embedder.medi.store import load_medi
 from one_embedder.training.callbacks import RandomState, Speed
 from one_embedder.training.module import InstructorModule

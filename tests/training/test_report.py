@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from one_embedder.config.schema import Config
-from one_embedder.medi.sampler import TaskShare
-from one_embedder.training.report import batch_facts, start_report
+from one_embedder.medi.batches.sampler import TaskShare
+from one_embedder.training.plan import batch_facts, start_report
 
 
 def config(**loss: object) -> Config:

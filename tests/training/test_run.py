@@ -18,12 +18,12 @@ from pytorch_lightning import Callback, Trainer
 from safetensors.torch import load_file
 
 from one_embedder.config.schema import Config
+from one_embedder.embedding.embedder import InstructionEmbedder
 from one_embedder.encoder.checkpoint import load_encoder, weights_sha256
-from one_embedder.encoder.embedder import InstructionEmbedder
 from one_embedder.encoder.truncation import Truncation
 from one_embedder.errors import ConfigError, DataError
-from one_embedder.lock import LockedError
-from one_embedder.medi.collate import ContrastiveCollator
+from one_embedder.files.lock import LockedError
+from one_embedder.medi.batches.collate import ContrastiveCollator
 from one_embedder.medi.store import write_medi
 from one_embedder.tracking.manifest import read_manifest
 from one_embedder.training import run as run_module
@@ -194,7 +194,7 @@ def test_of_two_identical_trainings_one_is_refused_and_writes_nothing(cfg: Confi
 _SECOND = """
 import pickle, sys
 from pathlib import Path
-from one_embedder.lock import LockedError
+from one_embedder.files.lock import LockedError
 from one_embedder.training.run import train
 try:
     print(train(pickle.loads(Path(sys.argv[1]).read_bytes()), wait=sys.argv[2] == "True"))

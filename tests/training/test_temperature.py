@@ -8,7 +8,7 @@ import torch
 
 from one_embedder.config.schema import LossConfig, OptimizerConfig, SamplerConfig, ScheduleConfig
 from one_embedder.errors import ConfigError
-from one_embedder.medi.datamodule import MediDataModule
+from one_embedder.medi.batches.datamodule import MediDataModule
 from one_embedder.training.loss import ContrastiveLoss, Sides
 from one_embedder.training.module import InstructorModule
 from one_embedder.training.temperature import LARGEST, SMALLEST, LearnedTemperature

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from one_embedder.config.schema import Config, SamplerConfig
 from one_embedder.encoder.checkpoint import load_encoder, weights_sha256
-from one_embedder.medi.datamodule import MediDataModule
+from one_embedder.medi.batches.datamodule import MediDataModule
 from one_embedder.tracking.manifest import read_manifest
 from one_embedder.training.checkpoint_io import LAST
 from one_embedder.training.outcome import BEST, CHECKPOINT

@@ -16,9 +16,9 @@ from torch.nn.functional import normalize
 from torch.nn.parallel import DistributedDataParallel
 
 from one_embedder.config.schema import LossConfig, OptimizerConfig, SamplerConfig, ScheduleConfig
-from one_embedder.medi.collate import NO_CLASS, ContrastiveBatch, LabelNumbers, TextNumbers
-from one_embedder.medi.datamodule import MediDataModule
-from one_embedder.medi.record import MediRow
+from one_embedder.medi.batches.collate import NO_CLASS, ContrastiveBatch, LabelNumbers, TextNumbers
+from one_embedder.medi.batches.datamodule import MediDataModule
+from one_embedder.medi.row import MediRow
 from one_embedder.medi.store import write_medi
 from one_embedder.training.gather import gather, gather_sides
 from one_embedder.training.grad_cache import cut

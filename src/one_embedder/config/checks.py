@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from one_embedder.config import design
+from one_embedder.config import ablation as design
 from one_embedder.config.messages import nearest
 from one_embedder.config.schema import Config, MiningConfig
 from one_embedder.errors import ConfigError

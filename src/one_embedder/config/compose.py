@@ -11,12 +11,12 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
+from one_embedder.config.ablation import jobs
 from one_embedder.config.checks import check
-from one_embedder.config.design import jobs
-from one_embedder.config.instructions import written_out
-from one_embedder.config.location import CONF, PROJECT_ROOT
 from one_embedder.config.messages import as_config_errors
 from one_embedder.config.schema import Config
+from one_embedder.files.location import CONF, PROJECT_ROOT
+from one_embedder.instructions.table import written_out
 
 VERBS = ("build_medi", "train", "evaluate", "reproduce")
 

@@ -16,11 +16,11 @@ from one_embedder.config.caches import settle_caches
 from one_embedder.config.compose import register, typed
 from one_embedder.config.ending import ending_of
 from one_embedder.config.help import help_text
-from one_embedder.config.location import CONF
 from one_embedder.config.quiet import quiet
 from one_embedder.config.schema import Config
 from one_embedder.config.sweep import run_job
 from one_embedder.errors import OneEmbedderError
+from one_embedder.files.location import CONF
 from one_embedder.interruption import termination_raises
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from one_embedder.config.compose import compose_verb
-from one_embedder.config.location import CONF
+from one_embedder.files.location import CONF
 
 _FOOTER = """
 A value with signs such as = , ( [ or é goes in quotes, and these in quotes of the shell: 'output="/runs/lr=0.1"'.

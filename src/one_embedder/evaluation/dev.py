@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from one_embedder.config.schema import BenchmarkConfig, Config, InstructionsConfig
-from one_embedder.encoder.embedder import InstructionEmbedder
+from one_embedder.embedding.embedder import InstructionEmbedder
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.errors import DataError
 from one_embedder.evaluation.benchmarks import overall_mean

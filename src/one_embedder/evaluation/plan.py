@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from one_embedder.config.schema import Config
-from one_embedder.evaluation.estimate import sizes
-from one_embedder.evaluation.in_context.protocol import PromptProtocol
-from one_embedder.evaluation.instructions import InstructionTable, TaskInstructions
+from one_embedder.evaluation.prompt_retrieval.protocol import PromptProtocol
 from one_embedder.evaluation.results import NotRun, identity_sha256
-from one_embedder.evaluation.selection import Selection, Task, select_tasks, share_of
+from one_embedder.evaluation.task_instructions import InstructionTable, TaskInstructions
+from one_embedder.evaluation.tasks.chosen import Selection, Task, select_tasks, share_of
+from one_embedder.evaluation.tasks.estimate import sizes
 from one_embedder.tracking.identity import config_hash
 
 PROTOCOL = 2

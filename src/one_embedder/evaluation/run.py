@@ -15,9 +15,8 @@ from one_embedder.config.schema import Config
 from one_embedder.encoder.truncation import Truncation
 from one_embedder.errors import DataError
 from one_embedder.evaluation.benchmarks import TaskScore, category_means, combine_not_run, combine_parts, overall_mean
-from one_embedder.evaluation.estimate import estimate
-from one_embedder.evaluation.in_context.protocol import PromptProtocol
 from one_embedder.evaluation.plan import Job, Plan, Share
+from one_embedder.evaluation.prompt_retrieval.protocol import PromptProtocol
 from one_embedder.evaluation.results import (
     IncompleteEvaluation,
     NotRun,
@@ -26,13 +25,14 @@ from one_embedder.evaluation.results import (
     scored_on,
     write_result,
 )
-from one_embedder.lock import holding
+from one_embedder.evaluation.tasks.estimate import estimate
+from one_embedder.files.lock import holding
 from one_embedder.tracking.identity import config_hash
 from one_embedder.tracking.manifest import RunRecord, is_complete
 from one_embedder.tracking.wandb_run import Table, encoder_name, log_results
 
 if TYPE_CHECKING:
-    from one_embedder.evaluation.mteb_encoder import TextEncoder
+    from one_embedder.evaluation.encoder import TextEncoder
 
 log = logging.getLogger(__name__)
 
@@ -81,8 +81,8 @@ def identity_of_tasks(cfg: Config) -> str:
 
 
 def _load(cfg: Config) -> TextEncoder:
+    from one_embedder.embedding.embedder import InstructionEmbedder
     from one_embedder.encoder.checkpoint import load_encoder
-    from one_embedder.encoder.embedder import InstructionEmbedder
 
     encoder = load_encoder(
         cfg.encoder.name_or_path,
@@ -113,7 +113,7 @@ def _score_missing(
     cfg: Config, share: Share, scores: dict[str, TaskScore], encoder: TextEncoder, prompts: PromptProtocol | None
 ) -> None:
     """Score the jobs that ``scores`` lacks, add them to it, and keep a run record."""
-    from one_embedder.evaluation.mteb_encoder import CachingEncoder
+    from one_embedder.evaluation.encoder import CachingEncoder
     from one_embedder.evaluation.scoring import Scorer
 
     cache = CachingEncoder(encoder, batch_size=cfg.evaluation.batch_size)

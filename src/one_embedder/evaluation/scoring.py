@@ -13,18 +13,18 @@ from mteb.results import TaskResult
 from one_embedder.encoder.truncation import Truncation
 from one_embedder.errors import EvaluationError
 from one_embedder.evaluation.benchmarks import METRICS, TaskScore
-from one_embedder.evaluation.folder_tasks import SPLIT, TASKS
-from one_embedder.evaluation.in_context.protocol import PromptProtocol
-from one_embedder.evaluation.instructions import TaskInstructions
+from one_embedder.evaluation.encoder import CachingEncoder, MtebEncoder
 from one_embedder.evaluation.items import ItemScores
-from one_embedder.evaluation.mteb_encoder import CachingEncoder, MtebEncoder
-from one_embedder.evaluation.prompt_retrieval import score_prompt_retrieval
-from one_embedder.evaluation.registry import HubTask, open_hub_task
+from one_embedder.evaluation.prompt_retrieval.protocol import PromptProtocol
+from one_embedder.evaluation.prompt_retrieval.score import score_prompt_retrieval
 from one_embedder.evaluation.resampling import CONFIDENCE, RESAMPLES, item_interval
 from one_embedder.evaluation.results import OURS, RECOMPUTED_WITHIN, OwnScore
-from one_embedder.evaluation.selection import Task
-from one_embedder.evaluation.task_folder import TaskFolder
-from one_embedder.evaluation.text_evaluation import score_text_evaluation
+from one_embedder.evaluation.task_instructions import TaskInstructions
+from one_embedder.evaluation.tasks.chosen import Task
+from one_embedder.evaluation.tasks.folder import TaskFolder
+from one_embedder.evaluation.tasks.folder_mteb import SPLIT, TASKS
+from one_embedder.evaluation.tasks.registry import HubTask, open_hub_task
+from one_embedder.evaluation.tasks.text_evaluation import score_text_evaluation
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from one_embedder.config.relations import require_buildable
 from one_embedder.config.schema import Config
 from one_embedder.errors import ConfigError, DataError
-from one_embedder.lock import holding
+from one_embedder.files.lock import holding
 
 
 def build(cfg: Config) -> Path:

@@ -22,9 +22,9 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from one_embedder.errors import DataError
-from one_embedder.medi.record import LABEL_KEYS, RELEASED_KEYS, MediRow, validate_row
-from one_embedder.medi.stamp import file_sha256, has_sha256
-from one_embedder.swap import put_in_place, standing
+from one_embedder.files.hashes import file_sha256, has_sha256
+from one_embedder.files.swap import put_in_place, standing
+from one_embedder.medi.row import LABEL_KEYS, RELEASED_KEYS, MediRow, validate_row
 
 DATA_FILE = "medi.arrow"
 MANIFEST_FILE = "manifest.json"

@@ -11,8 +11,8 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from one_embedder.encoder.truncation import Truncation
-from one_embedder.medi.collate import ContrastiveBatch
-from one_embedder.tracking.surroundings import peak_memory_gib
+from one_embedder.medi.batches.collate import ContrastiveBatch
+from one_embedder.tracking.machine import peak_memory_gib
 
 log = logging.getLogger(__name__)
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from one_embedder.config.location import inside_project
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.encoder.tokenize import JOININGS
+from one_embedder.files.location import inside_project
 from one_embedder.tracking.manifest import write_atomically
 from one_embedder.training.lineage import first_base
-from one_embedder.training.report import rows_of
+from one_embedder.training.plan import rows_of
 
 if TYPE_CHECKING:
     from one_embedder.evaluation.benchmarks import TaskScore

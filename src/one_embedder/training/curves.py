@@ -12,7 +12,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from one_embedder.medi.collate import ContrastiveBatch
+from one_embedder.medi.batches.collate import ContrastiveBatch
 from one_embedder.tracking.loggers import FinishingWandbLogger
 from one_embedder.tracking.manifest import write_atomically
 from one_embedder.training.callbacks import is_logged

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from one_embedder.encoder.embedder import InstructionEmbedder
+from one_embedder.embedding.embedder import InstructionEmbedder
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.errors import OneEmbedderError
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
-from one_embedder.medi.collate import LabelNumbers, TextNumbers
+from one_embedder.medi.batches.collate import LabelNumbers, TextNumbers
 from one_embedder.training.loss import Sides
 
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
-from one_embedder.config.location import inside_project
 from one_embedder.config.schema import Config
 from one_embedder.errors import DataError
+from one_embedder.files.location import inside_project
 from one_embedder.tracking.identity import TRAINING_SECTIONS, facts, resolved
 from one_embedder.tracking.manifest import RESOLVED_CONFIG, read_manifest
 from one_embedder.training.outcome import BEST, CHECKPOINT

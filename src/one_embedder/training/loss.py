@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from one_embedder.config.schema import LossConfig
 from one_embedder.errors import ConfigError
-from one_embedder.medi.collate import NO_CLASS, LabelNumbers, TextNumbers
+from one_embedder.medi.batches.collate import NO_CLASS, LabelNumbers, TextNumbers
 
 SPELLINGS: Mapping[str, bool] = MappingProxyType({"released": False, "paper": True})  # name -> in_batch_positives
 

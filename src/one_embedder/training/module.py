@@ -19,7 +19,7 @@ from one_embedder.config.schema import LossConfig, OptimizerConfig, ScheduleConf
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.encoder.tokenize import TokenizedBatch
 from one_embedder.errors import ConfigError
-from one_embedder.medi.collate import ContrastiveBatch
+from one_embedder.medi.batches.collate import ContrastiveBatch
 from one_embedder.training.callbacks import is_logged
 from one_embedder.training.divergence import Finite, require_finite_weights
 from one_embedder.training.gather import gather_sides

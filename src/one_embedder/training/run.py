@@ -10,16 +10,16 @@ from pathlib import Path
 
 import torch
 
-from one_embedder.config.location import inside_project
 from one_embedder.config.relations import require_trainable
 from one_embedder.config.schema import Config
-from one_embedder.detail import at_detail
 from one_embedder.encoder.checkpoint import load_encoder, save_encoder, weights_sha256
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.encoder.tokenize import InstructionTokenizer
 from one_embedder.errors import ConfigError, DataError
-from one_embedder.lock import holding
-from one_embedder.medi.datamodule import MediDataModule
+from one_embedder.files.location import inside_project
+from one_embedder.files.lock import holding
+from one_embedder.instructions.detail import at_detail
+from one_embedder.medi.batches.datamodule import MediDataModule
 from one_embedder.medi.store import Medi, load_medi
 from one_embedder.tracking.identity import resolved
 from one_embedder.tracking.manifest import MANIFEST, RunRecord, is_complete, read_manifest, run_id, write_atomically
@@ -38,7 +38,7 @@ from one_embedder.training.memory import keep_freed_memory
 from one_embedder.training.module import InstructorModule
 from one_embedder.training.optimizer import require_freezable
 from one_embedder.training.outcome import BEST, CHECKPOINT, Trained
-from one_embedder.training.report import TASK_TABLE, batch_facts, left_out_tasks, start_report, task_table
+from one_embedder.training.plan import TASK_TABLE, batch_facts, left_out_tasks, start_report, task_table
 from one_embedder.training.sharding import WholeWeights
 from one_embedder.training.trainer import build_trainer, is_main_process, quiet_lightning, require_accelerator
 

@@ -14,9 +14,9 @@ from collections import defaultdict
 from pathlib import Path
 
 from one_embedder.errors import DataError
-from one_embedder.instruction import Instruction
-from one_embedder.json_lines import SUFFIXES, JsonLines
-from one_embedder.medi.candidates import PairTask, TripleTask
+from one_embedder.files.json_lines import SUFFIXES, JsonLines
+from one_embedder.instructions.template import Instruction
+from one_embedder.medi.mining.candidates import PairTask, TripleTask
 
 INSTRUCTION = Instruction("sentence", objective="measuring semantic similarity")
 SPLITS = re.compile(r"_(train|dev|validation|test|pairs)$")

@@ -13,17 +13,18 @@ from importlib.metadata import metadata, packages_distributions, version
 from pathlib import Path
 
 from one_embedder.config.schema import Config
-from one_embedder.medi import leakage, miner, mining
-from one_embedder.medi.assembly import is_built, publish, settings_of, work_folder
-from one_embedder.medi.build_key import build_key
-from one_embedder.medi.candidates import CandidateTask
-from one_embedder.medi.miner import MINING_KEYS, Miner
-from one_embedder.medi.negatives import HardNegatives
-from one_embedder.medi.record import MediRow
+from one_embedder.medi.mining import leakage, miner
+from one_embedder.medi.mining import rules as mining
+from one_embedder.medi.mining.candidates import CandidateTask
+from one_embedder.medi.mining.miner import MINING_KEYS, Miner
+from one_embedder.medi.mining.negatives import HardNegatives
+from one_embedder.medi.row import MediRow
+from one_embedder.medi.sources.assembly import is_built, publish, settings_of, work_folder
+from one_embedder.medi.sources.build_key import build_key
 from one_embedder.medi.sources.documentation.benchmark import documentation_benchmark, write_benchmark
 from one_embedder.medi.sources.documentation.extract import extract
+from one_embedder.medi.sources.documentation.extracted import report_of
 from one_embedder.medi.sources.documentation.packages import PACKAGES, STANDARD_LIBRARY
-from one_embedder.medi.sources.documentation.report import report_of
 from one_embedder.medi.sources.documentation.training_tasks import training_tasks
 from one_embedder.medi.store import write_medi
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pydoc_data import topics
 
-from one_embedder.instruction import Instruction
-from one_embedder.medi.candidates import CandidateTask, LabelTask, PairTask, RelationTask
+from one_embedder.instructions.template import Instruction
+from one_embedder.medi.mining.candidates import CandidateTask, LabelTask, PairTask, RelationTask
 from one_embedder.medi.sources.documentation.extract import DocObject
 from one_embedder.medi.sources.documentation.labels import action, related_links, section_passages, type_label
 from one_embedder.medi.sources.documentation.text import is_prose, plain, spelled_out

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
 from one_embedder.errors import DataError
-from one_embedder.json_lines import decoded
+from one_embedder.files.json_lines import decoded
 from one_embedder.medi.sources.file.list_parser import ListParser, Unreadable, shown
 
 if TYPE_CHECKING:

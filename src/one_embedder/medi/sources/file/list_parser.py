@@ -12,7 +12,7 @@ from typing import Any
 import ijson
 
 from one_embedder.errors import DataError
-from one_embedder.json_lines import decoded
+from one_embedder.files.json_lines import decoded
 
 _ITEMS_SO_FAR = b"[null "  # stands for the items before the place at which parsing a list begins again
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")

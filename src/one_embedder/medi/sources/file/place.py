@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from one_embedder.encoder.hub import reason
 from one_embedder.errors import DataError
+from one_embedder.files.hub import reason
 from one_embedder.medi.sources.file.files import SUFFIXES
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")

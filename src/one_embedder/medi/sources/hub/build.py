@@ -13,15 +13,15 @@ from pathlib import Path
 
 from one_embedder.config.schema import Config, HubDatasetConfig
 from one_embedder.errors import ConfigError, DataError
-from one_embedder.medi import leakage, miner
-from one_embedder.medi.assembly import GB, is_built, publish, require_space, settings_of, work_folder
-from one_embedder.medi.build_key import build_key
-from one_embedder.medi.parts import Part, TaskBuilder, build_parts, finished
-from one_embedder.medi.record import MediRow
+from one_embedder.medi.mining import leakage, miner
+from one_embedder.medi.row import MediRow
+from one_embedder.medi.sources.assembly import GB, is_built, publish, require_space, settings_of, work_folder
+from one_embedder.medi.sources.build_key import build_key
+from one_embedder.medi.sources.hub.chosen_datasets import chosen
+from one_embedder.medi.sources.hub.fates import report_of
 from one_embedder.medi.sources.hub.files import Listings
-from one_embedder.medi.sources.hub.report import report_of
-from one_embedder.medi.sources.hub.selection import chosen
 from one_embedder.medi.sources.hub.task import HubTask
+from one_embedder.medi.sources.parts import Part, TaskBuilder, build_parts, finished
 from one_embedder.medi.store import write_medi
 
 logger = logging.getLogger(__name__)

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from one_embedder.config.schema import HubDatasetConfig
-from one_embedder.encoder.hub import reason
 from one_embedder.errors import DataError
-from one_embedder.json_lines import decoded
+from one_embedder.files.hub import reason
+from one_embedder.files.json_lines import decoded
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
 ROWS_AT_ONCE = 1000

@@ -20,7 +20,7 @@ from typing import Any
 
 from one_embedder.config.schema import HubDatasetConfig
 from one_embedder.errors import DataError
-from one_embedder.text import fault, shown
+from one_embedder.files.text import fault, shown
 
 MAX_CHARACTERS = 4000
 """Of a text; 512 tokens, the most that the published models read, are hardly ever more. Ours, not the paper's."""

@@ -10,24 +10,24 @@ from typing import Any
 
 from one_embedder.config.schema import HubDatasetConfig, MiningConfig
 from one_embedder.errors import DataError
-from one_embedder.medi import mining
-from one_embedder.medi.build_key import build_key
-from one_embedder.medi.candidates import PairTask
-from one_embedder.medi.leakage import BenchmarkTexts
-from one_embedder.medi.miner import Miner
-from one_embedder.medi.negatives import HardNegatives
-from one_embedder.medi.record import MediRow
+from one_embedder.medi.mining import rules as mining
+from one_embedder.medi.mining.candidates import PairTask
+from one_embedder.medi.mining.leakage import BenchmarkTexts
+from one_embedder.medi.mining.miner import Miner
+from one_embedder.medi.mining.negatives import HardNegatives
+from one_embedder.medi.row import MediRow
+from one_embedder.medi.sources.build_key import build_key
+from one_embedder.medi.sources.hub.chosen_datasets import instructions
 from one_embedder.medi.sources.hub.draw import draw
 from one_embedder.medi.sources.hub.files import HubFiles, Listings
 from one_embedder.medi.sources.hub.formats import Example, read_example
-from one_embedder.medi.sources.hub.selection import instructions
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class HubTask:
-    """A data set that is not built yet; see ``one_embedder.medi.parts.TaskBuilder``.
+    """A data set that is not built yet; see ``one_embedder.medi.sources.parts.TaskBuilder``.
 
     Attributes:
         name: of the task.

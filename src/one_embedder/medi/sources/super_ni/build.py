@@ -13,17 +13,18 @@ from typing import Any
 
 from one_embedder.config.schema import Config, MiningConfig
 from one_embedder.errors import ConfigError, DataError
-from one_embedder.medi import leakage, miner, mining
-from one_embedder.medi.assembly import is_built, publish, settings_of, work_folder
-from one_embedder.medi.build_key import build_key
-from one_embedder.medi.candidates import CandidateTask, LabelTask
-from one_embedder.medi.negatives import HardNegatives
-from one_embedder.medi.record import MediRow
-from one_embedder.medi.report import Report, leakage_lines
+from one_embedder.medi.mining import leakage, miner
+from one_embedder.medi.mining import rules as mining
+from one_embedder.medi.mining.candidates import CandidateTask, LabelTask
+from one_embedder.medi.mining.negatives import HardNegatives
+from one_embedder.medi.row import MediRow
+from one_embedder.medi.sources.assembly import is_built, publish, settings_of, work_folder
+from one_embedder.medi.sources.build_key import build_key
 from one_embedder.medi.sources.pairs import read_pairs
-from one_embedder.medi.sources.super_ni.candidates import candidate_task
+from one_embedder.medi.sources.report import Report, leakage_lines
 from one_embedder.medi.sources.super_ni.instructions import instruction_of
 from one_embedder.medi.sources.super_ni.tasks import NOT_STATED, read_tasks
+from one_embedder.medi.sources.super_ni.texts import candidate_task
 from one_embedder.medi.store import write_medi
 
 logger = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ class Candidates:
 
 @dataclass(frozen=True)
 class MinedTask:
-    """One task by itself, among those of other sources; see ``one_embedder.medi.parts.TaskBuilder``.
+    """One task by itself, among those of other sources; see ``one_embedder.medi.sources.parts.TaskBuilder``.
 
     Attributes:
         task: its texts.

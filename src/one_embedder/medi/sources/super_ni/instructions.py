@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from one_embedder.errors import ConfigError
-from one_embedder.instruction import Instruction
+from one_embedder.instructions.template import Instruction
 from one_embedder.medi.sources.super_ni.tasks import SuperNiTask
 
 # The last part of a domain -> its words before a text type. Those that are not here are written in lower case.

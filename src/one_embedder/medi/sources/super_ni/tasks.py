@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from one_embedder.errors import DataError
-from one_embedder.json_lines import JsonLines, decoded
-from one_embedder.text import fault
+from one_embedder.files.json_lines import JsonLines, decoded
+from one_embedder.files.text import fault
 
 TRAIN_LIST = "splits/default/train_tasks.txt"
 COMPACT_TABLE = "tasks"

@@ -1,0 +1,1 @@
+"""Texts at any scale to embeddings: the public API."""

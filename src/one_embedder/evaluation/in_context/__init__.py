@@ -1,1 +1,0 @@
-"""In-context learning for prompt retrieval: examples, their selection, prompts, and the learners that answer them."""

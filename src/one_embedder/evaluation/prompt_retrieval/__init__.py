@@ -1,0 +1,1 @@
+"""Prompt retrieval: similar demonstrations, an in-context learner, ROUGE-L."""

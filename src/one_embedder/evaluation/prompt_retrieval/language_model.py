@@ -1,0 +1,271 @@
+"""A causal language model of transformers as in-context learner: it chooses among options or writes its answer."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import logging
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import GenerationConfig as _UntypedGenerationConfig
+
+from one_embedder.config.schema import LanguageModelConfig, PromptTaskConfig
+from one_embedder.encoder.backbone import position_limit
+from one_embedder.encoder.device import find_device
+from one_embedder.encoder.locate import locate
+from one_embedder.encoder.reading import AS_DATA, quiet_transformers, read_config, reading
+from one_embedder.errors import CheckpointError, EvaluationError
+from one_embedder.evaluation.prompt_retrieval.learners import Answers, Question
+from one_embedder.evaluation.prompt_retrieval.prompts import Prompt, build_prompt
+
+log = logging.getLogger(__name__)
+
+_GenerationConfig: Any = _UntypedGenerationConfig
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class _Sequence:
+    """Tokens of a prompt and, the last ``answer`` of them, of an answer to be scored; and whose they are."""
+
+    place: tuple[int, int]
+    tokens: list[int]
+    answer: int
+
+
+class LanguageModelLearner:
+    """Answers as MetaICL's direct method does where there are options, by greedy generation where there are none.
+
+    Of the options it gives the one whose tokens have the highest mean log-likelihood after the prompt. Sequences of
+    similar length share a batch; padding stands on the left and is masked, so that an answer does not depend on it.
+    """
+
+    name = "model"
+    unit = "tokens"
+
+    def __init__(self, config: LanguageModelConfig, *, device: str | int | torch.device | None = None) -> None:
+        """Find the model; its weights are loaded when the first question is asked.
+
+        Args:
+            config: which model, in which precision, how many sequences a batch.
+            device: None takes the GPU if there is one.
+
+        Raises:
+            CheckpointError: if there is no such model.
+            ConfigError: if there is no such device.
+        """
+        self.config = config
+        self.device = find_device(device)
+        self.folder = locate(config.name_or_path, config.revision)
+
+    @cached_property
+    def identity(self) -> Mapping[str, Any]:
+        """Name, revision and precision."""
+        return {
+            "name": self.name,
+            "model": self.config.name_or_path,
+            "revision": _revision(self.folder),
+            "dtype": self.config.dtype,
+        }
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The model's tokenizer.
+
+        Raises:
+            CheckpointError: if it cannot be read.
+        """
+        with reading("language model's tokenizer", self.folder / "tokenizer_config.json"):
+            return AutoTokenizer.from_pretrained(self.folder, **AS_DATA)
+
+    @cached_property
+    def model(self) -> Any:
+        """The model, in evaluation mode on its device.
+
+        Raises:
+            CheckpointError: if its files are missing, unreadable, or not a causal language model's.
+        """
+        with reading("language model", self.folder / "config.json"):
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                self.folder,
+                config=read_config(self.folder),
+                dtype=_DTYPES[self.config.dtype],
+                weights_only=True,
+                output_loading_info=True,
+                **AS_DATA,
+            )
+        model, report = loaded
+        if report["missing_keys"]:
+            missing = ", ".join(sorted(report["missing_keys"])[:5])
+            raise CheckpointError(f"the weights in {self.folder} lack {missing}; fetch or save the folder again")
+        return model.to(self.device).eval()
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, special ones left out."""
+        return [len(tokens) for tokens in self._tokens(texts)]
+
+    def answer(self, questions: Sequence[Question], settings: PromptTaskConfig) -> Answers:
+        """The best option of each question, or a written answer.
+
+        Raises:
+            CheckpointError: if the model cannot be loaded.
+            EvaluationError: if a likelihood is not finite.
+        """
+        scored = any(question.options is not None for question in questions)
+        prompts = [self._prompt(question, settings) for question in questions]
+        outputs = self._choose(questions, prompts, settings) if scored else self._write(prompts, settings)
+        facts = {
+            "mode": "scoring" if scored else "generation",
+            "dropped_demonstrations": sum(prompt.dropped for prompt in prompts),
+            "cut_inputs": sum(prompt.cut > 0 for prompt in prompts),
+        }
+        if facts["cut_inputs"]:
+            cut = f"{facts['cut_inputs']} of {len(prompts)}"
+            log.warning("%s test inputs are longer than the model takes and lost their beginning", cut)
+        return Answers(outputs, facts)
+
+    def likelihoods(
+        self, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[Sequence[int]]]
+    ) -> list[list[float]]:
+        """Mean log-likelihood a token of each answer after its prompt, in nats.
+
+        Args:
+            prompts: tokens of each prompt, at least one.
+            answers: for each prompt the tokens of its answers, at least one each.
+        """
+        scores = [[math.nan] * len(own) for own in answers]
+        sequences = [
+            _Sequence((row, column), [*prompt, *answer], len(answer))
+            for row, (prompt, own) in enumerate(zip(prompts, answers, strict=True))
+            for column, answer in enumerate(own)
+        ]
+        for batch in self._batches(sequences):
+            for sequence, score in zip(batch, self._score(batch), strict=True):
+                row, column = sequence.place
+                scores[row][column] = score
+        return scores
+
+    def _prompt(self, question: Question, settings: PromptTaskConfig) -> Prompt:
+        if question.options is None:
+            answer, after = settings.max_new_tokens, settings.before_output
+        else:
+            answer, after = max(self.count([settings.before_output + option for option in question.options])), ""
+        limit = position_limit(self.model.config)
+        if limit is not None and limit <= answer + len(self._lead):
+            raise EvaluationError(f"{self.config.name_or_path} takes {limit} tokens, fewer than an answer's {answer}")
+        return build_prompt(
+            Question(question.demonstrations, question.input + after),
+            lambda text: self._tokens([text])[0],
+            between=settings.between,
+            before_output=settings.before_output,
+            room=None if limit is None else limit - answer,
+            lead=self._lead,
+        )
+
+    def _choose(
+        self, questions: Sequence[Question], prompts: Sequence[Prompt], settings: PromptTaskConfig
+    ) -> list[str]:
+        options = [question.options or () for question in questions]
+        answers = [self._tokens([settings.before_output + option for option in own]) for own in options]
+        scores = self.likelihoods([prompt.tokens for prompt in prompts], answers)
+        for row, own in enumerate(scores):
+            if not all(map(math.isfinite, own)):
+                raise EvaluationError(
+                    f"the likelihoods of test input {row + 1}'s options are not finite; check the language model, and "
+                    "the precision it is run in"
+                )
+        return [own[max(range(len(own)), key=score.__getitem__)] for own, score in zip(options, scores, strict=True)]
+
+    @torch.inference_mode()
+    def _score(self, batch: Sequence[_Sequence]) -> list[float]:
+        longest = max(sequence.answer for sequence in batch)
+        tokens, mask = self._padded([sequence.tokens for sequence in batch])  # (B, L)
+        arguments = {"input_ids": tokens, "attention_mask": mask, "use_cache": False}
+        accepted = inspect.signature(self.model.forward).parameters
+        if "position_ids" in accepted:
+            arguments["position_ids"] = (mask.cumsum(dim=1) - 1).clamp(min=0)
+        if "logits_to_keep" in accepted:
+            arguments["logits_to_keep"] = longest + 1
+        logits = self.model(**arguments).logits[:, -(longest + 1) : -1].float()  # (B, longest, V)
+        answers = tokens[:, -longest:]
+        own = logits.log_softmax(dim=-1).gather(-1, answers[..., None])[..., 0]
+        return [float(own[row, longest - sequence.answer :].mean()) for row, sequence in enumerate(batch)]
+
+    def _write(self, prompts: Sequence[Prompt], settings: PromptTaskConfig) -> list[str]:
+        outputs = [""] * len(prompts)
+        sequences = [_Sequence((row, 0), prompt.tokens, 0) for row, prompt in enumerate(prompts)]
+        for batch in self._batches(sequences):
+            for sequence, text in zip(batch, self._generate(batch, settings.max_new_tokens), strict=True):
+                outputs[sequence.place[0]] = until(text, settings.stop).strip()
+        return outputs
+
+    @torch.inference_mode()
+    def _generate(self, batch: Sequence[_Sequence], new_tokens: int) -> list[str]:
+        tokens, mask = self._padded([sequence.tokens for sequence in batch])
+        greedy = _GenerationConfig(
+            do_sample=False,
+            num_beams=1,
+            max_new_tokens=new_tokens,
+            pad_token_id=self._padding,
+            eos_token_id=self.tokenizer.eos_token_id,
+        )
+        with quiet_transformers():
+            written = self.model.generate(input_ids=tokens, attention_mask=mask, generation_config=greedy)
+        texts: list[str] = self.tokenizer.batch_decode(written[:, tokens.shape[1] :], skip_special_tokens=True)
+        return texts
+
+    def _batches(self, sequences: Sequence[_Sequence]) -> Iterator[list[_Sequence]]:
+        """Sequences of similar length together, the longest first: what does not fit in memory fails at once."""
+        ordered = sorted(sequences, key=lambda sequence: -len(sequence.tokens))
+        for start in range(0, len(ordered), self.config.batch_size):
+            yield ordered[start : start + self.config.batch_size]
+
+    def _padded(self, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Tokens and mask, (B, L) each, padded on the left."""
+        length = max(map(len, rows))
+        tokens = torch.full((len(rows), length), self._padding, dtype=torch.long)
+        mask = torch.zeros_like(tokens)
+        for row, own in enumerate(rows):
+            tokens[row, length - len(own) :] = torch.tensor(own, dtype=torch.long)
+            mask[row, length - len(own) :] = 1
+        return tokens.to(self.device), mask.to(self.device)
+
+    def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        tokens: list[list[int]] = self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+        return tokens
+
+    @property
+    def _padding(self) -> int:
+        """Any token does, because it is masked: GPT-2 and GPT-J have none of their own."""
+        padding = self.tokenizer.pad_token_id
+        return int(padding if padding is not None else self.tokenizer.eos_token_id or 0)
+
+    @cached_property
+    def _lead(self) -> list[int]:
+        """The token that starts every text of models which have one (Llama); GPT-2 and GPT-J have not."""
+        start = self.tokenizer.bos_token_id
+        return [token for token in self.tokenizer("")["input_ids"] if token == start]
+
+
+def until(text: str, stop: Sequence[str]) -> str:
+    """The part of ``text`` before the first occurrence of any of ``stop``."""
+    return text[: min((place for word in stop if (place := text.find(word)) >= 0), default=len(text))]
+
+
+def _revision(folder: Path) -> str:
+    """The commit of a model from the hub; of any other folder the hash of its files."""
+    if folder.parent.name == "snapshots":
+        return folder.name
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        with path.open("rb") as stream:
+            digest.update(f"{path.name} {hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()

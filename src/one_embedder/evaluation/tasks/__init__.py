@@ -1,0 +1,1 @@
+"""The tasks of a benchmark: folders on disk and mteb's registry."""

@@ -1,0 +1,149 @@
+"""A folder of JSON-lines files -> an mteb task of its category: the offline way to run any benchmark.
+
+Layout below a root (every file ``.jsonl`` or ``.jsonl.gz``, split name ``test``)::
+
+    eval/Retrieval/<Task>/            corpus {_id, title, text}, queries {_id, text},
+                                      qrels_test {query-id, corpus-id, score} or BEIR's qrels/test.tsv
+    eval/Reranking/<Task>/            test {id, query, positive[], negative[]}
+    eval/Clustering/<Task>/           test {text, label}
+    eval/PairClassification/<Task>/   test {sent1, sent2, label 0 or 1}
+    eval/Classification/<Task>/       train and test {text, label}
+    eval/STS/<Task>/                  test {sentence1, sentence2, score}; further files where benchmark.protocol says so
+    eval/Summarization/<Task>/        test {text, human_summaries[], machine_summaries[], relevance[]}
+    prompt_retrieval/<Task>/          train and eval {input, output}, or one file all, which is divided; other fields
+                                      where conf/prompt_retrieval has settings for the task
+    billboard/<Task>/                 hyps {seg_id, hyp, human_score, SYS: the system, in all rows or in none},
+                                      references {seg_id, refs[]}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from one_embedder.config.schema import TaskFolderConfig
+from one_embedder.errors import ConfigError, DataError
+from one_embedder.evaluation.benchmarks import CATEGORIES, spellings
+from one_embedder.files.json_lines import content_sha256
+
+OWN_FOLDERS = {"PromptRetrieval": "prompt_retrieval", "TextEvaluation": "billboard"}
+"""Categories that mteb does not know, and the folder of their tasks below the root."""
+
+
+SETTINGS = {"samples_per_label": "Classification", "splits": "STS", "ignore_identical_ids": "Retrieval"}
+"""What ``benchmark.protocol`` may set, and the category that reads it."""
+
+READING = {"Retrieval": 2, "PromptRetrieval": 2}
+"""Raised when folders of a category are read or scored otherwise, so that older results are not taken for current."""
+
+NO_PROTOCOL: Mapping[str, TaskFolderConfig] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class TaskFolder:
+    """One task on disk.
+
+    Attributes:
+        name: of the task: the folder's name.
+        category: one of ``CATEGORIES``.
+        path: the folder.
+        settings: where it departs from its category's protocol.
+    """
+
+    name: str
+    category: str
+    path: Path
+    settings: TaskFolderConfig = field(default_factory=TaskFolderConfig, hash=False)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the task's data."""
+        return content_sha256(self.path)
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What of a result's identity is the task."""
+        chosen = {key: value for key, value in asdict(self.settings).items() if value is not None}
+        reading = {"reading": READING[self.category]} if self.category in READING else {}
+        return {"data_sha256": self.sha256, **reading, **({"settings": chosen} if chosen else {})}
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """The task's data in a run record."""
+        return {"name": self.name, "sha256": self.sha256}
+
+
+def discover(
+    root: Path, tasks: Sequence[str] | None = None, protocol: Mapping[str, TaskFolderConfig] = NO_PROTOCOL
+) -> list[TaskFolder]:
+    """All tasks below a root, by category in the order of Table 1, then by name.
+
+    Args:
+        root: holds ``eval``, ``billboard`` and ``prompt_retrieval``, each optional.
+        tasks: names to keep; None: all.
+        protocol: settings of tasks, found under either of their ``spellings``; those of no task here are not used.
+
+    Raises:
+        DataError: if there is no task, a folder is no category's, or two tasks have the same name.
+        ConfigError: if a name of ``tasks`` does not exist, or a task's category does not read one of its settings.
+    """
+    if not root.is_dir():
+        raise DataError(
+            f"{root}: no such benchmark folder; build it (python -m one_embedder.build_medi) or set benchmark.root"
+        )
+    _refuse_unknown_categories(root)
+    found = [folder for category in CATEGORIES for folder in _of_category(root, category, protocol)]
+    if not found:
+        raise DataError(f"{root}: no task folder below eval/, billboard/ or prompt_retrieval/")
+    paths: dict[str, Path] = {}
+    for folder in found:
+        if folder.name in paths:
+            raise DataError(f"{folder.path} and {paths[folder.name]} have the same task name; rename one of them")
+        paths[folder.name] = folder.path
+    if tasks is None:
+        return found
+    missing = sorted(set(tasks) - set(paths))
+    if missing:
+        raise ConfigError(f"benchmark.tasks names {missing}, which {root} does not hold; it holds {sorted(paths)}")
+    return [folder for folder in found if folder.name in tasks]
+
+
+def folder_of(root: Path, category: str) -> Path:
+    """Where the tasks of a category lie below a root."""
+    return root / OWN_FOLDERS[category] if category in OWN_FOLDERS else root / "eval" / category
+
+
+def _of_category(root: Path, category: str, protocol: Mapping[str, TaskFolderConfig]) -> list[TaskFolder]:
+    parent = folder_of(root, category)
+    if not parent.is_dir():
+        return []
+    paths = [path for path in sorted(parent.iterdir()) if path.is_dir()]
+    return [TaskFolder(path.name, category, path, settings_of(path.name, category, protocol)) for path in paths]
+
+
+def settings_of(task: str, category: str, protocol: Mapping[str, TaskFolderConfig]) -> TaskFolderConfig:
+    """The settings of one task; the defaults where ``protocol`` does not name it.
+
+    Raises:
+        ConfigError: if they set what another category reads.
+    """
+    name = next((name for name in spellings(task, category) if name in protocol), None)
+    settings = TaskFolderConfig() if name is None else protocol[name]
+    for key, reader in SETTINGS.items():
+        if getattr(settings, key) is not None and reader != category:
+            raise ConfigError(
+                f"benchmark.protocol.{name}.{key} has an effect on {reader} tasks only; {task} is one of {category}"
+            )
+    return settings
+
+
+def _refuse_unknown_categories(root: Path) -> None:
+    known = [category for category in CATEGORIES if category not in OWN_FOLDERS]
+    parent = root / "eval"
+    for path in sorted(parent.iterdir()) if parent.is_dir() else []:
+        if path.is_dir() and path.name not in known:
+            raise DataError(f"{path}: not the name of a category; the categories are {known}")

@@ -1,0 +1,1 @@
+"""Disk and hub: rows, places, hashes, downloads, progress."""

@@ -1,0 +1,277 @@
+"""JSON-lines files of a folder: one object a line, ``.jsonl`` or ``.jsonl.gz``, UTF-8."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import math
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from one_embedder.errors import DataError
+from one_embedder.files.text import LongNumber, fault, shown
+
+SUFFIXES = (".jsonl.gz", ".jsonl")
+
+
+@dataclass(frozen=True)
+class JsonLines:
+    """The rows of one file, and checked access to their fields.
+
+    Attributes:
+        path: the file, named in every error.
+        rows: one JSON object a line, in file order.
+        first_line: the line of the first row; 2 where a header stands above it.
+    """
+
+    path: Path
+    rows: list[dict[str, Any]]
+    first_line: int = 1
+
+    @classmethod
+    def read(cls, folder: Path, name: str) -> JsonLines:
+        """Read ``<folder>/<name>.jsonl.gz`` or ``<folder>/<name>.jsonl``; blank lines at the end are no rows.
+
+        Raises:
+            DataError: if neither file exists or both do, the file holds no row, or a line is not a JSON object.
+        """
+        path = find_file(folder, name)
+        rows = list(read_objects(path))
+        if not rows:
+            raise DataError(f"{path}: the file has no rows; write at least one JSON object, or remove the task folder")
+        return cls(path, rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def error(self, row: int, problem: str) -> DataError:
+        """The error for the row with 0-based index ``row``; the message counts lines from 1."""
+        return DataError(f"{self.path}, row {row + self.first_line}: {problem}")
+
+    def values(self, field: str) -> list[Any]:
+        """One value a row.
+
+        Raises:
+            DataError: if a row lacks the field or holds null.
+        """
+        return [self.value(row, field) for row in range(len(self))]
+
+    def value(self, row: int, field: str) -> Any:
+        """The value of one row; errors as in ``values``."""
+        values = self.rows[row]
+        if values.get(field) is not None:
+            return values[field]
+        if field in values:
+            raise self.error(row, f"field '{field}' is null; give it a value or remove the row")
+        raise self.error(row, f"field '{field}' is missing; the row has {sorted(values)}")
+
+    def texts(self, field: str) -> list[str]:
+        """One non-empty text a row.
+
+        Raises:
+            DataError: if a text is missing, not a string, or blank.
+        """
+        return [self.text(row, field) for row in range(len(self))]
+
+    def text(self, row: int, field: str) -> str:
+        """The non-empty text of one row; errors as in ``texts``."""
+        return self._text(row, field, self.value(row, field))
+
+    def string(self, row: int, field: str) -> str:
+        """The text of one row, which may be empty; errors as in ``texts`` otherwise."""
+        return self._string(row, field, self.value(row, field))
+
+    def text_lists(self, field: str) -> list[list[str]]:
+        """One non-empty list of non-empty texts a row."""
+        return [self.text_list(row, field) for row in range(len(self))]
+
+    def text_list(self, row: int, field: str) -> list[str]:
+        """The non-empty list of non-empty texts of one row."""
+        texts = self.value(row, field)
+        if not isinstance(texts, list) or not texts:
+            raise self.error(row, f"field '{field}' must be a list of at least one text")
+        return [self._text(row, field, text) for text in texts]
+
+    def numbers(self, field: str) -> list[float]:
+        """One finite number a row."""
+        return [self._number(row, field, value) for row, value in enumerate(self.values(field))]
+
+    def number_lists(self, field: str) -> list[list[float]]:
+        """One list of finite numbers a row."""
+        lists = self.values(field)
+        for row, values in enumerate(lists):
+            if not isinstance(values, list):
+                raise self.error(row, f"field '{field}' must be a list of numbers")
+        return [[self._number(row, field, value) for value in values] for row, values in enumerate(lists)]
+
+    def ids(self, field: str) -> list[str]:
+        """One identifier a row, as ``keys``, none twice.
+
+        Raises:
+            DataError: as ``keys``, or if two rows have the same identifier.
+        """
+        ids = self.keys(field)
+        seen: set[str] = set()
+        for row, identifier in enumerate(ids):
+            if identifier in seen:
+                raise self.error(row, f"'{field}' {identifier!r} occurs twice; identifiers must be unique")
+            seen.add(identifier)
+        return ids
+
+    def keys(self, field: str) -> list[str]:
+        """What names something in one or more rows: a text, or an integer written as one.
+
+        Raises:
+            DataError: if a row has none, or one that holds nothing or a character that libraries in C cannot take.
+        """
+        return [self.key(row, field) for row in range(len(self))]
+
+    def key(self, row: int, field: str) -> str:
+        """The key of one row; errors as in ``keys``."""
+        value = self.value(row, field)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return str(value)
+        if not isinstance(value, str):
+            raise self.error(row, f"field '{field}' must be text or an integer, got {shown(value)}")
+        if (wrong := fault(value)) is not None:
+            raise self.error(row, f"field '{field}' {wrong}")
+        if not value or "\0" in value:  # which in C ends a text, so that two may become one
+            raise self.error(row, f"field '{field}' is {value!r}; an identifier needs a character and none that is \\0")
+        return value
+
+    def labels(self, field: str = "label", *, classes: int = 2) -> list[str | int]:
+        """One label a row.
+
+        Raises:
+            DataError: if a label is neither text nor integer, or if there are fewer than ``classes`` different ones.
+        """
+        labels = self.values(field)
+        for row, label in enumerate(labels):
+            if not isinstance(label, str | int):
+                raise self.error(row, f"field '{field}' must be text or an integer, got {shown(label)}")
+        if len(set(labels)) < classes:
+            raise DataError(f"{self.path}: every row has the {field} {labels[0]!r}; a task needs at least two classes")
+        return labels
+
+    def _text(self, row: int, field: str, value: Any) -> str:
+        text = self._string(row, field, value)
+        if not text.strip():
+            raise self.error(row, f"field '{field}' is empty; an embedding needs a text, remove the row")
+        return text
+
+    def _string(self, row: int, field: str, value: Any) -> str:
+        if (wrong := fault(value)) is not None:
+            raise self.error(row, f"field '{field}' {wrong}; correct it or remove the row")
+        return str(value)
+
+    def _number(self, row: int, field: str, value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(_rounded(value)):
+            raise self.error(row, f"field '{field}' must be a finite number, got {shown(value)}")
+        return float(value)
+
+
+def find_file(folder: Path, name: str) -> Path:
+    """The path of ``name`` with one of the known suffixes.
+
+    Raises:
+        DataError: if the folder has no such file, or has it with both.
+    """
+    found = [path for suffix in SUFFIXES if (path := folder / f"{name}{suffix}").is_file()]
+    if len(found) > 1:
+        raise DataError(f"{folder}: holds both {found[0].name} and {found[1].name}; keep the one that is meant")
+    if found:
+        return found[0]
+    there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    raise DataError(f"{folder}: no {name}.jsonl or {name}.jsonl.gz; the folder holds {there or 'nothing'}")
+
+
+def content_sha256(folder: Path) -> str:
+    """Hash of the names and the uncompressed bytes of the folder's JSON-lines files, and of BEIR's ``qrels/*.tsv``.
+
+    Compression is left out, so that the same rows packed at another level are the same data.
+    """
+    digest = hashlib.sha256()
+    rows = sorted(path for path in folder.iterdir() if path.name.endswith(SUFFIXES))
+    for path in [*rows, *sorted(folder.glob("qrels/*.tsv"))]:
+        content = b"".join(read_lines(path))
+        digest.update(f"{path.relative_to(folder).as_posix().removesuffix('.gz')}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def decoded(line: bytes) -> Any:
+    """The JSON value of a line; an integer that Python does not read is a ``LongNumber`` there.
+
+    Raises:
+        ValueError: if it is no JSON, or nested too deeply.
+    """
+    try:
+        return _DECODER.decode(line.decode(json.detect_encoding(line), "surrogatepass"))
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def without_blank_end(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines without blank ones that nothing follows."""
+    blank: list[bytes] = []
+    for line in lines:
+        if line.isspace():
+            blank.append(line)
+            continue
+        yield from blank
+        blank = []
+        yield line
+
+
+def _integer(digits: str) -> int | LongNumber:
+    try:
+        return int(digits)
+    except ValueError:
+        return LongNumber(len(digits.lstrip("-")))
+
+
+_DECODER = json.JSONDecoder(parse_int=_integer)
+
+
+def _rounded(value: float) -> float:
+    """A number as a float; infinite where it is an integer beyond all floats."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def read_objects(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a file; blank lines at its end are none.
+
+    Raises:
+        DataError: if a line is not a JSON object; it names file and row.
+    """
+    return (_parse(path, number, line) for number, line in enumerate(without_blank_end(read_lines(path)), start=1))
+
+
+def read_lines(path: Path) -> Iterator[bytes]:
+    """Lines split at newlines only: some texts hold other characters that ``str.splitlines`` breaks at.
+
+    Raises:
+        DataError: if the file is packed and damaged.
+    """
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+            yield from stream
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"{path}: not a complete gzip file ({error}); write or copy it again") from error
+
+
+def _parse(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        row = decoded(line)
+    except ValueError as error:  # covers broken JSON and broken UTF-8
+        raise DataError(f"{path}, row {number}: not a JSON object ({error}); repair or remove the line") from error
+    if not isinstance(row, dict):
+        raise DataError(f"{path}, row {number}: not a JSON object but {type(row).__name__}; repair or remove the line")
+    return row

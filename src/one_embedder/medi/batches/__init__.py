@@ -1,0 +1,1 @@
+"""Rows on disk to the batches of a training step."""

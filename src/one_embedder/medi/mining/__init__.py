@@ -1,0 +1,1 @@
+"""Candidates to training rows: positives and hard negatives, without what stands in a benchmark."""

@@ -1,0 +1,1 @@
+"""Ablations: planned, run child by child, tabulated."""

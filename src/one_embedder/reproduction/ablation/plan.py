@@ -1,0 +1,185 @@
+"""What an ablation will do and cost, said before it starts; costs are those of earlier run records."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import yaml
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from one_embedder.config.ablation import Child, children, variants
+from one_embedder.config.compose import typed
+from one_embedder.config.schema import Config
+from one_embedder.errors import DataError
+from one_embedder.files.location import PROJECT_ROOT
+from one_embedder.reproduction.ablation.child import (
+    ChildRecord,
+    children_folder,
+    read_children,
+    require_possible,
+    variant_config,
+)
+from one_embedder.reproduction.table1.expected import read_expected
+from one_embedder.tracking.identity import NEUTRAL, TRAINING_SECTIONS, facts, resolved
+from one_embedder.tracking.manifest import MANIFEST, RESOLVED_CONFIG, read_manifest
+
+COMMITTED_RUNS = PROJECT_ROOT / "experiments" / "table1" / "runs"
+
+Manifest = Mapping[str, Any]
+
+
+class ShowPlan(Callback):
+    """Hydra's hook for the start of a ``--multirun``."""
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Print the plan of the chosen ablation, if there is one."""
+        cfg = typed(OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]))
+        if cfg.ablation.name:
+            sys.stdout.write(plan(cfg) + "\n")
+            sys.stdout.flush()
+
+
+def plan(cfg: Config) -> str:
+    """Trainings, evaluations and minutes, as lines of text.
+
+    Raises:
+        ConfigError: if the settings of a child cannot work.
+        DataError: if the record of a child is damaged.
+    """
+    configurations = require_possible(cfg)
+    every = children(cfg.ablation)
+    done = {record.id for record in read_children(children_folder(cfg)) if _has_results(record)}
+    trained = _trained(cfg)
+    runs = {child.id: trained.get(_facts(configurations[child.id])) for child in every if child.seed is not None}
+    to_train = sum(run is None for run in runs.values())
+    tasks = cfg.benchmark.tasks or list(_seconds_of_tasks(cfg))
+    evaluations = sum(
+        not _is_scored(place, tasks)
+        for child in every
+        if child.id not in done
+        for place in _places(cfg, child, configurations[child.id], runs.get(child.id))
+    )
+    seconds = [_estimate(_seconds_of_training(cfg), to_train), _estimate(_seconds_of_scoring(cfg), evaluations)]
+    return "\n".join(
+        [
+            f"Ablation {cfg.ablation.name}, profile {cfg.profile}: {cfg.ablation.question}",
+            f"  plan      {len(runs)} trainings of {cfg.trainer.max_steps} steps (seeds "
+            f"{', '.join(map(str, cfg.ablation.seeds))}), {len(runs) - to_train} of them found; "
+            f"{evaluations} evaluations to do; {len(done)} of {len(every)} children have run",
+            f"  estimate  {_told(seconds)}",
+        ]
+    )
+
+
+def _has_results(record: ChildRecord) -> bool:
+    """Whether it has run here: a record that came with the checkout has its scores elsewhere."""
+    return record.status == "completed" and all(
+        (PROJECT_ROOT / evaluation["results"]).is_dir() for evaluation in record.metrics["evaluations"]
+    )
+
+
+def _places(cfg: Config, child: Child, own: Config, run: Path | None) -> list[Path | None]:
+    """Where the evaluations of a child leave their results; None for each that waits for its training."""
+    every = variants(cfg.ablation, child)
+    if child.seed is not None and run is None:
+        return [None] * len(every)
+    return [Path(str(variant_config(cfg, child, own, variant, run).output)) for variant in every]
+
+
+def _is_scored(place: Path | None, tasks: Collection[str]) -> bool:
+    """Whether each task has a result there; that it is still up to date is checked when its turn comes."""
+    return place is not None and bool(tasks) and all((place / "results" / f"{task}.json").is_file() for task in tasks)
+
+
+def _told(seconds: list[float | None]) -> str:
+    if None in seconds:
+        return "none: there is no earlier run of this encoder to go by"
+    minutes = [round((value or 0.0) / 60) for value in seconds]
+    return f"{minutes[0]} minutes of training and {minutes[1]} of evaluation, by the earlier runs of this encoder"
+
+
+def _estimate(each: list[float], count: int) -> float | None:
+    if not count:
+        return 0.0
+    return fmean(each) * count if each else None
+
+
+def _seconds_of_training(cfg: Config) -> list[float]:
+    """Of ``cfg.trainer.max_steps`` steps, at the speed of each earlier run of the same encoder."""
+    return [
+        manifest["cost"]["wall_s"] / manifest["cost"]["steps"] * cfg.trainer.max_steps
+        for manifest in _runs(Path(cfg.paths.experiments) / "runs")
+        if manifest["name"] == "train" and manifest["model"]["base"] == cfg.encoder.name_or_path
+    ]
+
+
+def _seconds_of_scoring(cfg: Config) -> list[float]:
+    """Of one evaluation, its tasks as long as in earlier ones; where there are none, of those of the recorded table."""
+    times = _seconds_of_tasks(cfg)
+    wanted = cfg.benchmark.tasks or list(times)
+    known = [fmean(times[task]) for task in wanted if task in times]
+    if known:
+        return [fmean(known) * len(wanted)]
+    recorded = read_expected(PROJECT_ROOT / cfg.table.expected)
+    stages = recorded.shown.recorded["cost"]["stages"] if recorded else {}
+    return [seconds for stage, seconds in stages.items() if stage.startswith("evaluate")]
+
+
+def _seconds_of_tasks(cfg: Config) -> dict[str, list[float]]:
+    """Task -> how long it took in each earlier evaluation of the benchmark."""
+    times: dict[str, list[float]] = defaultdict(list)
+    pattern = f"*/{cfg.benchmark.name}_{cfg.benchmark.split}*/results/*.json"
+    for path in (Path(cfg.paths.experiments) / "results").glob(pattern):
+        with suppress(ValueError, KeyError, TypeError):  # a broken result is no reason to have no estimate
+            seconds = float(json.loads(path.read_text(encoding="utf-8"))["evaluation_time"])
+            times[path.stem].append(seconds)
+    return times
+
+
+def _trained(cfg: Config) -> dict[str, Path]:
+    """What a completed training on the present data was made with -> its run folder."""
+    data = Path(cfg.medi.folder) / "medi" / "manifest.json"
+    if not data.is_file():
+        return {}
+    sha256 = json.loads(data.read_text(encoding="utf-8"))["sha256"]
+    found = {}
+    for path in (Path(cfg.paths.experiments) / "runs").glob(f"*/{RESOLVED_CONFIG}"):
+        manifest = _completed(path.parent)
+        if manifest and sha256 in [item["sha256"] for item in manifest["data"]]:
+            found[_of_values(yaml.safe_load(path.read_text(encoding="utf-8")))] = path.parent
+    return found
+
+
+def _facts(cfg: Config) -> str:
+    return _of_values(resolved(cfg))
+
+
+def _of_values(values: Mapping[str, Any]) -> str:
+    """What decides about a training; keys that an older run did not know had their neutral value."""
+    return json.dumps(facts({**NEUTRAL, **values}, TRAINING_SECTIONS), sort_keys=True)
+
+
+def _runs(folder: Path) -> Iterator[Manifest]:
+    """The completed ones in ``folder``, and those that came with the project."""
+    for path in sorted(folder.glob(f"*/{MANIFEST}")):
+        manifest = _completed(path.parent)
+        if manifest:
+            yield manifest
+    for path in sorted(COMMITTED_RUNS.glob("*.yaml")):
+        yield yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def _completed(folder: Path) -> Manifest | None:
+    try:
+        manifest = read_manifest(folder)
+    except DataError:
+        return None
+    return manifest if manifest["status"] == "completed" else None

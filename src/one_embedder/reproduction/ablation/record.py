@@ -1,0 +1,258 @@
+"""The record of an ablation: what its tables, the notebooks and the report are made of.
+
+``<experiments>/ablations/<name>/`` holds, for each profile,
+
+- ``<profile>/<child>/manifest.yaml``: the run record of each child (one training and its evaluations, or one untrained
+  reference), made when it ran; ``reproduction.ablation_child`` says what its outcome holds;
+- ``<profile>.json``: the record, one ``AblationRecord`` as JSON, made from the children and their results;
+- ``<profile>.csv`` and ``<profile>.md``: the same for readers. The CSV has one row a run and evaluation.
+
+All scores are 0-1, never points. A *cell* is one combination of levels (or one reference) with all its seeds; only
+whole cells are in a record. ``missing`` names the children that are not there yet: a complete record has none.
+
+The record is whole by itself: reading it needs neither the result files nor a model.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from one_embedder.errors import DataError
+from one_embedder.evaluation.resampling import Interval
+from one_embedder.reproduction.ablation.check import check_ablation
+from one_embedder.reproduction.statistics.decision import told
+from one_embedder.tracking.manifest import write_atomically
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One thing that is varied.
+
+    Attributes:
+        name: key in a cell's ``levels``.
+        label: for readers, such as an axis of a figure.
+        evaluated: True: only how a model is scored; False: each level is trained.
+        levels: level -> settings (dotted key of the configuration -> value), in the order to be shown.
+    """
+
+    name: str
+    label: str
+    evaluated: bool
+    levels: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination of levels, or one reference.
+
+    Attributes:
+        id: ``with+all``: its levels in the order of the axes; a reference's own name.
+        label: for readers.
+        reference: whether this is an untrained model, which has one run, no seed and no levels.
+        levels: axis -> level.
+        seeds: of its trainings.
+        runs: the training's run id of each seed; of a reference, its encoder.
+        results: the folder of results of each run, relative to the project's root where it lies there.
+        columns: per run, column (category or ``average``) -> score.
+        tasks: task -> its score in each run.
+        scores: column -> mean over runs.
+        deviations: column -> standard deviation over runs (n - 1); 0 for a single one.
+        intervals: column -> interval of the mean over test items and seeds.
+    """
+
+    id: str
+    label: str
+    reference: bool
+    levels: Mapping[str, str]
+    seeds: Sequence[int]
+    runs: Sequence[str]
+    results: Sequence[str]
+    columns: Sequence[Mapping[str, float]]
+    tasks: Mapping[str, Sequence[float]]
+    scores: Mapping[str, float]
+    deviations: Mapping[str, float]
+    intervals: Mapping[str, Interval]
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A claim and what decided it.
+
+    Attributes:
+        id: its key in the configuration.
+        text: the sentence that is tested, in our words.
+        source: its place in the paper, or that it is ours.
+        column: which scores it is about.
+        gap_over: axis whose best minus worst level is compared; None: the scores themselves are.
+        plus: cells (of an axis' gap: their ids without its level) that count positively.
+        minus: cells that count negatively.
+        difference: sum of plus minus sum of minus, 0-1, with its interval; None, as all below, if a cell is missing.
+        p_value: two-sided, from the bootstrap over items and seeds.
+        p_adjusted: the same after Holm's correction over the claims of this ablation; see ``decision``.
+        p_items: two-sided, from permuting test items between the sides, models as they are; None where that is not
+            defined (a gap, or several cells a side).
+        p_seeds: two-sided, from flipping the signs of differences by seed; its smallest value is 2 / 2 ** seeds.
+        effect_seeds: mean over standard deviation of the differences by seed; None where that is not defined.
+        tasks_won: tasks whose difference is above zero.
+        tasks_total: of so many.
+        effect_tasks: mean over standard deviation of the differences by task.
+        verdict: supported | not supported | undecided | missing.
+    """
+
+    id: str
+    text: str
+    source: str
+    column: str
+    gap_over: str | None
+    plus: Sequence[str]
+    minus: Sequence[str]
+    difference: Interval | None = None
+    p_value: float | None = None
+    p_adjusted: float | None = None
+    p_items: float | None = None
+    p_seeds: float | None = None
+    effect_seeds: float | None = None
+    tasks_won: int | None = None
+    tasks_total: int | None = None
+    effect_tasks: float | None = None
+    verdict: str = "missing"
+
+
+@dataclass(frozen=True)
+class PublishedPoint:
+    """A number of the paper, for figures; points (0-100), and never in a column with ours.
+
+    Attributes:
+        label: what it belongs to.
+        levels: axis -> level, where it corresponds to one of ours.
+        points: 0-100.
+        source: where it was read.
+        second_hand: whether nobody could check it against the paper.
+    """
+
+    label: str
+    levels: Mapping[str, str]
+    points: float
+    source: str
+    second_hand: bool
+
+
+@dataclass(frozen=True)
+class AblationRecord:
+    """Everything about one ablation on one profile.
+
+    Attributes:
+        name: of the ablation, as in ``conf/ablation``.
+        profile: of the runs.
+        question: what it asks.
+        seeds: of every trained cell.
+        axes: in the order of the configuration.
+        cells: references first, then in the order of the levels.
+        claims: in the order of the configuration.
+        published: numbers of the paper beside it.
+        missing: children without a completed record.
+        task_categories: task -> category, in the order of the table.
+        provenance: ``data`` (name -> sha256), ``settings`` (sha256), ``environment``, ``code``, ``hardware``,
+            ``bootstrap`` (resamples, confidence, seed), ``steps`` (of a training; several where the children differ)
+            and ``cost`` (``train_s`` and ``evaluate_s``, of all children).
+    """
+
+    name: str
+    profile: str
+    question: str
+    seeds: Sequence[int]
+    axes: Sequence[Axis]
+    cells: Sequence[Cell]
+    claims: Sequence[Tested]
+    published: Sequence[PublishedPoint]
+    missing: Sequence[str]
+    task_categories: Mapping[str, str]
+    provenance: Mapping[str, Any]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every child has run."""
+        return not self.missing
+
+    def told(self, claim: Tested) -> str:
+        """The verdict of one of the claims as readers see it."""
+        return told(claim.verdict, claim.difference, one_seed=len(self.seeds) == 1)
+
+    @property
+    def trained(self) -> str:
+        """How long and how often, for readers: ``150 steps, seeds 0, 1, 2``."""
+        steps = " or ".join(map(str, self.provenance["steps"]))
+        return f"{steps} steps, seeds {', '.join(map(str, self.seeds))}"
+
+    def cell(self, name: str) -> Cell:
+        """The cell of that id.
+
+        Raises:
+            DataError: if it is not there.
+        """
+        for cell in self.cells:
+            if cell.id == name:
+                return cell
+        known = ", ".join(cell.id for cell in self.cells)
+        raise DataError(f"ablation {self.name}: no cell {name!r}; there are {known}")
+
+
+def write_record(path: Path, record: AblationRecord) -> None:
+    """Write ``<profile>.json``."""
+    content = {"schema": SCHEMA, **asdict(record)}
+    write_atomically(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_record(path: Path) -> AblationRecord:
+    """Read what ``write_record`` wrote.
+
+    Raises:
+        DataError: if the file is missing, is not such a record, or has numbers that contradict each other or the CSV
+            file beside it.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: there is no record of this ablation; run `make ablation-{path.parent.name}`")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content.pop("schema") != SCHEMA:
+            raise ValueError(f"its schema is not {SCHEMA}")
+        content["axes"] = [Axis(**axis) for axis in content["axes"]]
+        content["cells"] = [Cell(**{**cell, "intervals": _intervals(cell["intervals"])}) for cell in content["cells"]]
+        content["claims"] = [
+            Tested(**{**claim, "difference": _interval(claim["difference"])}) for claim in content["claims"]
+        ]
+        content["published"] = [PublishedPoint(**point) for point in content["published"]]
+        record = AblationRecord(**content)
+        check_ablation(record, path)
+        return record
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: not the record of an ablation ({error!r}); delete it and tabulate again") from error
+
+
+def read_records(folder: Path, profile: str = "*") -> list[AblationRecord]:
+    """Every ablation of which something has run, by profile and name.
+
+    Args:
+        folder: ``<experiments>/ablations``.
+        profile: of the runs, or a pattern.
+
+    Raises:
+        DataError: if a record is damaged.
+    """
+    paths = sorted(folder.glob(f"*/{profile}.json"), key=lambda path: (path.stem, path))
+    records = [read_record(path) for path in paths]
+    return [record for record in records if record.provenance]
+
+
+def _interval(content: Mapping[str, float] | None) -> Interval | None:
+    return None if content is None else Interval(**content)
+
+
+def _intervals(content: Mapping[str, Mapping[str, float]]) -> dict[str, Interval]:
+    return {column: Interval(**bounds) for column, bounds in content.items()}

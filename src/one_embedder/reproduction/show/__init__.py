@@ -1,0 +1,1 @@
+"""Records shown: README, page, figures, notebooks, W&B tables."""

@@ -1,0 +1,85 @@
+"""The report page, ``experiments/report.html``: ``make report`` runs ``python -m one_embedder.reproduction.show.page``.
+
+One file that needs nothing else: styles, script and figures are inside. It is made from records alone, computes no
+score and says what was not run. Links lead to the records beside it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from one_embedder.config.entry import told
+from one_embedder.files.location import CONF, PROJECT_ROOT
+from one_embedder.reproduction.ablation.record import read_records
+from one_embedder.reproduction.show.page_model import Section
+from one_embedder.reproduction.show.page_sections import (
+    ablation_section,
+    absent_ablations,
+    paper_section,
+    runs_section,
+    table1_section,
+)
+from one_embedder.reproduction.show.page_side_by_side import side_by_side_section
+from one_embedder.reproduction.show.readme import configured_ablations
+from one_embedder.reproduction.steps.profiles import DEFAULT
+from one_embedder.reproduction.table1.published import load_published
+from one_embedder.tracking.manifest import write_atomically
+from one_embedder.tracking.run_index import run_index
+
+PUBLISHED = PROJECT_ROOT / "experiments" / "expected" / "paper_table2.yaml"
+_TITLE = "one-embedder: results"
+_LEAD = (
+    "A reproduction of INSTRUCTOR (One Embedder, Any Task, Su et al. 2023). Every number here is read from a record; "
+    "the runs behind it are linked where their records are kept, with commit, data and settings below each table."
+)
+
+
+def sections(experiments: Path, ablations: Sequence[str]) -> list[Section]:
+    """Everything the page tells.
+
+    Args:
+        experiments: the folder of records.
+        ablations: the names of all that could have been run.
+
+    Raises:
+        DataError: a record is there but cannot be read.
+    """
+    runs = run_index(experiments)
+    profiles = sorted({DEFAULT, *(path.stem for path in (experiments / "table1").glob("*.json"))})
+    records = read_records(experiments / "ablations")
+    return [
+        *(table1_section(experiments, profile, runs) for profile in profiles),
+        *(side_by_side_section(path) for path in sorted((experiments / "folder").glob("*.json"))),
+        *(ablation_section(record, runs) for record in records),
+        absent_ablations(ablations, records),
+        paper_section(load_published(PUBLISHED)),
+        runs_section(runs),
+    ]
+
+
+def render(parts: Sequence[Section]) -> str:
+    """The page as HTML."""
+    environment = Environment(
+        loader=PackageLoader("one_embedder", "reproduction/show"), autoescape=True, undefined=StrictUndefined
+    )
+    return environment.get_template("page.html.j2").render(title=_TITLE, lead=_LEAD, sections=parts)
+
+
+def write_page(experiments: Path = PROJECT_ROOT / "experiments") -> Path:
+    """Write ``<experiments>/report.html``; an empty folder gives a page that says what to run."""
+    path = experiments / "report.html"
+    write_atomically(path, render(sections(experiments, configured_ablations(CONF))))
+    return path
+
+
+def main() -> None:
+    """Console entry."""
+    sys.exit(told(lambda: sys.stdout.write(f"wrote {write_page()}\n")))
+
+
+if __name__ == "__main__":
+    main()

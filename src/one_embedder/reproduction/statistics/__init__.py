@@ -1,0 +1,1 @@
+"""From the scores of runs to intervals and claims."""

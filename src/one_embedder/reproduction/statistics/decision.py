@@ -1,0 +1,59 @@
+"""When a claim is supported: one rule for Table 1, for evaluations side by side and for ablations.
+
+Claims that stand together (those of one table, of one comparison, of one ablation) are corrected together by Holm's
+method, so that the chance of a single false one among them stays below 5 %. A claim is *supported* if its p-value,
+two-sided, from the paired bootstrap and corrected, is below one minus the confidence, and the whole interval of its
+difference lies above zero; *not supported* if that holds below zero; else *undecided*. The interval is the claim's own,
+not corrected: where it lies on one side of zero and only the p-value leaves the claim open, readers are told
+*undecided by p*.
+
+A single seed says nothing about other trainings: neither p-value nor interval holds their spread, and a verdict that
+rests on one says so too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from one_embedder.evaluation.resampling import Interval
+from one_embedder.reproduction.statistics.significance import holm
+
+SUPPORTED = "supported"
+NOT_SUPPORTED = "not supported"
+UNDECIDED = "undecided"
+
+
+def decide_together(tested: Sequence[tuple[Interval, float]], confidence: float) -> list[tuple[float, str]]:
+    """The corrected p-value and the verdict of each of some claims.
+
+    Args:
+        tested: difference with its interval, and p-value, of every claim that stands beside the others.
+        confidence: of the intervals, such as 0.95.
+    """
+    adjusted = holm([p_value for _, p_value in tested])
+    level = round(1 - confidence, 12)  # 1 - 0.95 is a little more than 0.05
+    return [(p, _verdict(difference, p, level)) for (difference, _), p in zip(tested, adjusted, strict=True)]
+
+
+def told(verdict: str, difference: Interval | None, *, one_seed: bool) -> str:
+    """The verdict as readers see it: with what they would otherwise not notice.
+
+    Args:
+        verdict: of a claim.
+        difference: what it was decided by; None where a part of it is missing.
+        one_seed: whether it rests on trainings with a single seed.
+    """
+    if difference is None:
+        return verdict
+    by_p = " by p" if verdict == UNDECIDED and _beside_zero(difference) else ""
+    return f"{verdict}{by_p}{', one seed' if one_seed else ''}"
+
+
+def _verdict(difference: Interval, adjusted: float, level: float) -> str:
+    if adjusted >= level or not _beside_zero(difference):
+        return UNDECIDED
+    return SUPPORTED if difference.low > 0 else NOT_SUPPORTED
+
+
+def _beside_zero(difference: Interval) -> bool:
+    return difference.low > 0 or difference.high < 0

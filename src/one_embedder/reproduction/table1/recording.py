@@ -1,0 +1,100 @@
+"""What a run that later runs are judged by leaves under version control."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from one_embedder.config.schema import Config
+from one_embedder.errors import DataError
+from one_embedder.files.location import PROJECT_ROOT
+from one_embedder.reproduction.statistics.rows import RowRuns
+from one_embedder.reproduction.steps.machine import run_folders
+from one_embedder.reproduction.table1.expected import RecordedRun, write_expected
+from one_embedder.reproduction.table1.lines import runs_of
+from one_embedder.reproduction.table1.report import Report
+from one_embedder.reproduction.table1.verdicts import Circumstances
+from one_embedder.tracking.manifest import MANIFEST, METRICS, read_manifest
+
+
+def record(cfg: Config, report: Report, now: Circumstances, folder: Path) -> list[Path]:
+    """Write the expected values, and copy record and curves of every training from where git does not look.
+
+    Args:
+        cfg: of the reproduction.
+        report: what was obtained.
+        now: its circumstances.
+        folder: of the table; the trainings' records go to ``runs/`` below it.
+
+    Returns:
+        What was written.
+
+    Raises:
+        DataError: if the runs were made on several kinds of machine.
+    """
+    kinds = report.provenance["machine_kind"]
+    if len(kinds) > 1:
+        raise DataError(
+            f"{cfg.table.expected}: not recorded, because these runs were made on several kinds of machine "
+            f"({'; '.join(kinds)}): make all of them on one, with another paths.experiments"
+        )
+    runs = Path(cfg.paths.experiments) / "runs"
+    return [_write_expected(cfg, report, now), *_keep_trainings(runs, report.results.rows, folder / "runs")]
+
+
+def _write_expected(cfg: Config, report: Report, now: Circumstances) -> Path:
+    path = PROJECT_ROOT / cfg.table.expected
+    rows = report.results.rows
+    run = RecordedRun(
+        kind=report.provenance["machine_kind"][0],
+        runs=runs_of(rows),
+        environment=now.environment,
+        recorded={
+            "seeds": list(cfg.table.seeds),
+            "runs": sorted({Path(folder).parent.name for row in rows for folder in row.folders}),
+            "average_intervals": {
+                row.spec.id: [round(100 * bound, 3) for bound in (interval.low, interval.high)]
+                for row in rows
+                for interval in [report.results.bootstrap.interval(row.spec.id)]
+            },
+            "claims": report.claims(),
+            "cost": _cost(report.provenance["cost"], rows, Path(cfg.paths.experiments) / "runs"),
+            **{key: report.provenance[key] for key in ("bootstrap", "code", "hardware")},
+        },
+    )
+    write_expected(path, profile=cfg.profile, run=run, circumstances=now, task_counts=report.results.counts)
+    return path
+
+
+def _cost(cost: Mapping[str, Any], rows: Sequence[RowRuns], runs: Path) -> dict[str, Any]:
+    """What it takes to do the work, not to find it again: later estimates go by it.
+
+    A stage whose work was done before took what its own record says; ``wall_s`` is all stages one after the other.
+    """
+    own = {name: _own_cost(folder) for name, folder in run_folders(rows, runs)}
+    stages = {name: max(seconds, own.get(name, {}).get("wall_s", 0.0)) for name, seconds in cost["stages"].items()}
+    peaks = [of_run.get("peak_memory_gib") or 0.0 for of_run in own.values()]
+    return {
+        **cost,
+        "stages": stages,
+        "wall_s": round(sum(stages.values()), 1),
+        "peak_memory_gib": max(cost["peak_memory_gib"], *peaks),
+    }
+
+
+def _own_cost(folder: Path) -> Mapping[str, Any]:
+    """Of a run's last try; nothing where no record tells it."""
+    return (read_manifest(folder).get("cost") if (folder / MANIFEST).is_file() else None) or {}
+
+
+def _keep_trainings(runs: Path, rows: Sequence[RowRuns], kept: Path) -> list[Path]:
+    trainings = {Path(folder).parent.name for row in rows if row.seeds for folder in row.folders}
+    copies = []
+    for run in (runs / name for name in sorted(trainings)):
+        for source, copy in ((run / MANIFEST, kept / f"{run.name}.yaml"), (run / METRICS, kept / f"{run.name}.csv")):
+            if source.is_file():
+                kept.mkdir(parents=True, exist_ok=True)
+                copies.append(Path(shutil.copyfile(source, copy)))
+    return copies
