@@ -1,8 +1,9 @@
-"""The README's generated parts are what its sources say, and its sources are under version control."""
+"""The generated parts of README and docs are what its sources say, and its sources are under version control."""
 
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,15 @@ import pytest
 
 from one_embedder.config.schema import Config
 from one_embedder.errors import DataError
-from one_embedder.reproduction.show.readme import fill, generated_parts, main, recorded_ablations, recorded_table
+from one_embedder.reproduction.show.readme import (
+    PAGES,
+    fill,
+    generated_parts,
+    main,
+    recorded_ablations,
+    recorded_averages,
+    recorded_table,
+)
 from one_embedder.reproduction.statistics.layout import ROWS
 from one_embedder.reproduction.table1.expected import read_expected
 from one_embedder.reproduction.table1.run import reproduce
@@ -19,10 +28,27 @@ from tests.reproduction.ablations import small_record
 from tests.reproduction.fakes import FakeWork
 
 
-def test_the_readme_is_not_stale(project_root: Path) -> None:
-    path = project_root / "README.md"
-    text = path.read_text(encoding="utf-8")
-    assert fill(text, generated_parts(), path) == text, "the README is stale: run `make readme`"
+@pytest.mark.parametrize("page", sorted(PAGES))
+def test_no_page_is_stale(project_root: Path, page: str) -> None:
+    path = project_root / page
+    text, parts = path.read_text(encoding="utf-8"), generated_parts()
+    assert fill(text, {name: parts[name] for name in PAGES[page]}, path) == text, f"{page} is stale: run `make readme`"
+
+
+def test_every_generated_part_has_one_place() -> None:
+    assert sorted(name for held in PAGES.values() for name in held) == sorted(generated_parts())
+
+
+def test_links_between_the_pages_lead_somewhere(project_root: Path) -> None:
+    for page in [project_root / "README.md", *(project_root / "docs").glob("*.md")]:
+        text = page.read_text(encoding="utf-8")
+        for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)", text):
+            to = (page.parent / target) if target else page
+            assert to.exists(), f"{page.name}: {target}"
+            if anchor:
+                titles = re.findall(r"^#+ (.*)$", to.read_text(encoding="utf-8"), re.MULTILINE)
+                slugs = [re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles]
+                assert anchor in slugs, f"{page.name}: {target}#{anchor}"
 
 
 def test_filling_replaces_the_parts_and_nothing_else(tmp_path: Path) -> None:
@@ -38,16 +64,19 @@ def test_a_readme_without_its_markers_is_refused(tmp_path: Path) -> None:
         fill("no markers", {"table1": "new"}, tmp_path / "README.md")
 
 
-def test_the_command_fills_a_file_in_place(tmp_path: Path, project_root: Path) -> None:
-    path = tmp_path / "README.md"
-    path.write_text((project_root / "README.md").read_text().replace("INSTRUCTOR (335M)", "changed by hand"))
-    main(path)
-    assert "INSTRUCTOR (335M)" in path.read_text()
+def test_the_command_fills_every_page_in_place(tmp_path: Path, project_root: Path) -> None:
+    for part in ("conf", "experiments", "docs"):
+        shutil.copytree(project_root / part, tmp_path / part, ignore=shutil.ignore_patterns("runs", "results"))
+    text = (project_root / "docs/results.md").read_text()
+    (tmp_path / "README.md").write_text((project_root / "README.md").read_text())
+    (tmp_path / "docs/results.md").write_text(text.replace("INSTRUCTOR (335M)", "changed by hand"))
+    main(tmp_path)
+    assert (tmp_path / "docs/results.md").read_text() == text
 
 
 def test_without_a_recorded_run_every_cell_is_not_run() -> None:
-    table = recorded_table(None)
-    assert table.count("not run") == 10 * len(ROWS)
+    assert recorded_table(None).count("not run") == 10 * len(ROWS)
+    assert recorded_averages(None).count("not run") == len(ROWS)
 
 
 def test_a_recorded_run_is_shown_with_intervals_seeds_and_claims(

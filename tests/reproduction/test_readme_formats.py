@@ -1,4 +1,4 @@
-"""What README.md and data/README.md say of a file is what the file has."""
+"""What README.md, docs/ and data/README.md say of a file is what the file has."""
 
 from __future__ import annotations
 
@@ -42,11 +42,12 @@ __all__ = ["encoder_folder", "evaluated", "workplace"]
 
 @pytest.fixture(scope="module")
 def said(project_root: Path) -> Callable[[str], None]:
-    """Fails unless README.md says this, so that a sentence and its test change together."""
-    text = (project_root / "README.md").read_text(encoding="utf-8")
+    """Fails unless the README or a page of docs/ says this, so that a sentence and its test change together."""
+    pages = [project_root / "README.md", *sorted((project_root / "docs").glob("*.md"))]
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
 
     def check(sentence: str) -> None:
-        assert sentence in text, f"README.md no longer says {sentence!r}; say here what it says now"
+        assert sentence in text, f"no page says {sentence!r} any longer; say here what they say now"
 
     return check
 
@@ -89,8 +90,8 @@ def test_the_tables_of_a_reproduction_have_the_columns_that_the_readme_names(
 
 
 def test_every_interval_stands_where_the_readme_says(said: Callable[[str], None], project_root: Path) -> None:
-    said("Every interval stands in `experiments/table1/documentation.md`, single tasks in `documentation_tasks.csv`")
-    said("the six trainings' records in `experiments/table1/runs/`")
+    said("Every interval stands in [`experiments/table1/documentation.md`]")
+    said("single tasks in `documentation_tasks.csv`, the trainings' records in `experiments/table1/runs/`")
     folder = project_root / "experiments/table1"
     record, text = read_table1(folder / "documentation.json"), (folder / "documentation.md").read_text()
     for row in record["rows"]:
@@ -105,7 +106,7 @@ def test_every_interval_stands_where_the_readme_says(said: Callable[[str], None]
 def test_the_evaluations_side_by_side_have_every_task_with_its_interval(
     said: Callable[[str], None], project_root: Path
 ) -> None:
-    said("Every task with its interval, and the differences by category: `experiments/folder/minilm_instructions.md`")
+    said("Every task with its interval, and the differences by category: [`experiments/folder/minilm_instructions.md`]")
     path = project_root / "experiments/folder/minilm_instructions.json"
     models, text = len(read_side_by_side(path)["rows"]), path.with_suffix(".md").read_text()
     interval = r"-?\d+\.\d \[-?\d+\.\d, -?\d+\.\d\]"
@@ -223,7 +224,7 @@ def test_the_layout_of_task_folders_stands_where_the_readme_says(said: Callable[
 
 
 def test_the_documentation_benchmark_has_the_tasks_of_the_readmes_table(project_root: Path) -> None:
-    text = (project_root / "README.md").read_text()
+    text = (project_root / "docs/data.md").read_text()
     table = text.split("| category | tasks | what is measured")[1].split("\n\n")[0].splitlines()[2:]
     rows = [[cell.strip() for cell in line.split("|")] for line in table]
     told = {cells[1].replace(" ", "").lower(): cells[2].split(", ") for cells in rows}

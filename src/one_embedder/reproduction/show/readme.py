@@ -1,6 +1,6 @@
-"""The README's generated parts: ``python -m one_embedder.reproduction.show.readme`` (``make readme``) fills them.
+"""Generated parts of README and docs: ``python -m one_embedder.reproduction.show.readme`` (``make readme``) fills them.
 
-They come from files under version control alone, so the README does not go stale when somebody runs a reproduction:
+They come from files under version control alone, so that no page goes stale when somebody runs a reproduction:
 the recorded run (``experiments/expected``), the paper's table, the recorded comparison with published scores
 (``experiments/harness``), the records of ablations, and what the profiles say about themselves.
 """
@@ -30,6 +30,12 @@ from one_embedder.reproduction.table1.tolerances import between_kinds
 from one_embedder.tracking.manifest import write_atomically
 
 NOT_RUN = "not run"
+PAGES: Mapping[str, tuple[str, ...]] = {
+    "README.md": ("table1", "profiles"),
+    "docs/results.md": ("table1_columns", "super_ni", "folder", "harness", "paper"),
+    "docs/ablations.md": ("ablations", "ablations_super_ni"),
+}
+"""Page -> the generated parts it holds."""
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +44,7 @@ def fill(text: str, parts: Mapping[str, str], path: Path) -> str:
     """Replace what stands between ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->`` for every part.
 
     Args:
-        text: the README.
+        text: the page.
         parts: name -> Markdown.
         path: named in errors.
 
@@ -63,7 +69,8 @@ def generated_parts(root: Path = PROJECT_ROOT, conf: Path = CONF) -> dict[str, s
     """
     expected = root / "experiments" / "expected"
     return {
-        "table1": recorded_table(_recorded(root, "documentation")),
+        "table1": recorded_averages(_recorded(root, "documentation")),
+        "table1_columns": recorded_table(_recorded(root, "documentation")),
         "super_ni": recorded_table(_recorded(root, "super_ni")),
         "paper": paper_grid(load_published(expected / "paper_table2.yaml")).markdown(),
         "harness": recorded_harness(
@@ -111,6 +118,21 @@ def recorded_table(recorded: ExpectedTable | None) -> str:
         f"{shown.environment['python']}, {told['hardware']['cores']} cores. {_machines(recorded)}"
     )
     return f"{grid.markdown()}\n\n{caption}\n\n{claims}"
+
+
+def recorded_averages(recorded: ExpectedTable | None) -> str:
+    """The recorded run's averages with its claims; ``not run`` when there is none."""
+    if recorded is None:
+        return Grid(["model", AVERAGE], [[spec.label, NOT_RUN] for spec in ROWS]).markdown()
+    told, rows = recorded.shown.recorded, []
+    for spec in ROWS:
+        low, high = told["average_intervals"][spec.id]
+        rows.append([spec.label, f"{recorded.shown.row(spec.id)[AVERAGE]:.1f}", f"[{low:.1f}, {high:.1f}]"])
+    interval = f"{100 * told['bootstrap']['confidence']:g} % interval"
+    claims = "\n".join(f"- {claim}" for claim in told["claims"])
+    seeds = ", ".join(map(str, told["seeds"]))
+    caption = f"Mean of the nine categories, points; finetuned rows are means over seeds {seeds}."
+    return f"{Grid(['model', AVERAGE, interval], rows).markdown()}\n\n{caption}\n\n{claims}"
 
 
 def _machines(recorded: ExpectedTable) -> str:
@@ -182,17 +204,20 @@ def _told(record: AblationRecord) -> str:
     missing = f" {len(record.missing)} runs are missing." if record.missing else ""
     return (
         f"- `{record.name}`: {record.question} {len(runs)} trainings of {record.trained}; {minutes:.0f} minutes."
-        f"{missing} [Every cell](experiments/ablations/{record.name}/{record.profile}.md)"
+        f"{missing} [Every cell](../experiments/ablations/{record.name}/{record.profile}.md)"
     )
 
 
-def main(path: Path = PROJECT_ROOT / "README.md", root: Path = PROJECT_ROOT) -> None:
-    """Fill the README in place, and write the Markdown of every ablation anew from its record."""
-    write_atomically(path, fill(path.read_text(encoding="utf-8"), generated_parts(root), path))
+def main(root: Path = PROJECT_ROOT) -> None:
+    """Fill every page in place, and write the Markdown of every ablation anew from its record."""
+    parts = generated_parts(root)
+    for name, held in PAGES.items():
+        path = root / name
+        write_atomically(path, fill(path.read_text(encoding="utf-8"), {part: parts[part] for part in held}, path))
     for record in read_records(root / "experiments" / "ablations"):
         folder = root / "experiments" / "ablations" / record.name
         write_atomically(folder / f"{record.profile}.md", to_markdown(record))
-    log.info("filled %s and the tables of ablations", path)
+    log.info("filled %s and the tables of ablations", ", ".join(PAGES))
 
 
 if __name__ == "__main__":

@@ -108,17 +108,19 @@ def _check_differences(record: Mapping[str, Any], path: Path) -> None:
 
 
 def _check_verdicts(record: Mapping[str, Any], path: Path) -> None:
-    """What was judged, of one seed or of several, are the numbers of the table."""
+    """What was judged, of one seed or of several, are the numbers of the table and the differences between its rows."""
     rows = {row["id"]: row["scores"] for row in record["rows"]}
-    judged: dict[tuple[str, str], list[float]] = defaultdict(list)
+    judged: dict[tuple[str, str | None, str], list[float]] = defaultdict(list)
     for cell in record["verdicts"]["cells"]:
         if cell["obtained"] is not None:
             where = f"{path}, verdict of {cell['row']}, {cell['column']}"
-            judged[cell["row"], cell["column"]].append(number(cell["obtained"], where, -100.0, 100.0))
-    for (row, column), obtained in judged.items():
-        if column in rows.get(row, {}):
-            where = f"{path}, verdict of {row}, {column}"
-            equal(fmean(obtained), 100 * rows[row][column], where, within=100 * AGREE)
+            obtained = number(cell["obtained"], where, -100.0, 100.0)
+            judged[cell["row"], cell["minus"], cell["column"]].append(obtained)
+    for (row, minus, column), seeds in judged.items():
+        where = f"{path}, verdict of {row}{f' minus {minus}' if minus else ''}, {column}"
+        below = rows.get(minus, {}) if minus else {column: 0.0}
+        if column in rows.get(row, {}) and column in below:
+            equal(fmean(seeds), 100 * (rows[row][column] - below[column]), where, within=100 * AGREE)
 
 
 def _check_csv(record: Mapping[str, Any], path: Path) -> None:
