@@ -312,7 +312,7 @@ def test_the_plan_counts_what_is_left_and_goes_by_earlier_runs(
     results.mkdir(parents=True)
     for task, seconds in (("Cheap", 20.0), ("Dear", 40.0)):
         (results / f"{task}.json").write_text(json.dumps({"evaluation_time": seconds}))
-    assert "8 minutes of training and 9 of evaluation" in plan(cfg)
+    assert "16 minutes of training and 9 of evaluation" in plan(cfg)
     cfg.benchmark.tasks = ["Cheap"]
     assert "and 3 of evaluation" in plan(cfg)
     cfg.benchmark.tasks = None

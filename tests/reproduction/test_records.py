@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ from one_embedder.reproduction.compare.harness import read_published
 from one_embedder.reproduction.compare.harness import read_record as read_harness
 from one_embedder.reproduction.compare.side_by_side_record import read_side_by_side
 from one_embedder.reproduction.show.page import sections
-from one_embedder.reproduction.show.readme import generated_parts, main
+from one_embedder.reproduction.show.readme import PAGES, generated_parts, main
 from one_embedder.reproduction.table1.expected import read_expected
 from one_embedder.reproduction.table1.published import load_published
 from one_embedder.reproduction.table1.published_models import load_published_models
@@ -143,22 +144,18 @@ def test_an_ablation_whose_numbers_contradict_each_other_is_refused(root: Path, 
         read_record(path)
 
 
-def cell(number: int, **values: Any) -> Edit:
-    return lambda content: content["rows"][0]["cells"][number].update(values)
+def backbone(value: Any) -> Edit:
+    """Change the backbone's first column in the recorded run that is shown."""
+    return lambda content: content["kinds"][-1]["runs"][0]["points"].update(Retrieval=value)
 
 
 @pytest.mark.parametrize(
     ("edit", "told"),
     [
-        (cell(0, ok=1e9), "ok: 1000000000.0 is not between 0 and 20"),
-        (cell(0, near=float("inf")), "near: inf is not a number"),
-        (cell(0, ok=0), "ok: a tolerance of 0 lets nothing pass"),
-        (cell(0, ok="1.0"), "ok: '1.0' is not a number"),
-        (cell(0, ok=3.0), r"near \(2.0\) is narrower than ok \(3.0\)"),
-        (cell(0, expected="62.0"), "expected: '62.0' is not a number"),
-        (cell(0, expected=620.0), "expected: 620.0 is not between 0 and 100"),
-        (cell(0, expected=99.0), "row backbone: its columns average .* outside the recorded 57.539 to 59.942"),
-        (lambda c: c["rows"][0]["average_tolerance"].update(ok=1e9), "average_tolerance, ok: 1000000000.0"),
+        (backbone("62.0"), "Retrieval: '62.0' is not a number"),
+        (backbone(620.0), "Retrieval: 620.0 is not between 0 and 100"),
+        (backbone(float("nan")), "Retrieval: nan is not a number"),
+        (backbone(99.0), "row backbone: its columns average .* outside the recorded"),
     ],
 )
 def test_expected_values_that_nothing_can_be_judged_by_are_refused(root: Path, edit: Edit, told: str) -> None:
@@ -169,14 +166,19 @@ def test_expected_values_that_nothing_can_be_judged_by_are_refused(root: Path, e
 
 def test_expected_values_are_those_of_the_table_that_was_recorded_with_them(root: Path) -> None:
     """Two points more in one column move the average by too little to leave its interval."""
-    change(root, EXPECTED, cell(0, expected=64.021))
+    change(root, EXPECTED, backbone(64.021))
     with pytest.raises(DataError, match=r"table1_documentation\.yaml, row backbone, Retrieval, beside .*: 64\.021 is"):
         generated_parts(root)
 
 
 def test_a_claim_of_the_readme_is_that_of_the_recorded_table(root: Path) -> None:
-    replace_in(root, EXPECTED, "undecided (+0.6", "supported (+0.6")
-    with pytest.raises(DataError, match=r"claims, beside .*: no claim says .*undecided \.\.\. \+0\.6"):
+    def turned(content: Any) -> None:
+        claims = content["kinds"][-1]["recorded"]["claims"]
+        claims[-1] = claims[-1].replace(": ", ": the opposite of ", 1)
+        claims[-1] = re.sub(r"\([+-]\d", "(+9", claims[-1])
+
+    change(root, EXPECTED, turned)
+    with pytest.raises(DataError, match=r"claims, beside .*: no claim says "):
         generated_parts(root)
 
 
@@ -232,6 +234,7 @@ def test_filling_the_readme_writes_the_tables_of_ablations_anew(root: Path, proj
     before = table.read_text()
     table.write_text(before.replace("+2.4", "+9.9"))
     shutil.copyfile(project_root / "README.md", root / "README.md")
-    main(root / "README.md", root)
+    shutil.copytree(project_root / "docs", root / "docs")
+    main(root)
     assert table.read_text() == before
-    assert (root / "README.md").read_text() == (project_root / "README.md").read_text()
+    assert all((root / page).read_text() == (project_root / page).read_text() for page in PAGES)
