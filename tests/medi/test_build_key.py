@@ -221,7 +221,7 @@ class _Known(Exception):
 
 @pytest.fixture
 def key_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[Config], str]:
-    def known(folder: Path, key: str) -> bool:
+    def known(folder: Path, key: str, settings: Mapping[str, Any]) -> bool:
         raise _Known(key)
 
     for module in MODULES.values():
