@@ -172,6 +172,7 @@ def test_every_format_becomes_rows_that_train(cfg: Config, caplog: pytest.LogCap
 def test_mining_settings_reach_the_data_sets_without_negatives_and_no_others(cfg: Config) -> None:
     cfg.medi.datasets = ["NQ", "specter_train_triples"]
     before = load_medi(build(cfg) / "medi")
+    cfg.output = f"{cfg.output}-2"
     cfg.medi.mining.last_rank, cfg.medi.mining.negatives = 5, 2
     mined = HashMiner.texts.total()
     medi = load_medi(build(cfg) / "medi")
