@@ -261,13 +261,14 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path
     root = compact_super_ni(tmp_path / "compact")
 
     def of(**mining: object) -> Path:
-        overrides = ["medi=super_ni", f"medi.root={root}", f"output={tmp_path / 'out'}", "medi.min_rows_per_task=10"]
+        place = tmp_path / f"out-{len(mining)}"  # data of other settings are not replaced
+        overrides = ["medi=super_ni", f"medi.root={root}", f"output={place}", "medi.min_rows_per_task=10"]
         return build(load_config("build_medi", [*overrides, *(f"medi.mining.{k}={v}" for k, v in mining.items())]))
 
     return of
 
 
-def test_a_build_draws_as_configured_builds_again_when_that_changes_and_says_what_it_did(
+def test_a_build_draws_as_configured_and_says_what_it_did(
     built: Callable[..., Path],
 ) -> None:
     plain = load_medi(built() / "medi")
