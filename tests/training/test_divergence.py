@@ -37,8 +37,8 @@ class Spoil(Callback):
 
 
 def install(monkeypatch: pytest.MonkeyPatch, callback: Callback) -> None:
-    def build(cfg: Config, folder: Path, *, precision: str, callbacks: Any) -> Trainer:
-        return build_trainer(cfg, folder, precision=precision, callbacks=[callback, *callbacks])
+    def build(cfg: Config, folder: Path, *, callbacks: Any) -> Trainer:
+        return build_trainer(cfg, folder, callbacks=[callback, *callbacks])
 
     monkeypatch.setattr(run_module, "build_trainer", build)
 

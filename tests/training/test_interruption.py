@@ -47,8 +47,8 @@ class Send(Callback):
 def run(cfg: Config, monkeypatch: pytest.MonkeyPatch, callback: Callback) -> Path:
     """Train with one more callback, first in line."""
 
-    def build(cfg: Config, folder: Path, *, precision: str, callbacks: Any) -> Trainer:
-        return build_trainer(cfg, folder, precision=precision, callbacks=[callback, *callbacks])
+    def build(cfg: Config, folder: Path, *, callbacks: Any) -> Trainer:
+        return build_trainer(cfg, folder, callbacks=[callback, *callbacks])
 
     monkeypatch.setattr(run_module, "build_trainer", build)
     return train(cfg)

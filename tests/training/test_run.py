@@ -157,7 +157,7 @@ def test_a_completed_run_is_returned_at_once(cfg: Config, monkeypatch: pytest.Mo
     ("section", "key", "value", "told"),
     [
         ("optimizer", "frozen_layers", 9, "frozen_layers=9: this encoder has 3 layers"),
-        ("trainer", "accelerator", "mps", "accelerator=mps: there is none on this machine"),
+        ("trainer", "accelerator", "mps", "accelerator=mps: torch finds no such device here"),
         ("trainer", "max_length", 4000, "max_length=4000 is more than the encoder's"),
     ],
 )
