@@ -97,7 +97,7 @@ def test_a_table_whose_numbers_contradict_each_other_is_refused_by_name(root: Pa
         (f"{TABLE1}.csv", "62.0209", "n/a"),
         (f"{TABLE1}_tasks.csv", "76.7621", "86.7621"),
         (f"{TABLE1}.md", "| 62.0 |", "| 66.0 |"),
-        (f"{TABLE1}.md", "+1.4 [+0.3, +2.4] |", "+2.4 [+0.3, +2.4] |"),
+        (f"{TABLE1}.md", "| average | +", "| average | +9"),
         (f"{TABLE1}.tex", "62.0", "66.0"),
         (f"{FOLDER}.csv", "64.5082", "74.5082"),
         (f"{FOLDER}.md", "| 50.7 |", "| 55.7 |"),
