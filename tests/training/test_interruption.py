@@ -163,7 +163,7 @@ def command(workplace: Path, encoder: Path, *arguments: str) -> list[str]:
     return [
         *(sys.executable, "-m", "one_embedder.train", *arguments, f"encoder.name_or_path={encoder}"),
         *(f"medi.folder={workplace}/data", f"paths.experiments={workplace}/experiments", "tracking=disabled"),
-        *("trainer=tiny", "trainer.max_length=16", "sampler.global_batch_size=4", "optimizer.frozen_layers=0"),
+        *("debug=fast", "trainer.max_length=16", "sampler.global_batch_size=4", "optimizer.frozen_layers=0"),
         *("trainer.checkpoint_every_n_steps=1000000", f"hydra.sweep.dir={workplace}/sweep"),
     ]
 
