@@ -3,6 +3,7 @@
 #   PYTHON       the Python to make it with (3.11 to 3.13)
 #   TORCH_INDEX  extra index for torch; https://download.pytorch.org/whl/cpu avoids the CUDA build on Linux
 #   PROFILE      documentation | local | released | paper
+#   TEST_PROCESSES  that share the tests; 0 runs them in one
 #   BENCHMARK    a folder of tasks, for verify-harness
 #   ARGS         further overrides, such as ARGS="seed=1 loss.temperature=0.05"
 #   DRY_RUN=1    print the commands only
@@ -15,6 +16,7 @@ PROFILE ?= documentation
 ARGS ?=
 BENCHMARK ?=
 TORCH_INDEX ?=
+TEST_PROCESSES ?= 2
 
 IS_SUPPORTED := import sys; sys.stdout.write(sys.version.split()[0]); sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 # The first that works; recursive, so that only a setup looks for it.
@@ -73,11 +75,11 @@ $(READY): requirements.lock pyproject.toml scripts/make_environment.py
 
 .PHONY: test
 test: $(READY) ## The fast tests: CPU, no network, a few minutes
-	$(BIN)/python -m pytest -m "not slow and not gpu and not network" $(ARGS)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m "not slow and not gpu and not network" $(ARGS)
 
 .PHONY: test-all
 test-all: $(READY) ## The slow tests too
-	$(BIN)/python -m pytest -m "not gpu and not network" $(ARGS)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m "not gpu and not network" $(ARGS)
 
 .PHONY: lint
 lint: $(READY) ## Style, as pre-commit checks it
