@@ -11,16 +11,49 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from one_embedder.config.limits import (
+    Accelerator,
+    AtLeastTwo,
+    Centring,
+    Confidence,
+    Count,
+    Detail,
+    Distance,
+    Dtype,
+    Joining,
+    Labels,
+    LearnerName,
+    Margin,
+    Metric,
+    Natural,
+    NoneLeft,
+    NotNegative,
+    Positive,
+    Precision,
+    Seeds,
+    Share,
+    ShareOfPositive,
+    Shown,
+    Some,
+    Spelling,
+    Split,
+    Stops,
+    StrategyName,
+    Text,
+    TextOutput,
+    WandbMode,
+)
+
 
 @dataclass
 class EncoderConfig:
     """A text encoder: ``minilm`` (the embedded wheel), a hub id or a local folder."""
 
-    name_or_path: str = "minilm"
+    name_or_path: Text = "minilm"
     revision: str | None = None
-    max_length: int | None = None  # tokens, instruction included; None: what the checkpoint says
-    joining: str = "pypi"
-    layers: int | None = None  # keep so many of the lowest transformer layers; None: all
+    max_length: AtLeastTwo | None = None  # tokens, instruction included; None: what the checkpoint says
+    joining: Joining = "pypi"
+    layers: Count | None = None  # keep so many of the lowest transformer layers; None: all
 
 
 @dataclass
@@ -48,13 +81,13 @@ class HubDatasetConfig:
 class MiningConfig:
     """Which candidates become hard negatives; by default the paper's. Told in ``conf/medi/documentation.yaml``."""
 
-    max_share_of_positive: float | None = None
-    positive_margin: float | None = None
-    first_rank: int = 1
+    max_share_of_positive: ShareOfPositive | None = None
+    positive_margin: Distance | None = None
+    first_rank: Count = 1
     last_rank: int = 1
-    negatives: int = 1
-    seed: int = 0
-    none_left: str = "least_similar"  # least_similar | drop
+    negatives: Count = 1
+    seed: Natural = 0
+    none_left: NoneLeft = "least_similar"
 
 
 @dataclass
@@ -62,60 +95,61 @@ class MediConfig:
     """Training data: where it comes from and where it is on disk."""
 
     source: str = "documentation"
-    folder: str = "${paths.data}/${medi.source}"  # holds medi/ (Arrow), benchmark/{dev,test}/ and report.md
-    rows_per_task: int = 400
-    min_rows_per_task: int = 32
-    workers: int = 2
+    folder: Text = "${paths.data}/${medi.source}"  # holds medi/ (Arrow), benchmark/{dev,test}/ and report.md
+    rows_per_task: Count = 400
+    min_rows_per_task: Count = 32
+    workers: Count = 2
     mining: MiningConfig = field(default_factory=MiningConfig)  # not file, whose rows have their negatives
-    path: str | None = None  # file: a file, folder or hub id of MEDI as others give it; None: medi.folder is built
-    max_rejected: float = 0.01  # file: share of the rows that may be unusable before the whole is refused
+    path: Text | None = None  # file: a file, folder or hub id of MEDI as others give it; None: medi.folder is built
+    max_rejected: Share = 0.01  # file: share of the rows that may be unusable before the whole is refused
     root: str | None = None  # super_ni, and full to join it: a checkout of the original repository, or a compact copy
-    instances_per_task: int = 6500  # super_ni: read of a task; more are drawn from
-    text_output: str = (
+    instances_per_task: Count = 6500  # super_ni: read of a task; more are drawn from
+    text_output: TextOutput = (
         "inputs"  # super_ni, where outputs are texts: inputs (those with like outputs) | outputs (with their input)
     )
     instructions: dict[str, dict[str, str]] = field(default_factory=dict)  # super_ni: task -> what the rule gets wrong
     pairs: str | None = None  # super_ni: a folder of sentence pairs to add
-    instances_of_pairs: int = 5000  # super_ni: read of a file of pairs
+    instances_of_pairs: Count = 5000  # super_ni: read of a file of pairs
     leakage: str | None = None  # not documentation: a benchmark folder; what overlaps with it is dropped
     hub: dict[str, HubDatasetConfig] = field(default_factory=dict)  # task name -> data set
-    datasets: list[str] | None = None  # which of them; None: all
+    datasets: Some | None = None  # which of them; None: all
 
 
 @dataclass
 class SamplerConfig:
     """Which rows share a batch; the strategies are told in ``one_embedder.medi.batches.strategies``."""
 
-    global_batch_size: int = 32
-    strategy: str = "proportional"  # proportional | uniform | temperature | capped | released | mixed
-    temperature: float | None = None  # of strategy temperature: weights are rows ** (1 / temperature)
-    cap: int | None = None  # of strategy capped: rows that a task counts as, at most
-    tasks: list[str] | None = None  # which tasks are trained on, names or patterns with *; None: all
+    global_batch_size: AtLeastTwo = 32
+    strategy: StrategyName = "proportional"  # or another class
+    temperature: Positive | None = None  # of strategy temperature: weights are rows ** (1 / temperature)
+    cap: AtLeastTwo | None = None  # of strategy capped: rows that a task counts as, at most
+    tasks: Some | None = None  # which tasks are trained on, names or patterns with *; None: all
     symmetric: bool | None = None  # only tasks whose two sides have one instruction, or (False) only others; None: all
 
 
 @dataclass
 class LossConfig:
-    """Contrastive loss."""
+    """INSTRUCTOR's contrastive loss; another class has its arguments as keys (``one_embedder.config.own_class``)."""
 
-    spelling: str = "released"
+    _target_: str = field(default="one_embedder.training.objective.InstructorLoss", kw_only=True)
+    spelling: Spelling = "released"
     bidirectional: bool = True  # also find the query of a positive; False: the documents of a query only
-    temperature: float = 0.01
+    temperature: Positive = 0.01
     learn_temperature: bool = False  # temperature is then where it begins
     gather_negatives: bool = False  # candidates from all devices, with their gradient; False: from a device's own rows
     hard_negatives: bool = True  # False: the rows' own negatives are no candidates
     mask_same_text: bool = False  # leave out in-batch negatives whose text is also a right answer
     mask_same_label: bool = False  # leave out in-batch negatives of the row's own class, where the data name classes
-    mask_margin: float | None = None  # leave out negatives more similar than the positive by more than this
+    mask_margin: Margin | None = None  # leave out negatives more similar than the positive by more than this
 
 
 @dataclass
 class OptimizerConfig:
     """AdamW."""
 
-    learning_rate: float = 2e-5
-    weight_decay: float = 0.01
-    frozen_layers: int = 0  # lowest transformer layers (and the word embeddings with them) left as they are
+    learning_rate: Positive = 2e-5
+    weight_decay: NotNegative = 0.01
+    frozen_layers: Natural = 0  # lowest transformer layers (and the word embeddings with them) left as they are
     dropout: bool = True  # False: no dropout while training, a fifth less time on a CPU
 
 
@@ -123,37 +157,37 @@ class OptimizerConfig:
 class ScheduleConfig:
     """Linear warm-up, then linear decay to zero."""
 
-    warmup_ratio: float = 0.1
+    warmup_ratio: Share = 0.1
 
 
 @dataclass
 class EarlyStoppingConfig:
     """Evaluation while training: the best encoder is kept in ``best/``, beside the last one in ``checkpoint/``."""
 
-    every_n_steps: int | None = None  # how often; None: never
-    patience: int | None = 5  # ends training after so many evaluations in a row without a better score; None: does not
-    root: str | None = None  # benchmark folder, scored by the mean of its category means; None: below medi.folder
-    tasks: list[str] | None = None  # which of its tasks; None: all
+    every_n_steps: Count | None = None  # how often; None: never
+    patience: Count | None = 5  # ends training after so many evaluations without a better score; None: never
+    root: Text | None = None  # benchmark folder, scored by the mean of its category means; None: below medi.folder
+    tasks: Some | None = None  # which of its tasks; None: all
 
 
 @dataclass
 class TrainerConfig:
     """Arguments of the Lightning trainer."""
 
-    max_steps: int = 200
-    accelerator: str = "auto"
-    devices: int = 1
-    num_nodes: int = 1
+    max_steps: Count = 200
+    accelerator: Accelerator = "auto"
+    devices: Count = 1
+    num_nodes: Count = 1
     strategy: str = "auto"
-    precision: str = "32-true"  # 32-true | bf16-mixed; a CPU without bfloat16 takes a hundred times longer with it
-    gradient_clip_val: float | None = 1.0
-    mini_batch_size: int | None = None  # texts embedded at a time, with the whole batch's exact gradient (GradCache)
-    accumulate_grad_batches: int = 1  # batches of a step, each contrasted in itself
+    precision: Precision = "32-true"  # a CPU without bfloat16 takes a hundred times longer with bf16-mixed
+    gradient_clip_val: Positive | None = 1.0
+    mini_batch_size: Count | None = None  # texts embedded at a time, with the whole batch's exact gradient (GradCache)
+    accumulate_grad_batches: Count = 1  # batches of a step, each contrasted in itself
     gradient_checkpointing: bool = False  # compute activations again instead of keeping them: less memory, more time
-    log_every_n_steps: int = 10
-    checkpoint_every_n_steps: int = 50
+    log_every_n_steps: Count = 10
+    checkpoint_every_n_steps: Count = 50
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
-    max_length: int | None = 64  # training tokens per text, instruction included
+    max_length: AtLeastTwo | None = 64  # training tokens per text, instruction included
 
 
 @dataclass
@@ -168,8 +202,8 @@ class InstructionsConfig:
 class TaskFolderConfig:
     """Where a task folder departs from its category's protocol; what another category reads is refused."""
 
-    samples_per_label: int | None = None  # Classification: training texts of each label; None: 8
-    splits: list[str] | None = None  # STS: files that are scored together; None: test
+    samples_per_label: Count | None = None  # Classification: training texts of each label; None: 8
+    splits: Some | None = None  # STS: files that are scored together; None: test
     ignore_identical_ids: bool | None = None  # Retrieval: a document with the query's own id is no answer; None: it is
 
 
@@ -178,13 +212,13 @@ class BenchmarkConfig:
     """Which tasks are scored."""
 
     name: str = "documentation"
-    root: str = "${medi.folder}/benchmark/${benchmark.split}"
-    split: str = "test"
+    root: Text = "${medi.folder}/benchmark/${benchmark.split}"
+    split: Split = "test"
     mteb: str | None = None  # a benchmark of mteb's registry; its tasks' data come from the hub
     folders: dict[str, str] = field(default_factory=dict)  # task -> category: which folders below root; none: all
-    tasks: list[str] | None = None  # which of all these; None: all
-    shares: int = 1  # among so many runs the tasks are divided, all with the same output
-    share: int = 0  # which of them this run is; from 0
+    tasks: Some | None = None  # which of all these; None: all
+    shares: Count = 1  # among so many runs the tasks are divided, all with the same output
+    share: Natural = 0  # which of them this run is; from 0
     protocol: dict[str, TaskFolderConfig] = field(default_factory=dict)  # by a task's name, or as MTEB spells it
 
 
@@ -192,11 +226,11 @@ class BenchmarkConfig:
 class EvaluationConfig:
     """How tasks are scored."""
 
-    batch_size: int = 64
-    dtype: str = "float32"  # of the encoder's weights; bfloat16 and float16 are faster and move scores a little
+    batch_size: Count = 64
+    dtype: Dtype = "float32"  # of the encoder's weights; bfloat16 and float16 are faster and move scores a little
     document_instructions: bool = True  # the published retrieval scores were probably computed without them
-    instructions: str = "right"  # right | wrong (another task's) | shuffled (the words in another order)
-    demonstrations: int = 1  # shown to the in-context learner for each test input of prompt retrieval
+    instructions: Shown = "right"  # right | wrong (another task's) | shuffled (the words in another order)
+    demonstrations: Count = 1  # shown to the in-context learner for each test input of prompt retrieval
 
 
 @dataclass
@@ -208,23 +242,23 @@ class PromptTaskConfig:
     output: str | None = None
     remove_prefix: dict[str, str] = field(default_factory=dict)  # field -> what its text starts with, left out
     keep: dict[str, str] = field(default_factory=dict)  # field -> value of the eval rows that count, others left out
-    pool_size: int | None = None  # rows drawn from the train file; None: all
-    eval_size: int | None = None
-    seed: int = 0  # of the draws
+    pool_size: Count | None = None  # rows drawn from the train file; None: all
+    eval_size: Count | None = None
+    seed: Natural = 0  # of the draws
     group: str | None = None  # field of what the score is made over: the tenth percentile of the groups' means
-    groups: int | None = None  # drawn, with `group_size` eval rows each
-    group_size: int | None = None
-    max_demonstrations: int | None = None  # of the most similar ones; None with a token budget: no limit
-    token_budget: int | None = None  # demonstrations and test input together, in the learner's tokens
-    tokens_per_demonstration: int | None = None  # longer ones are passed over
+    groups: Count | None = None  # drawn, with `group_size` eval rows each
+    group_size: Count | None = None
+    max_demonstrations: Count | None = None  # of the most similar ones; None with a token budget: no limit
+    token_budget: Count | None = None  # demonstrations and test input together, in the learner's tokens
+    tokens_per_demonstration: Count | None = None  # longer ones are passed over
     skip_identical: bool = False  # pass over demonstrations of cosine 1; one with the test input's text always is
-    centring: str = "none"  # none | separate (pool and eval each by their own mean) | pool (only the pool)
-    labels: dict[str, str] = field(default_factory=dict)  # label in the data -> word in the prompt; scored by number
+    centring: Centring = "none"  # none | separate (pool and eval each by their own mean) | pool (only the pool)
+    labels: Labels = field(default_factory=dict)  # label in the data -> word in the prompt; scored by number
     options: str | None = None  # field with a row's own list of answers to choose from
     between: str = "\n\n\n"  # written between two demonstrations, and before the test input
     before_output: str = "\n"
-    max_new_tokens: int = 64  # without labels or options the learner writes its answer
-    stop: list[str] = field(default_factory=list)  # the answer ends before any of these
+    max_new_tokens: Count = 64  # without labels or options the learner writes its answer
+    stop: Stops = field(default_factory=list)  # the answer ends before any of these
     stemmer: bool = False  # ROUGE-L of word stems
 
 
@@ -232,10 +266,10 @@ class PromptTaskConfig:
 class LanguageModelConfig:
     """The causal language model of ``learner: model``: a hub id or a local folder."""
 
-    name_or_path: str = "EleutherAI/gpt-j-6b"
+    name_or_path: Text = "EleutherAI/gpt-j-6b"
     revision: str | None = None
-    dtype: str = "float32"
-    batch_size: int = 8
+    dtype: Dtype = "float32"
+    batch_size: Count = 8
 
 
 @dataclass
@@ -243,10 +277,10 @@ class PromptRetrievalConfig:
     """Prompt retrieval: the in-context learner, and the tasks that have their own protocol."""
 
     name: str = "none"
-    learner: str = "nearest"  # nearest | vote (both copy a demonstration's output) | model
+    learner: LearnerName = "nearest"  # nearest and vote copy a demonstration's output; or another class
     model: LanguageModelConfig = field(default_factory=LanguageModelConfig)
-    centring: str | None = None  # None: as each task says
-    metric: str = "rouge_l"  # of words of a-z and 0-9, as published | rouge_l_unicode: of every script
+    centring: Centring | None = None  # None: as each task says
+    metric: Metric = "rouge_l"  # of words of a-z and 0-9, as published | rouge_l_unicode: of every script
     tasks: dict[str, PromptTaskConfig] = field(default_factory=dict)
 
 
@@ -255,9 +289,9 @@ class TableConfig:
     """What the results table is made of."""
 
     name: str = "table1"
-    seeds: list[int] = field(default_factory=lambda: [0])
-    bootstrap_resamples: int = 1000  # with fewer than 40 for each claim of a table, none can be supported
-    confidence: float = 0.95
+    seeds: Seeds = field(default_factory=lambda: [0])
+    bootstrap_resamples: Count = 1000  # with fewer than 40 for each claim of a table, none can be supported
+    confidence: Confidence = 0.95
     expected: str = "experiments/expected/${table.name}_${profile}.yaml"  # from the project's root, as is the next
     published: str = "experiments/expected/paper_table2.yaml"
     published_models: str = (
@@ -306,7 +340,7 @@ class AblationConfig:
 
     name: str = ""  # of the file; empty: there is no ablation
     question: str = ""
-    seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
+    seeds: Seeds = field(default_factory=lambda: [0, 1, 2])
     axes: dict[str, AxisConfig] = field(default_factory=dict)
     references: dict[str, dict[str, Any]] = field(default_factory=dict)  # untrained models: name -> settings
     claims: dict[str, ClaimConfig] = field(default_factory=dict)
@@ -318,7 +352,7 @@ class AblationConfig:
 class TrackingConfig:
     """Weights & Biases; the run record and CSV metrics are always written."""
 
-    wandb: str = "offline"  # disabled | offline | online
+    wandb: WandbMode = "offline"
     project: str = "one-embedder"
     group: str | None = None  # runs that belong together, such as a sweep's; None: the table's, for what it runs
     tags: list[str] = field(default_factory=list)  # beside profile, encoder, side and loss
@@ -329,8 +363,8 @@ class TrackingConfig:
 class PathsConfig:
     """Where things are written; relative paths start at the project's root."""
 
-    data: str = "data"
-    experiments: str = "experiments"
+    data: Text = "data"
+    experiments: Text = "experiments"
 
 
 @dataclass
@@ -348,14 +382,14 @@ class Config:
     """Everything a verb can be told."""
 
     profile: str = "documentation"
-    seed: int = 0
+    seed: Natural = 0
     output: str | None = None
     with_instructions: bool = True
-    instruction_detail: str = "detailed"  # detailed | simple (domain and kind of text) | tag (the task's name)
+    instruction_detail: Detail = "detailed"  # detailed | simple (domain and kind of text) | tag (the task's name)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     medi: MediConfig = field(default_factory=MediConfig)
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
-    loss: LossConfig = field(default_factory=LossConfig)
+    loss: Any = field(default_factory=LossConfig)  # LossConfig, or a dict: _target_ and its arguments
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
