@@ -20,6 +20,7 @@ _LEFT_OUT = {
     "released": "the same rows are left out in every epoch",
     "mixed": "rows left out change with the epoch; batches and rows left out of a task are means",
 }
+_OF_THE_FIRST_EPOCH = "batches and rows left out are those of the first epoch"
 _LEFT_OUT_OF_PASSES = "batches of a task are means over epochs; left out: of each pass over a task's rows"
 
 
@@ -164,8 +165,12 @@ def _batch_lines(
         + _loss_told(cfg.loss, facts)
         + chunks,
         f"steps: {steps}{several} = {steps * accumulated / batches:.2f} epochs of {batches} batches; "
-        + _LEFT_OUT.get(class_name(cfg.sampler.strategy), _LEFT_OUT_OF_PASSES),
+        + _left_out(cfg.sampler.strategy),
     ]
+
+
+def _left_out(strategy: Any) -> str:
+    return _LEFT_OUT.get(strategy, _LEFT_OUT_OF_PASSES) if isinstance(strategy, str) else _OF_THE_FIRST_EPOCH
 
 
 def _loss_told(loss: LossConfig | Mapping[str, Any], facts: Mapping[str, int | None]) -> str:
