@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from one_embedder.config.caches import settle_caches
-from one_embedder.config.checks import choices
+from one_embedder.config.checks import choices_of
 from one_embedder.config.entry import told
 from one_embedder.config.quiet import quiet
 from one_embedder.config.schema import EncoderConfig
@@ -48,7 +48,7 @@ def _add_encoder(group: _ArgumentGroup) -> None:
     add(
         "--joining",
         default="pypi",
-        choices=choices(EncoderConfig, "joining"),
+        choices=choices_of(EncoderConfig, "joining"),
         help="of instruction and text [%(default)s]",
     )
     add("--max-length", type=int, metavar="TOKENS", help="of a text with its instruction [what the encoder says]")

@@ -39,9 +39,9 @@ def check(cfg: Config) -> None:
         raise ConfigError("\n".join(troubles))
 
 
-def choices(section: Any, name: str) -> tuple[str, ...]:
-    """The words that a key of a section may be."""
-    return next(limit.choices for key, limit in _limits(section) if key == name and isinstance(limit, OneOf))
+def choices_of(section: Any, name: str) -> tuple[str, ...]:
+    """The words that a key of a section may be; none where it is not one of a few."""
+    return next((limit.choices for key, limit in _limits(section) if key == name and isinstance(limit, OneOf)), ())
 
 
 def _outside_limits(section: Any, prefix: str) -> Iterator[str]:

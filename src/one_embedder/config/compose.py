@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ from one_embedder.config.checks import check
 from one_embedder.config.messages import as_config_errors
 from one_embedder.config.own_class import TARGET, completed
 from one_embedder.config.schema import Config, LossConfig
+from one_embedder.config.secret import require_no_secrets
 from one_embedder.errors import ConfigError
 from one_embedder.files.location import CONF, PROJECT_ROOT
 from one_embedder.instructions.table import written_out
@@ -58,6 +59,7 @@ def typed(cfg: DictConfig) -> Config:
         for key in ("data", "experiments"):
             merged.paths[key] = in_project(merged.paths[key])
         config = cast(Config, OmegaConf.to_object(merged))
+    require_no_secrets(asdict(config))
     complete(config)
     check(config)
     return config

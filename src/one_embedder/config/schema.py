@@ -49,10 +49,10 @@ from one_embedder.config.limits import (
 class EncoderConfig:
     """A text encoder: ``minilm`` (the embedded wheel), a hub id or a local folder."""
 
-    name_or_path: Text = "minilm"
-    revision: str | None = None
+    name_or_path: Text = "minilm"  # minilm, a hub id or a local folder, such as RUN/checkpoint
+    revision: str | None = None  # of the hub: a commit, tag or branch; None: the newest
     max_length: AtLeastTwo | None = None  # tokens, instruction included; None: what the checkpoint says
-    joining: Joining = "pypi"
+    joining: Joining = "pypi"  # of instruction and text, as the published package does or its repository's head
     layers: Count | None = None  # keep so many of the lowest transformer layers; None: all
 
 
@@ -81,24 +81,26 @@ class HubDatasetConfig:
 class MiningConfig:
     """Which candidates become hard negatives; by default the paper's. Told in ``conf/medi/documentation.yaml``."""
 
-    max_share_of_positive: ShareOfPositive | None = None
-    positive_margin: Distance | None = None
-    first_rank: Count = 1
-    last_rank: int = 1
-    negatives: Count = 1
-    seed: Natural = 0
-    none_left: NoneLeft = "least_similar"
+    max_share_of_positive: ShareOfPositive | None = (
+        None  # most similar to the query, as a share of the positive; None: no bound
+    )
+    positive_margin: Distance | None = None  # less similar than the positive by at least this cosine; None: no bound
+    first_rank: Count = 1  # negatives are drawn from these ranks, the most similar is 1
+    last_rank: int = 1  # the last of these ranks
+    negatives: Count = 1  # of a row
+    seed: Natural = 0  # of the draw
+    none_left: NoneLeft = "least_similar"  # what where no candidate is left
 
 
 @dataclass
 class MediConfig:
     """Training data: where it comes from and where it is on disk."""
 
-    source: str = "documentation"
+    source: str = "documentation"  # documentation, super_ni, full or file; choose it with the group medi
     folder: Text = "${paths.data}/${medi.source}"  # holds medi/ (Arrow), benchmark/{dev,test}/ and report.md
-    rows_per_task: Count = 400
-    min_rows_per_task: Count = 32
-    workers: Count = 2
+    rows_per_task: Count = 400  # at most
+    min_rows_per_task: Count = 32  # a task of fewer is left out
+    workers: Count = 2  # processes that build
     mining: MiningConfig = field(default_factory=MiningConfig)  # not file, whose rows have their negatives
     path: Text | None = None  # file: a file, folder or hub id of MEDI as others give it; None: medi.folder is built
     max_rejected: Share = 0.01  # file: share of the rows that may be unusable before the whole is refused
@@ -119,7 +121,7 @@ class MediConfig:
 class SamplerConfig:
     """Which rows share a batch; the strategies are told in ``one_embedder.medi.batches.strategies``."""
 
-    global_batch_size: AtLeastTwo = 32
+    global_batch_size: AtLeastTwo = 32  # rows of a batch, over all devices
     strategy: StrategyName = "proportional"  # or another class
     temperature: Positive | None = None  # of strategy temperature: weights are rows ** (1 / temperature)
     cap: AtLeastTwo | None = None  # of strategy capped: rows that a task counts as, at most
@@ -131,10 +133,12 @@ class SamplerConfig:
 class LossConfig:
     """INSTRUCTOR's contrastive loss; another class has its arguments as keys (``one_embedder.config.own_class``)."""
 
-    _target_: str = field(default="one_embedder.training.objective.InstructorLoss", kw_only=True)
-    spelling: Spelling = "released"
+    _target_: str = field(
+        default="one_embedder.training.objective.InstructorLoss", kw_only=True
+    )  # the class; choose it with the group loss
+    spelling: Spelling = "released"  # paper: other rows' positives are negatives too
     bidirectional: bool = True  # also find the query of a positive; False: the documents of a query only
-    temperature: Positive = 0.01
+    temperature: Positive = 0.01  # what similarities are divided by
     learn_temperature: bool = False  # temperature is then where it begins
     gather_negatives: bool = False  # candidates from all devices, with their gradient; False: from a device's own rows
     hard_negatives: bool = True  # False: the rows' own negatives are no candidates
@@ -147,8 +151,8 @@ class LossConfig:
 class OptimizerConfig:
     """AdamW."""
 
-    learning_rate: Positive = 2e-5
-    weight_decay: NotNegative = 0.01
+    learning_rate: Positive = 2e-5  # the highest, after the warm-up
+    weight_decay: NotNegative = 0.01  # of matrices; biases and norms have none
     frozen_layers: Natural = 0  # lowest transformer layers (and the word embeddings with them) left as they are
     dropout: bool = True  # False: no dropout while training, a fifth less time on a CPU
 
@@ -157,7 +161,7 @@ class OptimizerConfig:
 class ScheduleConfig:
     """Linear warm-up, then linear decay to zero."""
 
-    warmup_ratio: Share = 0.1
+    warmup_ratio: Share = 0.1  # share of the steps
 
 
 @dataclass
@@ -174,18 +178,18 @@ class EarlyStoppingConfig:
 class TrainerConfig:
     """Arguments of the Lightning trainer."""
 
-    max_steps: Count = 200
-    accelerator: Accelerator = "auto"
-    devices: Count = 1
-    num_nodes: Count = 1
-    strategy: str = "auto"
+    max_steps: Count = 200  # steps of the optimizer
+    accelerator: Accelerator = "auto"  # auto: the GPU if there is one
+    devices: Count = 1  # of each node
+    num_nodes: Count = 1  # machines
+    strategy: str = "auto"  # auto, ddp or fsdp; choose it with the group devices
     precision: Precision = "32-true"  # a CPU without bfloat16 takes a hundred times longer with bf16-mixed
-    gradient_clip_val: Positive | None = 1.0
+    gradient_clip_val: Positive | None = 1.0  # largest norm of the gradient; None: no limit
     mini_batch_size: Count | None = None  # texts embedded at a time, with the whole batch's exact gradient (GradCache)
     accumulate_grad_batches: Count = 1  # batches of a step, each contrasted in itself
     gradient_checkpointing: bool = False  # compute activations again instead of keeping them: less memory, more time
-    log_every_n_steps: Count = 10
-    checkpoint_every_n_steps: Count = 50
+    log_every_n_steps: Count = 10  # to metrics.csv and W&B
+    checkpoint_every_n_steps: Count = 50  # where an interrupted run goes on
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
     max_length: AtLeastTwo | None = 64  # training tokens per text, instruction included
 
@@ -194,7 +198,7 @@ class TrainerConfig:
 class InstructionsConfig:
     """Evaluation instructions: a table of task, or category -> side -> instruction."""
 
-    name: str = "none"
+    name: str = "none"  # of the table; choose it with the group instructions
     table: dict[str, dict[str, Any]] = field(default_factory=dict)  # texts; in files also parts of the template
 
 
@@ -211,9 +215,9 @@ class TaskFolderConfig:
 class BenchmarkConfig:
     """Which tasks are scored."""
 
-    name: str = "documentation"
-    root: Text = "${medi.folder}/benchmark/${benchmark.split}"
-    split: Split = "test"
+    name: str = "documentation"  # of the benchmark; choose it with the group benchmark
+    root: Text = "${medi.folder}/benchmark/${benchmark.split}"  # the folder of tasks
+    split: Split = "test"  # of the documentation benchmark
     mteb: str | None = None  # a benchmark of mteb's registry; its tasks' data come from the hub
     folders: dict[str, str] = field(default_factory=dict)  # task -> category: which folders below root; none: all
     tasks: Some | None = None  # which of all these; None: all
@@ -226,7 +230,7 @@ class BenchmarkConfig:
 class EvaluationConfig:
     """How tasks are scored."""
 
-    batch_size: Count = 64
+    batch_size: Count = 64  # texts embedded at a time
     dtype: Dtype = "float32"  # of the encoder's weights; bfloat16 and float16 are faster and move scores a little
     document_instructions: bool = True  # the published retrieval scores were probably computed without them
     instructions: Shown = "right"  # right | wrong (another task's) | shuffled (the words in another order)
@@ -266,34 +270,34 @@ class PromptTaskConfig:
 class LanguageModelConfig:
     """The causal language model of ``learner: model``: a hub id or a local folder."""
 
-    name_or_path: Text = "EleutherAI/gpt-j-6b"
-    revision: str | None = None
-    dtype: Dtype = "float32"
-    batch_size: Count = 8
+    name_or_path: Text = "EleutherAI/gpt-j-6b"  # a hub id or a local folder
+    revision: str | None = None  # of the hub; None: the newest
+    dtype: Dtype = "float32"  # of its weights
+    batch_size: Count = 8  # sequences at a time
 
 
 @dataclass
 class PromptRetrievalConfig:
     """Prompt retrieval: the in-context learner, and the tasks that have their own protocol."""
 
-    name: str = "none"
+    name: str = "none"  # of the protocol; choose it with the group prompt_retrieval
     learner: LearnerName = "nearest"  # nearest and vote copy a demonstration's output; or another class
     model: LanguageModelConfig = field(default_factory=LanguageModelConfig)
     centring: Centring | None = None  # None: as each task says
     metric: Metric = "rouge_l"  # of words of a-z and 0-9, as published | rouge_l_unicode: of every script
-    tasks: dict[str, PromptTaskConfig] = field(default_factory=dict)
+    tasks: dict[str, PromptTaskConfig] = field(default_factory=dict)  # task -> how it is run
 
 
 @dataclass
 class TableConfig:
     """What the results table is made of."""
 
-    name: str = "table1"
-    seeds: Seeds = field(default_factory=lambda: [0])
+    name: str = "table1"  # of the table, and of its files
+    seeds: Seeds = field(default_factory=lambda: [0])  # of trainings; finetuned rows are means over them
     bootstrap_resamples: Count = 1000  # with fewer than 40 for each claim of a table, none can be supported
-    confidence: Confidence = 0.95
+    confidence: Confidence = 0.95  # of intervals
     expected: str = "experiments/expected/${table.name}_${profile}.yaml"  # from the project's root, as is the next
-    published: str = "experiments/expected/paper_table2.yaml"
+    published: str = "experiments/expected/paper_table2.yaml"  # the paper's rows
     published_models: str = (
         "experiments/expected/published_models.yaml"  # what profiles released and paper stand beside
     )
@@ -320,7 +324,7 @@ class ClaimConfig:
     plus: list[dict[str, str]] = field(default_factory=list)  # cells: axis -> level, or reference -> name
     minus: list[dict[str, str]] = field(default_factory=list)
     gap_over: str | None = None  # an evaluated axis: what is compared is its best minus its worst level
-    column: str = "average"
+    column: str = "average"  # of the table
 
 
 @dataclass
@@ -339,12 +343,12 @@ class AblationConfig:
     """What an ablation varies, trains, evaluates and claims; a file in ``conf/ablation`` sets it."""
 
     name: str = ""  # of the file; empty: there is no ablation
-    question: str = ""
-    seeds: Seeds = field(default_factory=lambda: [0, 1, 2])
-    axes: dict[str, AxisConfig] = field(default_factory=dict)
+    question: str = ""  # for readers
+    seeds: Seeds = field(default_factory=lambda: [0, 1, 2])  # of trainings
+    axes: dict[str, AxisConfig] = field(default_factory=dict)  # what is varied: name -> levels
     references: dict[str, dict[str, Any]] = field(default_factory=dict)  # untrained models: name -> settings
-    claims: dict[str, ClaimConfig] = field(default_factory=dict)
-    published: list[PublishedPointConfig] = field(default_factory=list)
+    claims: dict[str, ClaimConfig] = field(default_factory=dict)  # what is tested
+    published: list[PublishedPointConfig] = field(default_factory=list)  # the paper's numbers, shown beside
     child: str | None = None  # the one that this job runs; None: tabulate those that ran
 
 
@@ -352,8 +356,8 @@ class AblationConfig:
 class TrackingConfig:
     """Weights & Biases; the run record and CSV metrics are always written."""
 
-    wandb: WandbMode = "offline"
-    project: str = "one-embedder"
+    wandb: WandbMode = "offline"  # Weights & Biases
+    project: str = "one-embedder"  # of Weights & Biases
     group: str | None = None  # runs that belong together, such as a sweep's; None: the table's, for what it runs
     tags: list[str] = field(default_factory=list)  # beside profile, encoder, side and loss
     checkpoints: bool = True  # online: send the trained encoder too
@@ -363,28 +367,28 @@ class TrackingConfig:
 class PathsConfig:
     """Where things are written; relative paths start at the project's root."""
 
-    data: Text = "data"
-    experiments: Text = "experiments"
+    data: Text = "data"  # what build_medi makes
+    experiments: Text = "experiments"  # runs, results and tables
 
 
 @dataclass
 class AboutConfig:
     """What a profile is and what it takes, in words; printed, never computed with."""
 
-    description: str = ""
-    command: str = ""
-    hardware: str = ""
-    time: str = ""
+    description: str = ""  # what the profile is
+    command: str = ""  # that runs it
+    hardware: str = ""  # that it takes
+    time: str = ""  # that it takes
 
 
 @dataclass
 class Config:
     """Everything a verb can be told."""
 
-    profile: str = "documentation"
-    seed: Natural = 0
-    output: str | None = None
-    with_instructions: bool = True
+    profile: str = "documentation"  # which model, data and benchmark: see the groups
+    seed: Natural = 0  # of weights, order and dropout
+    output: str | None = None  # folder of the result; None: named after what determines it
+    with_instructions: bool = True  # False: texts are embedded without their instructions
     instruction_detail: Detail = "detailed"  # detailed | simple (domain and kind of text) | tag (the task's name)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     medi: MediConfig = field(default_factory=MediConfig)
