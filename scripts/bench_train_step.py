@@ -131,7 +131,7 @@ def _seconds(
 def _ours(module: InstructorModule) -> Loss:
     def loss(batch: ContrastiveBatch) -> Tensor:
         module.encoder.skip_padding = True
-        return module.compare(module.embed(batch), batch).loss(module.temperature)
+        return module.measure(module.embed(batch), batch).loss
 
     return loss
 
@@ -139,7 +139,7 @@ def _ours(module: InstructorModule) -> Loss:
 def _padded(module: InstructorModule) -> Loss:
     def loss(batch: ContrastiveBatch) -> Tensor:
         module.encoder.skip_padding = False
-        return module.compare(module.embed(batch), batch).loss(module.temperature)
+        return module.measure(module.embed(batch), batch).loss
 
     return loss
 

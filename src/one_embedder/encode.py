@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from one_embedder.config.caches import settle_caches
-from one_embedder.config.checks import CHOICES
+from one_embedder.config.checks import choices_of
 from one_embedder.config.entry import told
 from one_embedder.config.quiet import quiet
+from one_embedder.config.schema import EncoderConfig
 
 _DESCRIPTION = """\
 Embed every text of a file. Rows are written in chunks to OUTPUT.partial/, and OUTPUT appears when it is whole, with
@@ -44,7 +45,12 @@ def _add_encoder(group: _ArgumentGroup) -> None:
     add = group.add_argument
     add("--encoder", default="minilm", metavar="NAME", help="minilm, a local folder or a hub id [%(default)s]")
     add("--revision", help="of the hub id")
-    add("--joining", default="pypi", choices=CHOICES["encoder.joining"], help="of instruction and text [%(default)s]")
+    add(
+        "--joining",
+        default="pypi",
+        choices=choices_of(EncoderConfig, "joining"),
+        help="of instruction and text [%(default)s]",
+    )
     add("--max-length", type=int, metavar="TOKENS", help="of a text with its instruction [what the encoder says]")
     add("--dtype", default="float32", help="float32, bfloat16, float16 or float64 [%(default)s]")
 

@@ -35,9 +35,17 @@ def work(options: Namespace) -> None:
     scores = scores_of(completed_results(options.results)) if options.results else []
     upload = plan(options.run, options.hub_id, scores=scores, public=options.public)
     sys.stdout.write(f"{upload}\n")
-    if not options.yes and input("Upload? Type the hub id to go on: ").strip() != options.hub_id:
+    if not options.yes and _answer() != options.hub_id:
         raise OneEmbedderError("nothing was uploaded: the hub id was not confirmed")
     sys.stdout.write(f"{publish(upload)}\n")
+
+
+def _answer() -> str:
+    try:
+        return input("Upload? Type the hub id to go on: ").strip()
+    except EOFError as error:
+        told = "nothing was uploaded: there is no terminal to confirm it at; --yes sends without a question"
+        raise OneEmbedderError(told) from error
 
 
 def main() -> NoReturn:

@@ -131,7 +131,7 @@ def test_dropout_is_active_while_training_although_encoders_are_loaded_without(w
 def test_every_weight_gets_a_gradient(workplace: Path) -> None:
     module = make_module()
     batch = next(iter(make_data(workplace).train_dataloader()))
-    module.compare(module.embed(batch), batch).loss(0.1).backward()
+    module.measure(module.embed(batch), batch).loss.backward()
     assert all(weight.grad is not None and weight.grad.abs().max() > 0 for weight in module.encoder.parameters())
 
 
@@ -171,7 +171,7 @@ def test_bf16_autocast_trains_with_gradients_and_weights_in_float32(workplace: P
     batch = next(iter(make_data(workplace, batch=2).train_dataloader()))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         embeddings = module.embed(batch)
-        loss = module.compare(embeddings, batch).loss(0.1)
+        loss = module.measure(embeddings, batch).loss
     loss.backward()
     assert {embedding.dtype for embedding in embeddings} == {torch.float32}
     assert all(weight.grad.dtype == torch.float32 for weight in module.encoder.parameters())
@@ -183,9 +183,9 @@ def test_similarities_are_computed_in_full_precision_under_bf16_autocast(workpla
     with torch.no_grad():
         embeddings = module.embed(batch)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            compared = module.compare(embeddings, batch)
+            loss = module.measure(embeddings, batch).loss
             assert (embeddings[0] @ embeddings[2].T).dtype == torch.bfloat16  # what autocast would have done
-        assert torch.equal(compared.to_documents, module.compare(embeddings, batch).to_documents)
+        assert torch.equal(loss, module.measure(embeddings, batch).loss)
 
 
 def test_random_state_is_restored_before_the_first_step_only() -> None:

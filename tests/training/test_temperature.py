@@ -40,7 +40,7 @@ def test_a_learned_temperature_gives_the_loss_and_the_gradient_of_the_number_it_
     losses = []
     for module in (fixed, learned):
         torch.manual_seed(5)
-        losses.append(module.compare(module.embed(batch), batch).loss(module.temperature))
+        losses.append(module.measure(module.embed(batch), batch).loss)
         losses[-1].backward()
     torch.testing.assert_close(*losses)
     for mine, its in zip(learned.encoder.parameters(), fixed.encoder.parameters(), strict=True):

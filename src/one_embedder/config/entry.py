@@ -15,9 +15,11 @@ from omegaconf import DictConfig
 from one_embedder.config.caches import settle_caches
 from one_embedder.config.compose import register, typed
 from one_embedder.config.ending import ending_of
-from one_embedder.config.help import help_text
+from one_embedder.config.help import help_text, wants_help
+from one_embedder.config.messages import refuse_flags
 from one_embedder.config.quiet import quiet
 from one_embedder.config.schema import Config
+from one_embedder.config.secret import require_no_secrets
 from one_embedder.config.sweep import run_job
 from one_embedder.errors import OneEmbedderError
 from one_embedder.files.location import CONF
@@ -63,9 +65,11 @@ def _run(cfg: Config, work: Callable[[Config], int | None]) -> int:
 
 def _run_hydra(verb: str, task: Callable[[DictConfig], None]) -> None:
     arguments = sys.argv[1:]
-    if {"--help", "-h"} & set(arguments):
-        sys.stdout.write(help_text(verb, [word for word in arguments if not word.startswith("-")]))
+    if wants_help(arguments):
+        sys.stdout.write(help_text(verb, arguments))
         return
+    require_no_secrets(arguments)  # Hydra writes down what was typed
+    refuse_flags(arguments)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hand errors on: they are told below, by our rules
     register()
     hydra.main(config_path=str(CONF), config_name=verb, version_base="1.3")(task)()

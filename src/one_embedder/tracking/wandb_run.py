@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-from one_embedder.config.schema import Config
+from one_embedder.config.own_class import class_name
+from one_embedder.config.schema import Config, LossConfig
 from one_embedder.tracking.identity import resolved
 from one_embedder.tracking.sending import SENDERS
 
@@ -109,7 +110,7 @@ def tags(cfg: Config, job_type: str) -> list[str]:
     """What runs are most often filtered by, and ``tracking.tags``."""
     side = "with instructions" if cfg.with_instructions else "without instructions"
     of_job = {
-        "train": [side, f"loss {cfg.loss.spelling}"],
+        "train": [side, f"loss {cfg.loss.spelling if isinstance(cfg.loss, LossConfig) else class_name(cfg.loss)}"],
         "evaluate": [f"instructions {cfg.instructions.name}", f"{cfg.benchmark.name} {cfg.benchmark.split}"],
         "reproduce": [cfg.table.name],
         "ablation": [cfg.ablation.name],

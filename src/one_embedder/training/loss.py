@@ -45,6 +45,16 @@ class Sides:
     texts: TextNumbers | None = None
     labels: LabelNumbers | None = None
 
+    def also_right(self) -> AlsoRight:
+        """Which other rows and negatives are no wrong answers, by their texts and classes.
+
+        Raises:
+            ValueError: texts or classes are not given.
+        """
+        if self.texts is None or self.labels is None:
+            raise ValueError("also_right needs the batch's texts and labels")
+        return AlsoRight.by_text(self.texts, self.texts) | AlsoRight.by_label(self.labels, self.labels)
+
 
 @dataclass(frozen=True)
 class AlsoRight:

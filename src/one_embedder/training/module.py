@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
@@ -18,21 +18,19 @@ from torch.optim.lr_scheduler import LRScheduler
 from one_embedder.config.schema import LossConfig, OptimizerConfig, ScheduleConfig
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.encoder.tokenize import TokenizedBatch
-from one_embedder.errors import ConfigError
 from one_embedder.medi.batches.collate import ContrastiveBatch
 from one_embedder.training.callbacks import is_logged
 from one_embedder.training.divergence import Finite, require_finite_weights
-from one_embedder.training.gather import gather_sides
 from one_embedder.training.grad_cache import cached_backward
-from one_embedder.training.loss import Comparison, ContrastiveLoss, Sides
+from one_embedder.training.loss import Sides
+from one_embedder.training.objective import LossValue, objective
 from one_embedder.training.optimizer import adamw, freeze_layers, matrices
 from one_embedder.training.schedule import linear_schedule
 from one_embedder.training.sharding import clip_sharded
-from one_embedder.training.temperature import LearnedTemperature
 
 
 class InstructorModule(LightningModule):
-    """An encoder, the contrastive loss over its three sides, and the optimizer.
+    """An encoder, the loss over its three sides, and the optimizer.
 
     Numbers are read back from the device only when they are logged. With ``mini_batch_size`` the gradient is cached
     (see ``grad_cache``) and Lightning's optimization is off: clipping, accumulating and the schedule are done here.
@@ -42,14 +40,14 @@ class InstructorModule(LightningModule):
             that ``accumulate_grad_batches`` of them make one.
         batch_loss: of the last batch, detached; None before the first.
         finite: whether every step so far was.
-        similarities: of the last batch that was logged, as ``Comparison.similarities`` gives them; empty before.
+        similarities: of the last batch that was logged, as its ``LossValue`` gives them; empty before.
     """
 
     def __init__(
         self,
         encoder: InstructionEncoder,
         *,
-        loss: LossConfig,
+        loss: LossConfig | Mapping[str, Any],
         optimizer: OptimizerConfig,
         schedule: ScheduleConfig,
         max_steps: int,
@@ -61,7 +59,7 @@ class InstructorModule(LightningModule):
 
         Args:
             encoder: what learns.
-            loss: spelling, directions, temperature, where negatives come from and which of them are left out.
+            loss: of INSTRUCTOR's loss; or ``_target_`` and the arguments of another class.
             optimizer: learning rate, weight decay, frozen layers.
             schedule: warm-up.
             max_steps: steps of the run; the schedule ends there.
@@ -74,13 +72,8 @@ class InstructorModule(LightningModule):
             ConfigError: an unknown loss or a number out of range.
         """
         super().__init__()
-        if loss.temperature <= 0:
-            raise ConfigError(f"loss.temperature must be > 0, got {loss.temperature}")
         self.encoder = encoder
-        self.loss = ContrastiveLoss.of(loss)
-        self.gather_negatives = loss.gather_negatives
-        self.fixed_temperature = loss.temperature
-        self.learned_temperature = LearnedTemperature(loss.temperature) if loss.learn_temperature else None
+        self.loss = objective(loss)
         self.optimizer_config = optimizer
         self._matrices = matrices(encoder)  # before a strategy shards them
         self.schedule_config = schedule
@@ -91,20 +84,15 @@ class InstructorModule(LightningModule):
         self.batches_per_step = 1 if mini_batch_size is None else accumulate_grad_batches
         self.batch_loss: Tensor | None = None
         self.finite = Finite()
-        self.similarities: dict[str, Tensor] = {}
+        self.similarities: Mapping[str, Tensor] = {}
         self._batches_waiting = 0  # whose gradient no step has used yet; none when a checkpoint is saved
         encoder.train(optimizer.dropout)  # Lightning leaves the mode as it finds it
         freeze_layers(encoder, optimizer.frozen_layers)
 
-    @property
-    def temperature(self) -> float | Tensor:
-        """Similarity divisor; a number unless it learns."""
-        return self.fixed_temperature if self.learned_temperature is None else self.learned_temperature()
-
     def sides(self, batch: ContrastiveBatch) -> list[TokenizedBatch]:
         """What of a batch is embedded: queries, positives, and the negatives where the loss looks at them."""
         sides = [batch.query, batch.positive]
-        return [*sides, batch.negative] if self.loss.hard_negatives else sides
+        return [*sides, batch.negative] if self.loss.needs_negatives else sides
 
     def embed(self, batch: ContrastiveBatch) -> tuple[Tensor, ...]:
         """Embeddings of each of the ``sides``: (B, D), (B, D) and, with hard negatives, (N, D).
@@ -124,42 +112,34 @@ class InstructorModule(LightningModule):
             embeddings = self.encoder(texts).index_select(0, which)
         return tuple(embeddings.split([len(side) for side in sides]))
 
-    def compare(self, embeddings: Sequence[Tensor], batch: ContrastiveBatch) -> Comparison:
-        """Similarities of this process's rows to their candidates, those of the other processes included if asked for.
+    def measure(self, embeddings: Sequence[Tensor], batch: ContrastiveBatch) -> LossValue:
+        """The loss of this process's rows.
 
         Args:
             embeddings: as ``embed`` gives them.
             batch: the same rows.
         """
         query, positive = embeddings[:2]
-        negative = embeddings[2] if self.loss.hard_negatives else query[:0].detach()
-        texts = batch.texts if self.loss.mask_same_text else None
-        labels = batch.labels if self.loss.mask_same_label else None
-        own = Sides(query, positive, negative, texts, labels)
+        negative = embeddings[2] if self.loss.needs_negatives else query[:0].detach()
         # In full precision: bfloat16 has three digits, and a temperature of 0.01 makes two of them matter.
         with torch.autocast(query.device.type, enabled=False):
-            return self.loss.compare(own, *gather_sides(own)) if self.gather_negatives else self.loss.compare(own)
+            value = self.loss(Sides(query, positive, negative, batch.texts, batch.labels))
+        return value if isinstance(value, LossValue) else LossValue(value)
 
     def training_step(self, batch: ContrastiveBatch, batch_idx: int) -> Tensor:
         """The loss of one batch."""
-        if self.learned_temperature is not None:
-            self.learned_temperature.clamp()
         if self.mini_batch_size is not None:
             return self._cached_step(batch, self.mini_batch_size)
         return self._loss(self.embed(batch), batch, is_logged=self._is_logged_step())
 
     def _loss(self, embeddings: Sequence[Tensor], batch: ContrastiveBatch, *, is_logged: bool) -> Tensor:
-        compared = self.compare(embeddings, batch)
-        temperature = self.temperature
-        loss = compared.loss(temperature)
-        self.batch_loss = loss.detach()
+        value = self.measure(embeddings, batch)
+        self.batch_loss = value.loss.detach()
         if is_logged:
-            self.similarities = compared.similarities()
-            metrics: dict[str, Any] = {**compared.metrics(temperature), "learning_rate": self._learning_rate()}
-            if isinstance(temperature, Tensor):
-                metrics["temperature"] = temperature.detach()
-            self._log(metrics, len(batch))
-        return loss
+            self.similarities = value.similarities()
+            rate = {"learning_rate": self._learning_rate()}
+            self._log({"loss": self.batch_loss, **value.metrics(), **rate}, len(batch))
+        return value.loss
 
     def _cached_step(self, batch: ContrastiveBatch, mini_batch_size: int) -> Tensor:
         """One batch with cached gradients; a step of the optimizer if it is the last of those that make one."""
@@ -177,7 +157,7 @@ class InstructorModule(LightningModule):
             mini_batch_size,
             loss=lambda embeddings: self._loss(embeddings, batch, is_logged=is_logged),
             backward=backward,
-            parameters=[] if self.learned_temperature is None else list(self.learned_temperature.parameters()),
+            parameters=list(self.loss.parameters()),
         )
         if completes:
             self._batches_waiting = 0
@@ -238,8 +218,9 @@ class InstructorModule(LightningModule):
             weight_decay=config.weight_decay,
             decayed=self._matrices,
         )
-        if self.learned_temperature is not None:
-            optimizer.add_param_group({"params": list(self.learned_temperature.parameters()), "weight_decay": 0.0})
+        of_loss = list(self.loss.parameters())
+        if of_loss:
+            optimizer.add_param_group({"params": of_loss, "weight_decay": 0.0})
         schedule = linear_schedule(optimizer, warmup_ratio=self.schedule_config.warmup_ratio, max_steps=self.max_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

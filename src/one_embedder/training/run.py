@@ -33,9 +33,9 @@ from one_embedder.training.divergence import require_usable
 from one_embedder.training.early_stopping import DevScore, EarlyStopping
 from one_embedder.training.interruption import StopOnSignal
 from one_embedder.training.lineage import how_to_extend, parent_of
-from one_embedder.training.loss import ContrastiveLoss
 from one_embedder.training.memory import keep_freed_memory
 from one_embedder.training.module import InstructorModule
+from one_embedder.training.objective import objective
 from one_embedder.training.optimizer import require_freezable
 from one_embedder.training.outcome import BEST, CHECKPOINT, Trained
 from one_embedder.training.plan import TASK_TABLE, batch_facts, left_out_tasks, start_report, task_table
@@ -60,6 +60,7 @@ class Run:
         medi: the training data.
         encoder: what learns.
         revision: hash of the encoder's weights before training.
+        needs_negatives: whether the loss looks at the rows' own negatives.
         dev: what is watched while training; None: nothing.
     """
 
@@ -69,6 +70,7 @@ class Run:
     medi: Medi
     encoder: InstructionEncoder
     revision: str
+    needs_negatives: bool = True
     dev: DevScore | None = None
 
     @property
@@ -130,7 +132,7 @@ def _train(run: Run) -> None:
 
 
 def _open(cfg: Config, dev: DevScore | None = None) -> Run:
-    ContrastiveLoss.of(cfg.loss)  # refuses an unknown spelling before anything is read
+    needs_negatives = objective(cfg.loss).needs_negatives  # refuses what cannot work before anything is read
     require_trainable(cfg)
     require_accelerator(cfg.trainer.accelerator)
     medi = load_medi(Path(cfg.medi.folder) / "medi")
@@ -142,7 +144,7 @@ def _open(cfg: Config, dev: DevScore | None = None) -> Run:
     name = "with_instructions" if cfg.with_instructions else "without_instructions"
     identity = run_id(cfg, name, medi.sha256, revision, *_watched(cfg, dev))
     folder = Path(cfg.output) if cfg.output else Path(cfg.paths.experiments) / "runs" / identity
-    return Run(cfg=cfg, identity=identity, folder=folder, medi=medi, encoder=encoder, revision=revision, dev=dev)
+    return Run(cfg, identity, folder, medi, encoder, revision, needs_negatives, dev)
 
 
 def _load(cfg: Config) -> InstructionEncoder:
@@ -216,7 +218,7 @@ def _data(run: Run) -> MediDataModule:
         with_instructions=run.cfg.with_instructions,
         seed=run.cfg.seed,
         instruction_detail=run.cfg.instruction_detail,
-        hard_negatives=run.cfg.loss.hard_negatives,
+        hard_negatives=run.needs_negatives,
     )
 
 
@@ -295,7 +297,7 @@ def _siblings(run: Run) -> list[Path]:
 
 def _warn_of_useless_chunks(run: Run, facts: Mapping[str, int | None]) -> None:
     mini = run.cfg.trainer.mini_batch_size
-    largest = int(facts["per_device"] or 0) * (run.medi.negatives_per_row if run.cfg.loss.hard_negatives else 1)
+    largest = int(facts["per_device"] or 0) * (run.medi.negatives_per_row if run.needs_negatives else 1)
     if mini is not None and mini >= largest:
         log.warning(
             "trainer.mini_batch_size=%d cuts no side of a batch (at most %d texts on a device): it costs a second "
@@ -307,6 +309,7 @@ def _warn_of_useless_chunks(run: Run, facts: Mapping[str, int | None]) -> None:
 
 def _fit(run: Run, data: MediDataModule, checkpoint: Path | None) -> Trained:
     cfg = run.cfg
+    torch.manual_seed(cfg.seed)  # of weights that a loss may have
     module = InstructorModule(
         run.encoder,
         loss=cfg.loss,

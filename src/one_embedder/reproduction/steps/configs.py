@@ -12,6 +12,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from one_embedder.config.checks import check
+from one_embedder.config.compose import complete
 from one_embedder.config.messages import as_config_errors, suggestion
 from one_embedder.config.schema import Config, InstructionsConfig
 from one_embedder.errors import ConfigError
@@ -104,6 +105,7 @@ def with_settings(cfg: Config, settings: Mapping[str, Any]) -> Config:
             changed.instructions = instruction_table(str(value))
         else:
             _set(changed, key, value)
+    complete(changed)
     check(changed)
     return changed
 
@@ -114,6 +116,9 @@ def _set(cfg: Config, key: str, value: Any) -> None:
     place: Any = cfg
     for name in sections:
         place = getattr(place, name, None)
+    if isinstance(place, dict) and leaf in place:  # arguments of a class that is not ours
+        place[leaf] = value
+        return
     types = get_type_hints(type(place)) if is_dataclass(place) else {}
     if leaf not in types:
         raise ConfigError(f"unknown key {key!r}: {suggestion(key)}")

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from one_embedder.config.own_class import class_name
 from one_embedder.config.relations import require_reproducible
 from one_embedder.config.schema import Config, InstructionsConfig
 from one_embedder.encoder.limits import require_within
@@ -125,7 +126,7 @@ def _beside(cfg: Config, table: PublishedTable) -> Beside:
         raise ConfigError(f"profile={cfg.profile} is judged by published numbers: drop table.write_expected")
     models = load_published_models(PROJECT_ROOT / cfg.table.published_models, table)
     bare = "" if cfg.evaluation.document_instructions else ", none on the documents of retrieval tasks"
-    learner = cfg.prompt_retrieval.learner
+    learner = class_name(cfg.prompt_retrieval.learner)
     with_model = learner == "model"
     return models.beside(
         cfg.profile,
