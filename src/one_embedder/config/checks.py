@@ -72,6 +72,7 @@ RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "optimizer.frozen_layers": _at_least(0),
     "schedule.warmup_ratio": _SHARE,
     "trainer.max_steps": _at_least(1),
+    "trainer.backbone_share": ("at least 0 and below 1", lambda value: 0 <= value < 1),
     "trainer.devices": _at_least(1),
     "trainer.num_nodes": _at_least(1),
     "trainer.gradient_clip_val": _POSITIVE,

@@ -149,6 +149,7 @@ class TrainerConfig:
     gradient_clip_val: float | None = 1.0
     mini_batch_size: int | None = None  # texts embedded at a time, with the whole batch's exact gradient (GradCache)
     accumulate_grad_batches: int = 1  # batches of a step, each contrasted in itself
+    backbone_share: float = 0.0  # of the saved weights: mixed with the backbone's, as WiSE-FT does; 0: as trained
     gradient_checkpointing: bool = False  # compute activations again instead of keeping them: less memory, more time
     log_every_n_steps: int = 10
     checkpoint_every_n_steps: int = 50

@@ -45,6 +45,7 @@ NEUTRAL: Mapping[str, Any] = MappingProxyType(
         "loss.mask_margin": None,
         "loss.mask_same_label": False,
         "trainer.mini_batch_size": None,
+        "trainer.backbone_share": 0.0,
         "trainer.accumulate_grad_batches": 1,
         "sampler.strategy": "proportional",
         "sampler.temperature": None,

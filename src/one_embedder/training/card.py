@@ -189,6 +189,7 @@ def _training(manifest: Mapping[str, Any], settings: Mapping[str, Any], steps: i
         "loss": _loss(loss),
         "steps": f"{_steps(manifest, trainer, steps)} at learning rate {optimizer['learning_rate']}, "
         f"{optimizer['frozen_layers']} layers frozen, {trainer['max_length'] or 'all'} tokens a text",
+        **_mix(trainer.get("backbone_share", 0.0)),
         "precision, seed": f"{batch['precision']}, {settings['seed']}",
         "code": f"commit `{str(code['commit'])[:12]}`" + (" with local changes" if code["dirty"] else ""),
         "versions": ", ".join(
@@ -204,6 +205,11 @@ def _steps(manifest: Mapping[str, Any], trainer: Mapping[str, Any], steps: int |
     """Fewer than planned where training ended early or a better checkpoint came before its end."""
     done = steps or (manifest.get("cost") or {}).get("steps") or trainer["max_steps"]
     return f"{done}" if done == trainer["max_steps"] else f"{done} of {trainer['max_steps']}"
+
+
+def _mix(share: float) -> dict[str, str]:
+    """What the weights are made of, where they are not just the trained ones."""
+    return {"weights": f"{share:g} x the base model's + {1 - share:g} x the finetuned ones"} if share else {}
 
 
 def _loss(loss: Mapping[str, Any]) -> str:
