@@ -1,4 +1,4 @@
-"""From what a fit leaves to the encoder that is saved: whole weights, mixed with the backbone's where that is asked for.
+"""From what a fit leaves to the encoder that is saved: whole weights, mixed with the backbone's where asked for.
 
 Mixing: each weight is ``share * backbone + (1 - share) * finetuned``. Between the two the loss has no barrier when the
 one was finetuned from the other, and the mix often keeps what the backbone could do besides learning the new tasks
@@ -59,9 +59,8 @@ def exported(
     if sharded is None and not share:
         return encoder
     fresh = load_backbone_of(cfg).to(encoder.device)
-    trained: Weights = encoder.state_dict()
-    if sharded is not None:
-        trained = {key.removeprefix(_ENCODER): value for key, value in sharded.items() if key.startswith(_ENCODER)}
+    # Not encoder.state_dict() where it is sharded: all processes would have to ask, and only the main one is here.
+    trained = encoder.state_dict() if sharded is None else _of_encoder(sharded)
     if share:
         if weights_sha256(fresh) != revision:
             raise DataError(
@@ -85,6 +84,10 @@ def mixed(backbone: Weights, finetuned: Weights, share: float) -> dict[str, Tens
         name: weight.lerp(backbone[name].to(weight.device), share) if weight.is_floating_point() else weight
         for name, weight in finetuned.items()
     }
+
+
+def _of_encoder(module: Weights) -> dict[str, Tensor]:
+    return {key.removeprefix(_ENCODER): value for key, value in module.items() if key.startswith(_ENCODER)}
 
 
 def saved_prompts(cfg: Config) -> dict[str, str]:
