@@ -175,6 +175,8 @@ def test_config_hash_looks_only_at_the_named_sections() -> None:
         ("loss", "learn_temperature", True),
         ("loss", "gather_negatives", True),
         ("loss", "mask_margin", 0.0),
+        ("loss", "other_instruction_negatives", True),
+        ("optimizer", "layer_decay", 0.9),
         ("sampler", "strategy", "uniform"),
         ("sampler", "temperature", 2.0),
         ("sampler", "cap", 64),

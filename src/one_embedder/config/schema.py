@@ -104,6 +104,7 @@ class LossConfig:
     learn_temperature: bool = False  # temperature is then where it begins
     gather_negatives: bool = False  # candidates from all devices, with their gradient; False: from a device's own rows
     hard_negatives: bool = True  # False: the rows' own negatives are no candidates
+    other_instruction_negatives: bool = False  # a further candidate: the query's text under another task's instruction
     mask_same_text: bool = False  # leave out in-batch negatives whose text is also a right answer
     mask_same_label: bool = False  # leave out in-batch negatives of the row's own class, where the data name classes
     mask_margin: float | None = None  # leave out negatives more similar than the positive by more than this
@@ -115,6 +116,7 @@ class OptimizerConfig:
 
     learning_rate: float = 2e-5
     weight_decay: float = 0.01
+    layer_decay: float = 1.0  # each layer learns so many times as fast as the one above it; 1: all alike
     frozen_layers: int = 0  # lowest transformer layers (and the word embeddings with them) left as they are
     dropout: bool = True  # False: no dropout while training, a fifth less time on a CPU
 

@@ -36,7 +36,7 @@ from one_embedder.training.lineage import how_to_extend, parent_of
 from one_embedder.training.loss import ContrastiveLoss
 from one_embedder.training.memory import keep_freed_memory
 from one_embedder.training.module import InstructorModule
-from one_embedder.training.optimizer import require_freezable
+from one_embedder.training.optimizer import layer_factors, require_freezable
 from one_embedder.training.outcome import BEST, CHECKPOINT, Trained
 from one_embedder.training.plan import TASK_TABLE, batch_facts, left_out_tasks, start_report, task_table
 from one_embedder.training.sharding import WholeWeights
@@ -136,6 +136,7 @@ def _open(cfg: Config, dev: DevScore | None = None) -> Run:
     medi = load_medi(Path(cfg.medi.folder) / "medi")
     encoder = load_backbone_of(cfg)
     require_freezable(encoder, cfg.optimizer.frozen_layers)
+    layer_factors(encoder, cfg.optimizer.layer_decay)  # refuses a backbone whose layers it does not know
     if cfg.trainer.gradient_checkpointing:
         require_checkpointable(encoder)
     revision = weights_sha256(encoder)  # a local folder can change under its name
@@ -195,6 +196,7 @@ def _data(run: Run) -> MediDataModule:
         seed=run.cfg.seed,
         instruction_detail=run.cfg.instruction_detail,
         hard_negatives=run.cfg.loss.hard_negatives,
+        other_instruction_negatives=run.cfg.loss.other_instruction_negatives,
     )
 
 
