@@ -183,6 +183,7 @@ def test_config_hash_looks_only_at_the_named_sections() -> None:
         ("sampler", "tasks", ["wording/*"]),
         ("sampler", "symmetric", False),
         ("trainer", "gradient_checkpointing", True),
+        ("trainer", "share_of_steps", True),
         ("trainer", "mini_batch_size", 8),
         ("trainer", "backbone_share", 0.5),
         ("trainer", "accumulate_grad_batches", 2),

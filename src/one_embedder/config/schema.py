@@ -143,6 +143,7 @@ class TrainerConfig:
     """Arguments of the Lightning trainer."""
 
     max_steps: int = 200
+    share_of_steps: bool = False  # True: only the part of max_steps that the chosen tasks have in a run over all tasks
     accelerator: str = "auto"
     devices: int = 1
     num_nodes: int = 1
@@ -304,6 +305,17 @@ class PublishedPointConfig:
 
 
 @dataclass
+class HeadroomConfig:
+    """How far a model for all tasks lies below models for one kind of task, on each task of the benchmark."""
+
+    specialists: str | None = None  # axis whose levels are the kinds, but for the generalist's; None: not asked for
+    generalist: dict[str, str] = field(default_factory=dict)  # cell: trained on all tasks, without instructions
+    instructed: dict[str, str] = field(default_factory=dict)  # cell: the same with instructions
+    backbone: str = ""  # reference
+    mirrors: dict[str, list[str]] = field(default_factory=dict)  # kind -> tasks of the benchmark made the same way
+
+
+@dataclass
 class AblationConfig:
     """What an ablation varies, trains, evaluates and claims; a file in ``conf/ablation`` sets it."""
 
@@ -314,6 +326,7 @@ class AblationConfig:
     references: dict[str, dict[str, Any]] = field(default_factory=dict)  # untrained models: name -> settings
     claims: dict[str, ClaimConfig] = field(default_factory=dict)
     published: list[PublishedPointConfig] = field(default_factory=list)
+    headroom: HeadroomConfig = field(default_factory=HeadroomConfig)
     child: str | None = None  # the one that this job runs; None: tabulate those that ran
 
 

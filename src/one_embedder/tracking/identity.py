@@ -46,6 +46,7 @@ NEUTRAL: Mapping[str, Any] = MappingProxyType(
         "loss.mask_margin": None,
         "loss.mask_same_label": False,
         "optimizer.layer_decay": 1.0,
+        "trainer.share_of_steps": False,
         "trainer.mini_batch_size": None,
         "trainer.backbone_share": 0.0,
         "trainer.accumulate_grad_batches": 1,

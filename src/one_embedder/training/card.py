@@ -204,6 +204,8 @@ def _training(manifest: Mapping[str, Any], settings: Mapping[str, Any], steps: i
 def _steps(manifest: Mapping[str, Any], trainer: Mapping[str, Any], steps: int | None) -> str:
     """Fewer than planned where training ended early or a better checkpoint came before its end."""
     done = steps or (manifest.get("cost") or {}).get("steps") or trainer["max_steps"]
+    if trainer.get("share_of_steps"):
+        return f"{done}, these tasks' share of {trainer['max_steps']}"
     return f"{done}" if done == trainer["max_steps"] else f"{done} of {trainer['max_steps']}"
 
 

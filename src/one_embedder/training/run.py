@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -116,8 +116,9 @@ def _train(run: Run) -> None:
     checkpoint = _checkpoint_to_resume(run)
     data = _data(run)
     with _record(run, data) as record:
-        _announce(run, data, checkpoint)
-        trained = _fit(run, data, checkpoint)
+        long = replace(run, cfg=_with_own_steps(cfg, data))
+        _announce(long, data, checkpoint)
+        trained = _fit(long, data, checkpoint)
         if record is not None:
             encoder = exported(cfg, run.encoder, run.revision, trained.sharded)
             require_usable(encoder, f"the end, step {trained.trainer.global_step}")
@@ -198,6 +199,14 @@ def _data(run: Run) -> MediDataModule:
         hard_negatives=run.cfg.loss.hard_negatives,
         other_instruction_negatives=run.cfg.loss.other_instruction_negatives,
     )
+
+
+def _with_own_steps(cfg: Config, data: MediDataModule) -> Config:
+    """As long as the run is: with ``trainer.share_of_steps`` its tasks' part of the steps, at least one."""
+    if not cfg.trainer.share_of_steps:
+        return cfg
+    steps = max(1, round(cfg.trainer.max_steps * data.share_of_batches()))
+    return replace(cfg, trainer=replace(cfg.trainer, max_steps=steps))
 
 
 def _training_tokenizer(run: Run) -> InstructionTokenizer:

@@ -76,6 +76,14 @@ class MediDataModule(LightningDataModule):
             self.settings, self.medi.task_ids, rank=rank, world_size=world_size, seed=self.seed, rows=self.rows
         )
 
+    def share_of_batches(self) -> float:
+        """Part of an epoch over all tasks that the chosen ones have, above 0 and at most 1."""
+        if self.rows is None:
+            return 1.0
+        every = SameTaskBatchSampler.of(self.settings, self.medi.task_ids, seed=self.seed).summary()
+        chosen = set(self.medi.task_ids[self.rows].tolist())
+        return sum(share.batches for share in every if share.task_id in chosen) / sum(share.batches for share in every)
+
     def train_dataloader(self) -> DataLoader[ContrastiveBatch]:
         """This rank's batches; the loader carries its position in Lightning's checkpoints."""
         rank, world_size = 0, 1
