@@ -381,11 +381,23 @@ def test_instructions_change_what_is_learned_and_another_seed_too(cfg: Config) -
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("max_steps", 0), ("log_every_n_steps", 0), ("checkpoint_every_n_steps", 0), ("max_length", 64)]
+    ("section", "key", "value"),
+    [
+        ("trainer", "max_steps", 0),
+        ("trainer", "log_every_n_steps", 0),
+        ("trainer", "checkpoint_every_n_steps", 0),
+        ("trainer", "max_length", 64),
+        ("trainer", "backbone_share", 1.0),
+        ("schedule", "warmup_ratio", 1.5),
+        ("schedule", "warmup_ratio", -0.1),
+        ("optimizer", "layer_decay", 0.0),
+        ("loss", "temperature", 0.0),
+        ("loss", "spelling", "mine"),
+    ],
 )
-def test_numbers_out_of_range_name_their_key(cfg: Config, key: str, value: int) -> None:
-    setattr(cfg.trainer, key, value)
-    with pytest.raises(ConfigError, match=rf"trainer\.{key}"):
+def test_values_out_of_range_name_their_key(cfg: Config, section: str, key: str, value: Any) -> None:
+    setattr(getattr(cfg, section), key, value)
+    with pytest.raises(ConfigError, match=rf"{section}\.{key}"):
         train(cfg)
 
 

@@ -12,7 +12,7 @@ similarity above that of the own positive.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import MappingProxyType
 
 import torch
@@ -20,7 +20,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from one_embedder.config.schema import LossConfig
-from one_embedder.errors import ConfigError
 from one_embedder.medi.batches.collate import NO_CLASS, LabelNumbers, TextNumbers
 
 SPELLINGS: Mapping[str, bool] = MappingProxyType({"released": False, "paper": True})  # name -> in_batch_positives
@@ -204,22 +203,9 @@ class ContrastiveLoss:
 
     @classmethod
     def of(cls, settings: LossConfig) -> ContrastiveLoss:
-        """The configured loss.
-
-        Raises:
-            ConfigError: an unknown spelling.
-        """
-        if settings.spelling not in SPELLINGS:
-            raise ConfigError(f"loss.spelling={settings.spelling!r} is unknown; use one of {', '.join(SPELLINGS)}")
-        return cls(
-            in_batch_positives=SPELLINGS[settings.spelling],
-            hard_negatives=settings.hard_negatives,
-            bidirectional=settings.bidirectional,
-            other_instruction_negatives=settings.other_instruction_negatives,
-            mask_same_text=settings.mask_same_text,
-            mask_same_label=settings.mask_same_label,
-            mask_margin=settings.mask_margin,
-        )
+        """The configured loss; the other settings are called there as here."""
+        others = {each.name: getattr(settings, each.name) for each in fields(cls) if hasattr(settings, each.name)}
+        return cls(SPELLINGS[settings.spelling], **others)
 
     def compare(self, own: Sides, candidates: Sides | None = None, first: int = 0) -> Comparison:
         """Similarities of each row to its candidates.

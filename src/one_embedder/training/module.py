@@ -18,7 +18,6 @@ from torch.optim.lr_scheduler import LRScheduler
 from one_embedder.config.schema import LossConfig, OptimizerConfig, ScheduleConfig
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.encoder.tokenize import TokenizedBatch
-from one_embedder.errors import ConfigError
 from one_embedder.medi.batches.collate import ContrastiveBatch
 from one_embedder.training.callbacks import is_logged
 from one_embedder.training.divergence import Finite, require_finite_weights
@@ -71,11 +70,9 @@ class InstructorModule(LightningModule):
                 here with ``mini_batch_size`` only, otherwise it is the trainer's.
 
         Raises:
-            ConfigError: an unknown loss or a number out of range.
+            ConfigError: layers or a temperature that the encoder or the loss cannot have.
         """
         super().__init__()
-        if loss.temperature <= 0:
-            raise ConfigError(f"loss.temperature must be > 0, got {loss.temperature}")
         self.encoder = encoder
         self.loss = ContrastiveLoss.of(loss)
         self.gather_negatives = loss.gather_negatives

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from one_embedder.config.checks import check
 from one_embedder.config.relations import require_trainable
 from one_embedder.config.schema import Config
 from one_embedder.encoder.checkpoint import save_encoder, weights_sha256
@@ -33,7 +34,6 @@ from one_embedder.training.early_stopping import DevScore, EarlyStopping
 from one_embedder.training.export import exported, load_backbone_of, saved_prompts
 from one_embedder.training.interruption import StopOnSignal
 from one_embedder.training.lineage import how_to_extend, parent_of
-from one_embedder.training.loss import ContrastiveLoss
 from one_embedder.training.memory import keep_freed_memory
 from one_embedder.training.module import InstructorModule
 from one_embedder.training.optimizer import layer_factors, require_freezable
@@ -131,7 +131,7 @@ def _train(run: Run) -> None:
 
 
 def _open(cfg: Config, dev: DevScore | None = None) -> Run:
-    ContrastiveLoss.of(cfg.loss)  # refuses an unknown spelling before anything is read
+    check(cfg)  # before anything is read; a caller of ours may have set what no command line was asked for
     require_trainable(cfg)
     require_accelerator(cfg.trainer.accelerator)
     medi = load_medi(Path(cfg.medi.folder) / "medi")
