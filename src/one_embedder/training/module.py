@@ -15,7 +15,7 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
-from one_embedder.config.schema import LossConfig, OptimizerConfig, ScheduleConfig
+from one_embedder.config.schema import Config
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.encoder.tokenize import TokenizedBatch
 from one_embedder.medi.batches.collate import ContrastiveBatch
@@ -31,7 +31,7 @@ from one_embedder.training.temperature import LearnedTemperature
 
 
 class InstructorModule(LightningModule):
-    """An encoder, the contrastive loss over its three sides, and the optimizer.
+    """An encoder, the contrastive loss over the sides of a batch, and the optimizer.
 
     Numbers are read back from the device only when they are logged. With ``mini_batch_size`` the gradient is cached
     (see ``grad_cache``) and Lightning's optimization is off: clipping, accumulating and the schedule are done here.
@@ -44,60 +44,40 @@ class InstructorModule(LightningModule):
         similarities: of the last batch that was logged, as ``Comparison.similarities`` gives them; empty before.
     """
 
-    def __init__(
-        self,
-        encoder: InstructionEncoder,
-        *,
-        loss: LossConfig,
-        optimizer: OptimizerConfig,
-        schedule: ScheduleConfig,
-        max_steps: int,
-        gradient_clip_val: float | None = None,
-        mini_batch_size: int | None = None,
-        accumulate_grad_batches: int = 1,
-    ) -> None:
+    def __init__(self, encoder: InstructionEncoder, cfg: Config) -> None:
         """Prepare the encoder for training (changed in place).
 
         Args:
             encoder: what learns.
-            loss: spelling, directions, temperature, where negatives come from and which of them are left out.
-            optimizer: learning rate, weight decay, frozen layers.
-            schedule: warm-up.
-            max_steps: steps of the run; the schedule ends there.
-            gradient_clip_val: largest norm of the gradient over all weights; None: no limit.
-            mini_batch_size: texts embedded at a time; None: a whole side at once.
-            accumulate_grad_batches: batches of a step whose gradients are averaged; each is contrasted in itself. Used
-                here with ``mini_batch_size`` only, otherwise it is the trainer's.
+            cfg: sections loss, optimizer, schedule and trainer are read. Without ``trainer.mini_batch_size`` it is
+                Lightning's trainer that accumulates gradients.
 
         Raises:
             ConfigError: layers or a temperature that the encoder or the loss cannot have.
         """
         super().__init__()
+        loss, trainer = cfg.loss, cfg.trainer
         self.encoder = encoder
+        self.cfg = cfg
         self.loss = ContrastiveLoss.of(loss)
-        self.gather_negatives = loss.gather_negatives
-        self.fixed_temperature = loss.temperature
         self.learned_temperature = LearnedTemperature(loss.temperature) if loss.learn_temperature else None
-        self.optimizer_config = optimizer
         self._matrices = matrices(encoder)  # before a strategy shards them, as are the next
-        self._factors = layer_factors(encoder, optimizer.layer_decay)
-        self.schedule_config = schedule
-        self.max_steps = max_steps
-        self.max_norm = math.inf if gradient_clip_val is None else gradient_clip_val
-        self.mini_batch_size = mini_batch_size
-        self.automatic_optimization = mini_batch_size is None
-        self.batches_per_step = 1 if mini_batch_size is None else accumulate_grad_batches
+        self._factors = layer_factors(encoder, cfg.optimizer.layer_decay)
+        self.max_norm = math.inf if trainer.gradient_clip_val is None else trainer.gradient_clip_val
+        self.mini_batch_size = trainer.mini_batch_size
+        self.automatic_optimization = self.mini_batch_size is None
+        self.batches_per_step = 1 if self.mini_batch_size is None else trainer.accumulate_grad_batches
         self.batch_loss: Tensor | None = None
         self.finite = Finite()
         self.similarities: dict[str, Tensor] = {}
         self._batches_waiting = 0  # whose gradient no step has used yet; none when a checkpoint is saved
-        encoder.train(optimizer.dropout)  # Lightning leaves the mode as it finds it
-        freeze_layers(encoder, optimizer.frozen_layers)
+        encoder.train(cfg.optimizer.dropout)  # Lightning leaves the mode as it finds it
+        freeze_layers(encoder, cfg.optimizer.frozen_layers)
 
     @property
     def temperature(self) -> float | Tensor:
         """Similarity divisor; a number unless it learns."""
-        return self.fixed_temperature if self.learned_temperature is None else self.learned_temperature()
+        return self.cfg.loss.temperature if self.learned_temperature is None else self.learned_temperature()
 
     def sides(self, batch: ContrastiveBatch) -> list[TokenizedBatch]:
         """What of a batch is embedded: queries, positives, and what else the loss looks at (``_further_sides``)."""
@@ -141,7 +121,9 @@ class InstructorModule(LightningModule):
         own = Sides(query, positive, texts=texts, labels=labels, **further)
         # In full precision: bfloat16 has three digits, and a temperature of 0.01 makes two of them matter.
         with torch.autocast(query.device.type, enabled=False):
-            return self.loss.compare(own, *gather_sides(own)) if self.gather_negatives else self.loss.compare(own)
+            return (
+                self.loss.compare(own, *gather_sides(own)) if self.cfg.loss.gather_negatives else self.loss.compare(own)
+            )
 
     def training_step(self, batch: ContrastiveBatch, batch_idx: int) -> Tensor:
         """The loss of one batch."""
@@ -158,7 +140,8 @@ class InstructorModule(LightningModule):
         self.batch_loss = loss.detach()
         if is_logged:
             self.similarities = compared.similarities()
-            metrics: dict[str, Any] = {**compared.metrics(temperature), "learning_rate": self._learning_rate()}
+            rate = float(self.trainer.optimizers[0].param_groups[0]["lr"])
+            metrics: dict[str, Any] = {**compared.metrics(temperature), "learning_rate": rate}
             if isinstance(temperature, Tensor):
                 metrics["temperature"] = temperature.detach()
             self._log(metrics, len(batch))
@@ -234,7 +217,7 @@ class InstructorModule(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW and the schedule, which advances each step."""
-        config = self.optimizer_config
+        config, warmup = self.cfg.optimizer, self.cfg.schedule.warmup_ratio
         optimizer = adamw(
             self.encoder.parameters(),
             learning_rate=config.learning_rate,
@@ -244,14 +227,11 @@ class InstructorModule(LightningModule):
         )
         if self.learned_temperature is not None:
             optimizer.add_param_group({"params": list(self.learned_temperature.parameters()), "weight_decay": 0.0})
-        schedule = linear_schedule(optimizer, warmup_ratio=self.schedule_config.warmup_ratio, max_steps=self.max_steps)
+        schedule = linear_schedule(optimizer, warmup_ratio=warmup, max_steps=self.cfg.trainer.max_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _is_logged_step(self) -> bool:
         return is_logged(self.trainer, self.trainer.global_step + 1)
-
-    def _learning_rate(self) -> float:
-        return float(self.trainer.optimizers[0].param_groups[0]["lr"])
 
     def _log(self, metrics: dict[str, Any], batch_size: int | None = None) -> None:
         self.log_dict(metrics, on_step=True, on_epoch=False, prog_bar=False, batch_size=batch_size)

@@ -297,16 +297,7 @@ def _warn_of_useless_chunks(run: Run, facts: Mapping[str, int | None]) -> None:
 
 def _fit(run: Run, data: MediDataModule, checkpoint: Path | None) -> Trained:
     cfg = run.cfg
-    module = InstructorModule(
-        run.encoder,
-        loss=cfg.loss,
-        optimizer=cfg.optimizer,
-        schedule=cfg.schedule,
-        max_steps=cfg.trainer.max_steps,
-        gradient_clip_val=cfg.trainer.gradient_clip_val,
-        mini_batch_size=cfg.trainer.mini_batch_size,
-        accumulate_grad_batches=cfg.trainer.accumulate_grad_batches,
-    )
+    module = InstructorModule(run.encoder, cfg)
     if cfg.trainer.gradient_checkpointing:
         checkpoint_layers(run.encoder)
     speed, cuts, stop = Speed(), CutTexts(), StopOnSignal(run.folder / LAST)
