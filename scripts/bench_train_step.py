@@ -74,9 +74,7 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
 def _row(with_instructions: bool, arguments: argparse.Namespace) -> dict[str, Any]:
     cfg = load_config("train", [f"with_instructions={with_instructions}".lower()])
     encoder = load_encoder(cfg.encoder.name_or_path)
-    module = InstructorModule(
-        encoder, loss=cfg.loss, optimizer=cfg.optimizer, schedule=cfg.schedule, max_steps=cfg.trainer.max_steps
-    )
+    module = InstructorModule(encoder, cfg)
     data = MediDataModule(
         Path(cfg.medi.folder) / "medi",
         encoder.tokenizer.with_max_length(int(cfg.trainer.max_length or encoder.tokenizer.max_length)),

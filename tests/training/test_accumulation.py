@@ -137,9 +137,7 @@ def test_a_step_takes_the_mean_of_its_batches_gradients_and_logs_the_last_ones_l
     settings = {"max_steps": 1, "gradient_clip_val": None, "mini_batch_size": mini_batch_size}
     catch = Catch()
     folder = run(cfg, monkeypatch, catch, accumulate_grad_batches=3, **settings)
-    module = InstructorModule(
-        tiny_encoder(), loss=cfg.loss, optimizer=cfg.optimizer, schedule=cfg.schedule, max_steps=1
-    )
+    module = InstructorModule(tiny_encoder(), cfg)
     medi = Path(cfg.medi.folder) / "medi"
     data = MediDataModule(
         medi, instruction_tokenizer(16), sampler=SamplerConfig(global_batch_size=4), with_instructions=True, seed=0

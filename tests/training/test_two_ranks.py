@@ -15,7 +15,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.functional import normalize
 from torch.nn.parallel import DistributedDataParallel
 
-from one_embedder.config.schema import LossConfig, OptimizerConfig, SamplerConfig, ScheduleConfig
+from one_embedder.config.schema import Config, LossConfig, SamplerConfig, TrainerConfig
 from one_embedder.medi.batches.collate import NO_CLASS, ContrastiveBatch, LabelNumbers, TextNumbers
 from one_embedder.medi.batches.datamodule import MediDataModule
 from one_embedder.medi.row import MediRow
@@ -36,6 +36,7 @@ LOSSES = {
     "paper": ContrastiveLoss(in_batch_positives=True),
     "no_hard_negatives": ContrastiveLoss(in_batch_positives=True, hard_negatives=False),
     "one_way": ContrastiveLoss(in_batch_positives=True, bidirectional=False),
+    "other_instructions": ContrastiveLoss(in_batch_positives=True, other_instruction_negatives=True),
     "guarded": ContrastiveLoss(in_batch_positives=True, mask_same_text=True, mask_same_label=True, mask_margin=0.3),
 }
 ROWS, NEGATIVES = 6, (2, 1, 1, 3, 2, 1)  # hard negatives of each row: rank 0 has 4, rank 1 has 6
@@ -73,7 +74,8 @@ class Towers(nn.Module):
         )
         if not loss.hard_negatives:
             negative = negative[:0]  # as the module gives them: a gather of nothing
-        own = Sides(query, positive, negative, rows.texts, rows.labels)
+        other = normalize(self.linear(rows.query + 1.0), dim=-1)
+        own = Sides(query, positive, negative, rows.texts, rows.labels, other)
         return loss.compare(own, *gather_sides(own)).loss(0.1)
 
 
@@ -156,12 +158,17 @@ def first_step(case: Case, medi: Path, devices: int) -> tuple[Gradients, list[fl
     kind: Callable[..., InstructorModule] = InstructorModule if case.in_chunks is None else PlainInChunks
     module = kind(
         tiny_encoder(dropout=case.dropout),
-        loss=LossConfig("paper", temperature=0.1, learn_temperature=True, gather_negatives=True, mask_same_text=True),
-        optimizer=OptimizerConfig(),
-        schedule=ScheduleConfig(),
-        max_steps=1,
-        mini_batch_size=case.mini_batch_size,
-        accumulate_grad_batches=case.accumulate,
+        Config(
+            loss=LossConfig(
+                "paper", temperature=0.1, learn_temperature=True, gather_negatives=True, mask_same_text=True
+            ),
+            trainer=TrainerConfig(
+                max_steps=1,
+                gradient_clip_val=None,
+                mini_batch_size=case.mini_batch_size,
+                accumulate_grad_batches=case.accumulate,
+            ),
+        ),
     )
     if isinstance(module, PlainInChunks):
         module.chunk = case.in_chunks or 0

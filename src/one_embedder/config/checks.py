@@ -76,6 +76,11 @@ def _loss_troubles(loss: LossConfig, strategy: str) -> Iterator[str]:
         yield "loss.learn_temperature: a single number cannot be sharded: use trainer.strategy=ddp, not fsdp"
     if not loss.hard_negatives and loss.spelling == "released":
         yield "loss.hard_negatives=false leaves a query nothing to be told from: with it, use loss.spelling=paper"
+    if loss.other_instruction_negatives and not loss.bidirectional:
+        yield (
+            "loss.other_instruction_negatives: it is the positive that tells the instructions apart: use it with "
+            "loss.bidirectional=true"
+        )
 
 
 def _prompt_tasks(cfg: Config) -> list[str]:

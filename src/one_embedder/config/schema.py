@@ -107,6 +107,7 @@ class LossConfig:
     learn_temperature: bool = False  # temperature is then where it begins
     gather_negatives: bool = False  # candidates from all devices, with their gradient; False: from a device's own rows
     hard_negatives: bool = True  # False: the rows' own negatives are no candidates
+    other_instruction_negatives: bool = False  # a further candidate: the query's text under another task's instruction
     mask_same_text: bool = False  # leave out in-batch negatives whose text is also a right answer
     mask_same_label: bool = False  # leave out in-batch negatives of the row's own class, where the data name classes
     mask_margin: limits.Margin | None = None  # leave out negatives more similar than the positive by more than this
@@ -118,6 +119,7 @@ class OptimizerConfig:
 
     learning_rate: limits.Positive = 2e-5  # the highest, after the warm-up
     weight_decay: limits.NotNegative = 0.01  # of matrices; biases and norms have none
+    layer_decay: limits.ShareOfPositive = 1.0  # each layer learns so many times as fast as the one above; 1: all alike
     frozen_layers: limits.Natural = 0  # lowest transformer layers (and the word embeddings with them) left as they are
     dropout: bool = True  # False: no dropout while training, a fifth less time on a CPU
 
@@ -144,6 +146,7 @@ class TrainerConfig:
     """Arguments of the Lightning trainer."""
 
     max_steps: limits.Count = 200  # steps of the optimizer
+    share_of_steps: bool = False  # True: only the part of max_steps that the chosen tasks have in a run over all tasks
     accelerator: limits.Accelerator = "auto"  # auto: the GPU if there is one
     devices: limits.Count = 1  # of each node
     num_nodes: limits.Count = 1  # machines
@@ -152,6 +155,7 @@ class TrainerConfig:
     gradient_clip_val: limits.Positive | None = 1.0  # largest norm of the gradient; None: no limit
     mini_batch_size: limits.Count | None = None  # texts embedded at a time, with the batch's exact gradient (GradCache)
     accumulate_grad_batches: limits.Count = 1  # batches of a step, each contrasted in itself
+    backbone_share: limits.BelowOne = 0.0  # of the saved weights: mixed with the backbone's, as WiSE-FT does; 0: none
     gradient_checkpointing: bool = False  # compute activations again instead of keeping them: less memory, more time
     log_every_n_steps: limits.Count = 10  # to metrics.csv and W&B
     checkpoint_every_n_steps: limits.Count = 50  # where an interrupted run goes on
@@ -302,6 +306,17 @@ class PublishedPointConfig:
 
 
 @dataclass
+class HeadroomConfig:
+    """How far a model for all tasks lies below models for one kind of task, on each task of the benchmark."""
+
+    specialists: str | None = None  # axis whose levels are the kinds, but for the generalist's; None: not asked for
+    generalist: dict[str, str] = field(default_factory=dict)  # cell: trained on all tasks, without instructions
+    instructed: dict[str, str] = field(default_factory=dict)  # cell: the same with instructions
+    backbone: str = ""  # reference
+    mirrors: dict[str, list[str]] = field(default_factory=dict)  # kind -> tasks of the benchmark made the same way
+
+
+@dataclass
 class AblationConfig:
     """What an ablation varies, trains, evaluates and claims; a file in ``conf/ablation`` sets it."""
 
@@ -312,6 +327,7 @@ class AblationConfig:
     references: dict[str, dict[str, Any]] = field(default_factory=dict)  # untrained models: name -> settings
     claims: dict[str, ClaimConfig] = field(default_factory=dict)  # what is tested
     published: list[PublishedPointConfig] = field(default_factory=list)  # the paper's numbers, shown beside
+    headroom: HeadroomConfig = field(default_factory=HeadroomConfig)  # what its tables of specialists need
     child: str | None = None  # the one that this job runs; None: tabulate those that ran
 
 

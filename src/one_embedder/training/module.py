@@ -15,7 +15,7 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
-from one_embedder.config.schema import LossConfig, OptimizerConfig, ScheduleConfig
+from one_embedder.config.schema import Config
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.encoder.tokenize import TokenizedBatch
 from one_embedder.medi.batches.collate import ContrastiveBatch
@@ -24,13 +24,13 @@ from one_embedder.training.divergence import Finite, require_finite_weights
 from one_embedder.training.grad_cache import cached_backward
 from one_embedder.training.loss import Sides
 from one_embedder.training.objective import LossValue, objective
-from one_embedder.training.optimizer import adamw, freeze_layers, matrices
+from one_embedder.training.optimizer import adamw, freeze_layers, layer_factors, matrices
 from one_embedder.training.schedule import linear_schedule
 from one_embedder.training.sharding import clip_sharded
 
 
 class InstructorModule(LightningModule):
-    """An encoder, the loss over its three sides, and the optimizer.
+    """An encoder, the loss over the sides of a batch, and the optimizer.
 
     Numbers are read back from the device only when they are logged. With ``mini_batch_size`` the gradient is cached
     (see ``grad_cache``) and Lightning's optimization is off: clipping, accumulating and the schedule are done here.
@@ -43,59 +43,47 @@ class InstructorModule(LightningModule):
         similarities: of the last batch that was logged, as its ``LossValue`` gives them; empty before.
     """
 
-    def __init__(
-        self,
-        encoder: InstructionEncoder,
-        *,
-        loss: LossConfig | Mapping[str, Any],
-        optimizer: OptimizerConfig,
-        schedule: ScheduleConfig,
-        max_steps: int,
-        gradient_clip_val: float | None = None,
-        mini_batch_size: int | None = None,
-        accumulate_grad_batches: int = 1,
-    ) -> None:
+    def __init__(self, encoder: InstructionEncoder, cfg: Config) -> None:
         """Prepare the encoder for training (changed in place).
 
         Args:
             encoder: what learns.
-            loss: of INSTRUCTOR's loss; or ``_target_`` and the arguments of another class.
-            optimizer: learning rate, weight decay, frozen layers.
-            schedule: warm-up.
-            max_steps: steps of the run; the schedule ends there.
-            gradient_clip_val: largest norm of the gradient over all weights; None: no limit.
-            mini_batch_size: texts embedded at a time; None: a whole side at once.
-            accumulate_grad_batches: batches of a step whose gradients are averaged; each is contrasted in itself. Used
-                here with ``mini_batch_size`` only, otherwise it is the trainer's.
+            cfg: sections loss, optimizer, schedule and trainer are read. Without ``trainer.mini_batch_size`` it is
+                Lightning's trainer that accumulates gradients.
 
         Raises:
-            ConfigError: an unknown loss or a number out of range.
+            ConfigError: layers or a temperature that the encoder or the loss cannot have.
         """
         super().__init__()
+        trainer = cfg.trainer
         self.encoder = encoder
-        self.loss = objective(loss)
-        self.optimizer_config = optimizer
-        self._matrices = matrices(encoder)  # before a strategy shards them
-        self.schedule_config = schedule
-        self.max_steps = max_steps
-        self.max_norm = math.inf if gradient_clip_val is None else gradient_clip_val
-        self.mini_batch_size = mini_batch_size
-        self.automatic_optimization = mini_batch_size is None
-        self.batches_per_step = 1 if mini_batch_size is None else accumulate_grad_batches
+        self.cfg = cfg
+        self.loss = objective(cfg.loss)
+        self._matrices = matrices(encoder)  # before a strategy shards them, as are the next
+        self._factors = layer_factors(encoder, cfg.optimizer.layer_decay)
+        self.max_norm = math.inf if trainer.gradient_clip_val is None else trainer.gradient_clip_val
+        self.mini_batch_size = trainer.mini_batch_size
+        self.automatic_optimization = self.mini_batch_size is None
+        self.batches_per_step = 1 if self.mini_batch_size is None else trainer.accumulate_grad_batches
         self.batch_loss: Tensor | None = None
         self.finite = Finite()
         self.similarities: Mapping[str, Tensor] = {}
         self._batches_waiting = 0  # whose gradient no step has used yet; none when a checkpoint is saved
-        encoder.train(optimizer.dropout)  # Lightning leaves the mode as it finds it
-        freeze_layers(encoder, optimizer.frozen_layers)
+        encoder.train(cfg.optimizer.dropout)  # Lightning leaves the mode as it finds it
+        freeze_layers(encoder, cfg.optimizer.frozen_layers)
 
     def sides(self, batch: ContrastiveBatch) -> list[TokenizedBatch]:
-        """What of a batch is embedded: queries, positives, and the negatives where the loss looks at them."""
-        sides = [batch.query, batch.positive]
-        return [*sides, batch.negative] if self.loss.needs_negatives else sides
+        """What of a batch is embedded: queries, positives, and what else the loss looks at (``_further_sides``)."""
+        return [batch.query, batch.positive, *(getattr(batch, side) for side in self._further_sides)]
+
+    @property
+    def _further_sides(self) -> list[str]:
+        """Names of the sides beside the pairs, as they are called in a batch and in ``Sides``."""
+        asked = {"negative": self.loss.needs_negatives, "other_query": self.loss.needs_other_queries}
+        return [side for side, holds in asked.items() if holds]
 
     def embed(self, batch: ContrastiveBatch) -> tuple[Tensor, ...]:
-        """Embeddings of each of the ``sides``: (B, D), (B, D) and, with hard negatives, (N, D).
+        """Embeddings of each of the ``sides``: (B, D), (B, D), with hard negatives (N, D), with other queries (B, D).
 
         Where padding is skipped, all sides in one forward pass, and a text that the batch holds several times (a
         label's name, a negative that rows share) once. Else one pass a side, each padded to its own longest text. With
@@ -119,11 +107,11 @@ class InstructorModule(LightningModule):
             embeddings: as ``embed`` gives them.
             batch: the same rows.
         """
-        query, positive = embeddings[:2]
-        negative = embeddings[2] if self.loss.needs_negatives else query[:0].detach()
+        query, positive, *others = embeddings
+        further = {"negative": query[:0].detach()} | dict(zip(self._further_sides, others, strict=True))
         # In full precision: bfloat16 has three digits, and a temperature of 0.01 makes two of them matter.
         with torch.autocast(query.device.type, enabled=False):
-            value = self.loss(Sides(query, positive, negative, batch.texts, batch.labels))
+            value = self.loss(Sides(query, positive, texts=batch.texts, labels=batch.labels, **further))
         return value if isinstance(value, LossValue) else LossValue(value)
 
     def training_step(self, batch: ContrastiveBatch, batch_idx: int) -> Tensor:
@@ -137,8 +125,8 @@ class InstructorModule(LightningModule):
         self.batch_loss = value.loss.detach()
         if is_logged:
             self.similarities = value.similarities()
-            rate = {"learning_rate": self._learning_rate()}
-            self._log({"loss": self.batch_loss, **value.metrics(), **rate}, len(batch))
+            rate = float(self.trainer.optimizers[0].param_groups[0]["lr"])
+            self._log({"loss": self.batch_loss, **value.metrics(), "learning_rate": rate}, len(batch))
         return value.loss
 
     def _cached_step(self, batch: ContrastiveBatch, mini_batch_size: int) -> Tensor:
@@ -211,24 +199,21 @@ class InstructorModule(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW and the schedule, which advances each step."""
-        config = self.optimizer_config
+        config, warmup = self.cfg.optimizer, self.cfg.schedule.warmup_ratio
         optimizer = adamw(
             self.encoder.parameters(),
             learning_rate=config.learning_rate,
             weight_decay=config.weight_decay,
             decayed=self._matrices,
+            factors=self._factors,
         )
-        of_loss = list(self.loss.parameters())
-        if of_loss:
+        if of_loss := list(self.loss.parameters()):
             optimizer.add_param_group({"params": of_loss, "weight_decay": 0.0})
-        schedule = linear_schedule(optimizer, warmup_ratio=self.schedule_config.warmup_ratio, max_steps=self.max_steps)
+        schedule = linear_schedule(optimizer, warmup_ratio=warmup, max_steps=self.cfg.trainer.max_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _is_logged_step(self) -> bool:
         return is_logged(self.trainer, self.trainer.global_step + 1)
-
-    def _learning_rate(self) -> float:
-        return float(self.trainer.optimizers[0].param_groups[0]["lr"])
 
     def _log(self, metrics: dict[str, Any], batch_size: int | None = None) -> None:
         self.log_dict(metrics, on_step=True, on_epoch=False, prog_bar=False, batch_size=batch_size)

@@ -42,9 +42,11 @@ class Loss(nn.Module, ABC):
 
     Attributes:
         needs_negatives: False: batches come without the rows' own negatives, and none are embedded.
+        needs_other_queries: True: batches also hold each query's text under another task's instruction.
     """
 
     needs_negatives: bool = True
+    needs_other_queries: bool = False
 
     @abstractmethod
     def forward(self, batch: Sides) -> Tensor | LossValue:
@@ -66,6 +68,7 @@ class InstructorLoss(Loss):
             raise ConfigError(f"loss.temperature must be > 0, got {self.settings.temperature}")
         self.contrast = ContrastiveLoss.of(self.settings)
         self.needs_negatives = self.settings.hard_negatives
+        self.needs_other_queries = self.settings.other_instruction_negatives
         learns = self.settings.learn_temperature
         self.learned_temperature = LearnedTemperature(self.settings.temperature) if learns else None
 

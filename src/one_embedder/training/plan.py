@@ -68,7 +68,7 @@ def batch_facts(cfg: Config, world_size: int, negatives_per_row: int = 1) -> dic
         return facts | {"queries_per_positive": None, "candidates_per_query": None}
     rows = size if loss.gather_negatives else size // world_size
     return facts | {
-        "queries_per_positive": rows if loss.bidirectional else 0,
+        "queries_per_positive": rows + loss.other_instruction_negatives if loss.bidirectional else 0,
         "candidates_per_query": ContrastiveLoss.of(loss).candidates_per_query(rows, negatives_per_row),
     }
 
