@@ -119,9 +119,9 @@ def _train(run: Run) -> None:
     checkpoint = _checkpoint_to_resume(run)
     data = _data(run)
     with _record(run, data) as record:
-        long = replace(run, cfg=_with_own_steps(cfg, data))
-        _announce(long, data, checkpoint)
-        trained = _fit(long, data, checkpoint)
+        sized = replace(run, cfg=_with_own_steps(cfg, data))
+        _announce(sized, data, checkpoint)
+        trained = _fit(sized, data, checkpoint)
         if record is not None:
             encoder = exported(cfg, run.encoder, run.revision, trained.sharded)
             require_usable(encoder, f"the end, step {trained.trainer.global_step}")

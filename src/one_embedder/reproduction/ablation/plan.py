@@ -27,6 +27,7 @@ from one_embedder.reproduction.ablation.child import (
     require_possible,
     variant_config,
 )
+from one_embedder.reproduction.ablation.known_tasks import part_of_steps
 from one_embedder.reproduction.table1.expected import read_expected
 from one_embedder.tracking.identity import NEUTRAL, TRAINING_SECTIONS, facts, resolved
 from one_embedder.tracking.manifest import MANIFEST, RESOLVED_CONFIG, read_manifest
@@ -59,7 +60,8 @@ def plan(cfg: Config) -> str:
     done = {record.id for record in read_children(children_folder(cfg)) if _has_results(record)}
     trained = _trained(cfg)
     runs = {child.id: trained.get(_facts(configurations[child.id])) for child in every if child.seed is not None}
-    to_train = sum(run is None for run in runs.values())
+    to_train = [configurations[name] for name, run in runs.items() if run is None]
+    length = "up to " if any(own.trainer.share_of_steps for own in configurations.values()) else ""
     tasks = cfg.benchmark.tasks or list(_seconds_of_tasks(cfg))
     evaluations = sum(
         not _is_scored(place, tasks)
@@ -67,12 +69,13 @@ def plan(cfg: Config) -> str:
         if child.id not in done
         for place in _places(cfg, child, configurations[child.id], runs.get(child.id))
     )
-    seconds = [_estimate(_seconds_of_training(cfg), to_train), _estimate(_seconds_of_scoring(cfg), evaluations)]
+    work = sum(map(part_of_steps, to_train))
+    seconds = [_estimate(_seconds_of_training(cfg), work), _estimate(_seconds_of_scoring(cfg), evaluations)]
     return "\n".join(
         [
             f"Ablation {cfg.ablation.name}, profile {cfg.profile}: {cfg.ablation.question}",
-            f"  plan      {len(runs)} trainings of {cfg.trainer.max_steps} steps (seeds "
-            f"{', '.join(map(str, cfg.ablation.seeds))}), {len(runs) - to_train} of them found; "
+            f"  plan      {len(runs)} trainings of {length}{cfg.trainer.max_steps} steps (seeds "
+            f"{', '.join(map(str, cfg.ablation.seeds))}), {len(runs) - len(to_train)} of them found; "
             f"{evaluations} evaluations to do; {len(done)} of {len(every)} children have run",
             f"  estimate  {_told(seconds)}",
         ]
@@ -106,7 +109,7 @@ def _told(seconds: list[float | None]) -> str:
     return f"{minutes[0]} minutes of training and {minutes[1]} of evaluation, by the earlier runs of this encoder"
 
 
-def _estimate(each: list[float], count: int) -> float | None:
+def _estimate(each: list[float], count: float) -> float | None:
     if not count:
         return 0.0
     return fmean(each) * count if each else None
