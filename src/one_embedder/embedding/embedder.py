@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, Unpack, overload
+from typing import Any, TypeAlias, Unpack, overload
 
 import numpy as np
 import torch
@@ -15,10 +15,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from one_embedder.embedding.arguments import OF_CONSTRUCTOR, OF_ENCODE, EncodeOptions, devices_of, refuse_others
+from one_embedder.embedding.arguments import (
+    OF_CONSTRUCTOR,
+    OF_ENCODE,
+    ArrayOptions,
+    ListOptions,
+    TensorOptions,
+    devices_of,
+    refuse_others,
+)
 from one_embedder.embedding.batches import MAX_TOKENS_PER_BATCH, check_budgets, embed_in_batches
 from one_embedder.embedding.inputs import Instructions, Sentences, pair_up
-from one_embedder.embedding.output import Precision, check_output, dequantize, quantize, truncate
+from one_embedder.embedding.output import Precision, check_output, cosine, quantize, truncate
 from one_embedder.embedding.processes import EncoderPool
 from one_embedder.embedding.prompts import chosen, named, read_prompts
 from one_embedder.encoder.checkpoint import check_positions, is_quantized, load_encoder, weights_sha256
@@ -50,6 +58,8 @@ class InstructionEmbedder:
         joining, revision, max_length: as in ``load_encoder``; not for an encoder that is already loaded.
         prompts: instructions by name, for ``encode(..., prompt_name=...)``; None takes those of the folder.
         default_prompt_name: of the instruction of calls that name none; None takes what the folder says, usually none.
+        cache_folder, token: where a model of the hub is kept, and by whose leave it is fetched; None leaves both to
+            huggingface_hub.
         others: further arguments of sentence-transformers' constructor: accepted where they ask for what is done
             anyway (``trust_remote_code=False``), otherwise refused with a remedy.
 
@@ -74,6 +84,8 @@ class InstructionEmbedder:
         max_length: int | None = None,
         prompts: Mapping[str, str] | None = None,
         default_prompt_name: str | None = None,
+        cache_folder: str | Path | None = None,
+        token: str | bool | None = None,
         **others: Any,
     ) -> None:
         refuse_others("InstructionEmbedder", others, OF_CONSTRUCTOR)
@@ -88,9 +100,10 @@ class InstructionEmbedder:
                 raise ConfigError("joining, revision and max_length belong to load_encoder: the encoder is loaded")
             if dtype != "float32" and is_quantized(name_or_path):
                 raise ConfigError(f"dtype={dtype!r}: the encoder is quantised, its weights keep their type; drop it")
-            self._encoder = name_or_path
+            self._encoder, self._name = name_or_path, str(name_or_path.backbone.name_or_path)
         else:
-            folder = locate(name_or_path, revision)
+            folder = locate(name_or_path, revision, cache_folder=cache_folder, token=token)
+            self._name = str(name_or_path)
             self._encoder = load_encoder(folder, joining=joining, max_length=max_length)
             own, default = read_prompts(folder)
         self.prompts = dict(own if prompts is None else prompts)
@@ -110,6 +123,11 @@ class InstructionEmbedder:
                 "default_prompt_name can; the rest are arguments of InstructionEmbedder(...) and of encode"
             )
         super().__setattr__(name, value)
+
+    @property
+    def name(self) -> str:
+        """The model's name or folder as it was asked for; of an encoder that was loaded before, its folder."""
+        return self._name
 
     @property
     def encoder(self) -> InstructionEncoder:
@@ -155,35 +173,17 @@ class InstructionEmbedder:
 
     @overload
     def encode(
-        self,
-        sentences: Sentences,
-        instruction: Instructions = ...,
-        *,
-        convert_to_numpy: Literal[True] = ...,
-        convert_to_tensor: Literal[False] = ...,
-        **options: Unpack[EncodeOptions],
+        self, sentences: Sentences, instruction: Instructions = ..., **options: Unpack[ArrayOptions]
     ) -> NDArray[Any]: ...
 
     @overload
     def encode(
-        self,
-        sentences: Sentences,
-        instruction: Instructions = ...,
-        *,
-        convert_to_numpy: bool = ...,
-        convert_to_tensor: Literal[True],
-        **options: Unpack[EncodeOptions],
+        self, sentences: Sentences, instruction: Instructions = ..., **options: Unpack[TensorOptions]
     ) -> Tensor: ...
 
     @overload
     def encode(
-        self,
-        sentences: Sentences,
-        instruction: Instructions = ...,
-        *,
-        convert_to_numpy: Literal[False],
-        convert_to_tensor: Literal[False] = ...,
-        **options: Unpack[EncodeOptions],
+        self, sentences: Sentences, instruction: Instructions = ..., **options: Unpack[ListOptions]
     ) -> list[Tensor]: ...
 
     def encode(
@@ -278,29 +278,17 @@ class InstructionEmbedder:
         tensor = torch.from_numpy(rows).to(self.device)
         return tensor if convert_to_tensor else list(tensor)
 
-    def similarity(
-        self,
-        one: Embeddings,
-        other: Embeddings,
-        *,
-        precision: Precision = "float32",
-        ranges: NDArray[np.float32] | None = None,
-    ) -> Tensor:
-        """Cosine similarities (N, M) of N embeddings to M, by sentence-transformers' function.
+    def similarity(self, one: Embeddings, other: Embeddings) -> Tensor:
+        """Cosine similarities (N, M) of N embeddings to M.
 
         Args:
             one: (N, D), or one embedding (D,).
             other: (M, D), or one embedding (D,).
-            precision: that both were encoded with. Signs are compared as -1 and 1; of "int8" and "uint8" the middles of
-                the steps.
-            ranges: that both were encoded with, for "int8" and "uint8".
 
         Raises:
-            ConfigError: if the rows are not of this precision, or ranges lack or are of another width.
+            ConfigError: if the embeddings are quantised.
         """
-        from sentence_transformers.util import cos_sim  # seconds to import
-
-        return cos_sim(*(dequantize(rows, precision, ranges, self.dimension) for rows in (one, other)))
+        return cosine(one, other)
 
     def start_pool(self, devices: Sequence[str | int]) -> EncoderPool:
         """Start a process on each device, for many calls of ``encode(..., pool=...)``.
