@@ -110,6 +110,7 @@ def test_a_file_is_encoded_with_the_core_alone(others: list[str], tmp_path: Path
     parquet = [*arguments[:2], str(tmp_path / "out.parquet"), *arguments[3:], "--device", "cpu"]
     done = run(others, VERB, *parquet)
     assert done.returncode == 2 and "pyarrow is not installed: run pip install 'pyarrow'" in done.stderr
+    assert not (tmp_path / "out.parquet.partial").exists(), "nothing was encoded first"
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,8 @@ def run_verb(verb: str, work: Callable[[Config], int | None]) -> NoReturn:
 def _run(cfg: Config, work: Callable[[Config], int | None]) -> int:
     quiet()
     settle_caches()
-    return work(cfg) or 0
+    with as_config_errors():
+        return work(cfg) or 0
 
 
 def _run_hydra(verb: str, task: Callable[[DictConfig], None]) -> None:

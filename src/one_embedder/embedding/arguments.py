@@ -55,12 +55,7 @@ class ListOptions(Options):
 
 
 class Elsewhere(NamedTuple):
-    """An argument that others have and this package has not.
-
-    Attributes:
-        same: values that ask for nothing else than what is done here.
-        instead: what to do for another.
-    """
+    """An argument that others have and this package has not: values that change nothing here, and what else to do."""
 
     same: tuple[Any, ...]
     instead: str

@@ -64,7 +64,10 @@ class InstructionEmbedder:
             anyway (``trust_remote_code=False``), otherwise refused with a remedy.
 
     Attributes:
-        encoder, device, dtype: as they were made; they cannot be set.
+        encoder: what embeds.
+        name: of the model, or its folder, as it was asked for; of an encoder that was loaded before, its folder.
+        device: where it is.
+        dtype: of the transformer's weights.
         max_seq_length: most tokens of a text with its instruction; may be set, for the calls from then on.
         prompts, default_prompt_name: may be set.
 
@@ -72,6 +75,11 @@ class InstructionEmbedder:
         CheckpointError: if the model cannot be loaded.
         ConfigError: if an argument is wrong, or an attribute is set that would have no effect.
     """
+
+    encoder: InstructionEncoder
+    name: str
+    device: torch.device
+    dtype: str
 
     def __init__(
         self,
@@ -92,7 +100,7 @@ class InstructionEmbedder:
         if dtype not in _DTYPES:
             raise ConfigError(f"dtype={dtype!r} is unknown; choose one of {', '.join(_DTYPES)}")
         # Nothing is moved first, so that a wrong name is told before weights are read.
-        self._device = find_device(device)
+        self.device = find_device(device)
         own: dict[str, str] = {}
         default: str | None = None
         if isinstance(name_or_path, InstructionEncoder):
@@ -100,49 +108,32 @@ class InstructionEmbedder:
                 raise ConfigError("joining, revision and max_length belong to load_encoder: the encoder is loaded")
             if dtype != "float32" and is_quantized(name_or_path):
                 raise ConfigError(f"dtype={dtype!r}: the encoder is quantised, its weights keep their type; drop it")
-            self._encoder, self._name = name_or_path, str(name_or_path.backbone.name_or_path)
+            self.encoder, self.name = name_or_path, str(name_or_path.backbone.name_or_path)
         else:
             folder = locate(name_or_path, revision, cache_folder=cache_folder, token=token)
-            self._name = str(name_or_path)
-            self._encoder = load_encoder(folder, joining=joining, max_length=max_length)
+            self.name = str(name_or_path)
+            self.encoder = load_encoder(folder, joining=joining, max_length=max_length)
             own, default = read_prompts(folder)
         self.prompts = dict(own if prompts is None else prompts)
         self.default_prompt_name = default if default_prompt_name is None else default_prompt_name
-        _move(self._encoder.eval(), self._device)
-        self._dtype = dtype
-        _cast(self._encoder, _DTYPES[dtype])
+        _move(self.encoder.eval(), self.device)
+        self.dtype = dtype
+        _cast(self.encoder, _DTYPES[dtype])
         self._revisions: dict[int, str] = {}
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set what has an effect; what would only be kept, and ignored, is refused."""
-        ours = hasattr(InstructionEmbedder, name)
-        free = type(self) is not InstructionEmbedder and not ours  # a subclass keeps what it likes
-        if not (free or name in _SETTABLE or name.startswith("_") or callable(getattr(type(self), name, None))):
+        if name in InstructionEmbedder.__annotations__:
+            has_effect = name not in vars(self)  # it is being made
+        else:
+            own = type(self) is not InstructionEmbedder and not hasattr(InstructionEmbedder, name)  # a subclass's
+            has_effect = own or name in _SETTABLE or name.startswith("_") or callable(getattr(type(self), name, None))
+        if not has_effect:
             raise ConfigError(
                 f"{name} of an embedder cannot be set: it would change nothing. max_seq_length, prompts and "
                 "default_prompt_name can; the rest are arguments of InstructionEmbedder(...) and of encode"
             )
         super().__setattr__(name, value)
-
-    @property
-    def name(self) -> str:
-        """The model's name or folder as it was asked for; of an encoder that was loaded before, its folder."""
-        return self._name
-
-    @property
-    def encoder(self) -> InstructionEncoder:
-        """What embeds."""
-        return self._encoder
-
-    @property
-    def device(self) -> torch.device:
-        """Where it is."""
-        return self._device
-
-    @property
-    def dtype(self) -> str:
-        """Of the transformer's weights."""
-        return self._dtype
 
     @property
     def dimension(self) -> int:
@@ -210,7 +201,7 @@ class InstructionEmbedder:
         """Embed texts.
 
         Everything is read and checked before the first text is encoded, a generator too: its texts have to fit in
-        memory. ``encoder.stream.encode_file`` reads, encodes and writes piece by piece.
+        memory. ``embedding.encode_file`` reads, encodes and writes piece by piece.
 
         Args:
             sentences: one text, several in any ordered collection (list, array, pandas or ``datasets`` column,

@@ -131,6 +131,9 @@ def _checked(source: RecordFile, output: Path, with_text: bool, chunk_size: int)
         raise ConfigError(f"{output} holds numbers only; texts go with them into .parquet")
     if chunk_size < 1:
         raise ConfigError(f"chunk_size={chunk_size} must be at least 1")
+    if kind == ".parquet":
+        with needing("pyarrow"):  # before hours of encoding
+            import pyarrow  # noqa: F401
     return kind
 
 
@@ -213,9 +216,8 @@ def _embedded(
 
 def _as_parquet(rows: Path, texts: Iterator[Record] | None) -> Path:
     """Write the rows, with their texts if given, as parquet beside them, group by group."""
-    with needing("pyarrow"):
-        import pyarrow as pa
-        from pyarrow import parquet
+    import pyarrow as pa
+    from pyarrow import parquet
 
     embeddings = np.load(rows, mmap_mode="r")
     path = rows.with_suffix(".parquet")

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from one_embedder.embedding.embedder import InstructionEmbedder
 
@@ -59,7 +57,7 @@ class INSTRUCTOR:
         convert_to_tensor: bool = False,
         device: str | torch.device | None = None,
         normalize_embeddings: bool = False,
-    ) -> NDArray[Any] | Tensor | list[Tensor]:
+    ) -> Any:
         """Embed texts.
 
         Args:
@@ -74,7 +72,7 @@ class INSTRUCTOR:
             normalize_embeddings: of no effect; see above.
 
         Returns:
-            (N, D) in the order given; for one text that is no list, (D,).
+            An array (N, D) in the order given, or what is asked for instead; for one text that is no list, (D,).
 
         Raises:
             DataError, ConfigError: as ``InstructionEmbedder.encode``.
@@ -90,7 +88,7 @@ class INSTRUCTOR:
             convert_to_numpy=convert_to_numpy,
             convert_to_tensor=convert_to_tensor,
         )  # type: ignore[call-overload]
-        return embeddings[0] if isinstance(sentences, str) else embeddings  # type: ignore[no-any-return]
+        return embeddings[0] if isinstance(sentences, str) else embeddings
 
     def to(self, device: str | torch.device) -> Self:
         """Move the model."""
