@@ -74,7 +74,9 @@ class OutputRecord:
         except (ValueError, TypeError) as error:
             raise DataError(f"{path} is damaged ({error}); add --restart") from error
         if then.pop("input_sha256", None) != now.pop("input_sha256"):
-            raise DataError(f"{made} was made of another input file; restore that, name another output or --restart")
+            raise DataError(
+                f"{made} was made of another input file; restore that file, choose another output or add --restart"
+            )
         if different := [
             f"{key} was {then.get(key)!r} and is {now[key]!r}" for key in sorted(now) if then.get(key) != now[key]
         ]:
