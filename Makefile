@@ -23,8 +23,10 @@ IS_SUPPORTED := import sys; sys.stdout.write(sys.version.split()[0]); sys.exit(n
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python; do \
 	"$$python" -c '$(IS_SUPPORTED)' >/dev/null 2>&1 && { echo "$$python"; break; }; done)
 
-BIN := $(VENV)/bin
-READY := $(VENV)/.complete
+# VENV may hold spaces: quoted for the shell, escaped for make.
+SPACE := $(subst ,, )
+BIN := "$(VENV)/bin"
+READY := $(subst $(SPACE),\ ,$(VENV))/.complete
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 
 ifdef DRY_RUN

@@ -12,6 +12,8 @@ VERBS = {
     "evaluate": "a checkpoint -> one result file per task",
     "reproduce": "everything up to Table 1 or an ablation's table, with verdicts",
     "encode": "a file of texts -> a file of embeddings",
+    "compare": "models and a folder of tasks -> one table with intervals",
+    "convert": "a model folder -> one that plain sentence-transformers reads right",
     "push": "a run's checkpoint -> a model on the Hugging Face hub, after a question",
 }
 EXIT_USER_ERROR = 2

@@ -7,8 +7,9 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import NoReturn
 
-from one_embedder.config.entry import told
+from one_embedder.ending import told
 from one_embedder.errors import OneEmbedderError
+from one_embedder.extras import needing
 
 
 def parser() -> ArgumentParser:
@@ -28,9 +29,10 @@ def parser() -> ArgumentParser:
 
 def work(options: Namespace) -> None:
     """Import late, show what would be sent, ask, send."""
-    from one_embedder.evaluation.benchmarks import scores_of
-    from one_embedder.evaluation.completed import completed_results
-    from one_embedder.training.upload import plan, publish
+    with needing("one-embedder[train]"):
+        from one_embedder.evaluation.benchmarks import scores_of
+        from one_embedder.evaluation.completed import completed_results
+        from one_embedder.training.upload import plan, publish
 
     scores = scores_of(completed_results(options.results)) if options.results else []
     upload = plan(options.run, options.hub_id, scores=scores, public=options.public)

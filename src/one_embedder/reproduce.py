@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from one_embedder.config.entry import run_verb
-from one_embedder.config.schema import Config
+from typing import TYPE_CHECKING
+
+from one_embedder.extras import run_with_settings
+
+if TYPE_CHECKING:
+    from one_embedder.config.schema import Config
 
 
 def work(cfg: Config) -> int:
@@ -17,7 +21,7 @@ def work(cfg: Config) -> int:
 
 def main() -> None:
     """Console script."""
-    run_verb("reproduce", work)
+    run_with_settings("reproduce", work, "reproduce")
 
 
 if __name__ == "__main__":

@@ -20,9 +20,9 @@ import yaml
 
 from one_embedder.config.caches import settle_caches
 from one_embedder.config.compose import load_config
-from one_embedder.config.entry import told
 from one_embedder.config.quiet import quiet
 from one_embedder.config.schema import Config
+from one_embedder.ending import told
 from one_embedder.errors import DataError
 from one_embedder.evaluation.benchmarks import spellings
 from one_embedder.evaluation.tasks.folder import TaskFolder, discover

@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import NoReturn
 
-from one_embedder.config.entry import told
+from one_embedder.ending import told
 from one_embedder.errors import ConfigError
 from one_embedder.evaluation.benchmarks import scores_of
 from one_embedder.evaluation.completed import completed_results

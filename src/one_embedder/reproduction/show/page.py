@@ -12,7 +12,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from one_embedder.config.entry import told
+from one_embedder.ending import told
 from one_embedder.files.location import CONF, PROJECT_ROOT
 from one_embedder.reproduction.ablation.record import read_records
 from one_embedder.reproduction.show.page_model import Section
