@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from one_embedder.config import ablation as design
+from one_embedder.config import views
 from one_embedder.config.messages import nearest
 from one_embedder.config.schema import Config, MiningConfig
 from one_embedder.errors import ConfigError
@@ -24,6 +25,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "evaluation.instructions": ("right", "wrong", "shuffled"),
     "evaluation.dtype": ("float32", "bfloat16", "float16"),
     "benchmark.split": ("dev", "test"),
+    "views.part": ("dev", "test"),
     "prompt_retrieval.learner": ("nearest", "vote", "model"),
     "prompt_retrieval.metric": ("rouge_l", "rouge_l_unicode"),
     "prompt_retrieval.model.dtype": ("float32", "bfloat16", "float16"),
@@ -60,6 +62,8 @@ RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "medi.max_rejected": _SHARE,
     "medi.instances_per_task": _at_least(1),
     "medi.instances_of_pairs": _at_least(1),
+    "medi.tasks": ("null (all tasks) or a non-empty list", bool),
+    "medi.view_sets": ("null (the sets of views.sets for training) or a non-empty list", bool),
     "medi.datasets": ("null (all data sets of medi.hub) or a non-empty list", bool),
     "sampler.global_batch_size": _at_least(2),  # in a batch of one nothing is contrasted
     "sampler.temperature": _POSITIVE,
@@ -90,6 +94,11 @@ RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "benchmark.share": _at_least(0),
     "evaluation.batch_size": _at_least(1),
     "evaluation.demonstrations": _at_least(1),
+    "views.chosen": ("null (the sets of views.part) or a non-empty list", bool),
+    "views.texts_per_set": _at_least(4),
+    "views.neighbours": _at_least(1),
+    "views.repeats": _at_least(1),
+    "views.seed": _at_least(0),
     "prompt_retrieval.model.name_or_path": _GIVEN,
     "prompt_retrieval.model.batch_size": _at_least(1),
     "table.seeds": ("a non-empty list of different integers >= 0", lambda seeds: _are_seeds(seeds)),
@@ -135,6 +144,7 @@ def check(cfg: Config) -> None:
     troubles += _protocol_troubles(cfg)
     if cfg.trainer.mini_batch_size is not None and "fsdp" in cfg.trainer.strategy:
         troubles.append("trainer.mini_batch_size needs every weight on each device: use trainer.strategy=ddp, not fsdp")
+    troubles += views.troubles(cfg)
     troubles += _mining_troubles(cfg)
     troubles += _sampler_troubles(cfg)
     troubles += design.troubles(cfg.ablation)

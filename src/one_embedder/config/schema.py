@@ -1,6 +1,6 @@
 """The typed schema of every configuration key.
 
-All four verbs share one schema, so that a profile, an experiment or an override means the same to each of them;
+All verbs share one schema, so that a profile, an experiment or an override means the same to each of them;
 each verb reads its own sections. Keys that are not here are refused (see ``one_embedder.config.entry``).
 """
 
@@ -69,14 +69,20 @@ class MediConfig:
     mining: MiningConfig = field(default_factory=MiningConfig)  # not file, whose rows have their negatives
     path: str | None = None  # file: a file, folder or hub id of MEDI as others give it; None: medi.folder is built
     max_rejected: float = 0.01  # file: share of the rows that may be unusable before the whole is refused
-    root: str | None = None  # super_ni, and full to join it: a checkout of the original repository, or a compact copy
-    instances_per_task: int = 6500  # super_ni: read of a task; more are drawn from
+    root: str | None = None  # super_ni, and mixture and full to join it: the original repository, or a compact copy
+    tasks: list[str] | None = None  # super_ni: which of its tasks are built, names or patterns with *; None: all
+    instances_per_task: int = 6500  # super_ni and views: read of a task or set; more are drawn from
     text_output: str = (
         "inputs"  # super_ni, where outputs are texts: inputs (those with like outputs) | outputs (with their input)
     )
     instructions: dict[str, dict[str, str]] = field(default_factory=dict)  # super_ni: task -> what the rule gets wrong
-    pairs: str | None = None  # super_ni: a folder of sentence pairs to add
-    instances_of_pairs: int = 5000  # super_ni: read of a file of pairs
+    pairs: str | None = None  # super_ni, mixture and full: a folder of pairs to add
+    instances_of_pairs: int = 5000  # read of a file of pairs
+    pair_instructions: dict[str, dict[str, dict[str, str]]] = field(
+        default_factory=dict
+    )  # file of query and positive -> query and document -> parts of the template
+    views: str | None = None  # super_ni, mixture and full: a folder of view sets to add (see ViewsConfig)
+    view_sets: list[str] | None = None  # which of them; None: those of views.sets whose part is train
     leakage: str | None = None  # not documentation: a benchmark folder; what overlaps with it is dropped
     hub: dict[str, HubDatasetConfig] = field(default_factory=dict)  # task name -> data set
     datasets: list[str] | None = None  # which of them; None: all
@@ -186,6 +192,31 @@ class BenchmarkConfig:
     shares: int = 1  # among so many runs the tasks are divided, all with the same output
     share: int = 0  # which of them this run is; from 0
     protocol: dict[str, TaskFolderConfig] = field(default_factory=dict)  # by a task's name, or as MTEB spells it
+
+
+@dataclass
+class ViewSetConfig:
+    """Texts with two or more labelings: what they are, and which purpose each labeling stands for."""
+
+    part: str = MISSING  # train | dev | test: what the set is for
+    text_type: str = MISSING  # of the instruction, as is the next
+    domain: str | None = None
+    objectives: dict[str, str] = MISSING  # labeling -> objective of its instruction; other labelings are not used
+
+
+@dataclass
+class ViewsConfig:
+    """One text, many purposes: sets whose texts have several labelings, and how steering is measured on them."""
+
+    name: str = "none"
+    root: str | None = None  # holds <set>/texts.jsonl: {text, labels: {labeling: class}, split: train or test}
+    sets: dict[str, ViewSetConfig] = field(default_factory=dict)
+    part: str = "test"  # dev | test: whose sets are scored
+    chosen: list[str] | None = None  # or these sets instead
+    texts_per_set: int | None = 1000  # of the test texts, drawn; None: all
+    neighbours: int = 10  # that vote about a text's class
+    repeats: int = 5  # of each clustering, with another seed
+    seed: int = 0  # of the draw and of the first clustering
 
 
 @dataclass
@@ -362,6 +393,7 @@ class Config:
     instructions: InstructionsConfig = field(default_factory=InstructionsConfig)
     benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    views: ViewsConfig = field(default_factory=ViewsConfig)
     prompt_retrieval: PromptRetrievalConfig = field(default_factory=PromptRetrievalConfig)
     table: TableConfig = field(default_factory=TableConfig)
     ablation: AblationConfig = field(default_factory=AblationConfig)
