@@ -87,7 +87,7 @@ def test_local_choices_are_read_last_when_they_exist(tmp_path: Path, monkeypatch
     ("override", "expected"),
     [
         ("profile=documentatio", r"unknown profile 'documentatio': one of .*super_ni; did you mean 'documentation'\?"),
-        ("profile=qq", r"unknown profile 'qq': one of documentation, local, paper, released, super_ni$"),
+        ("profile=qq", r"unknown profile 'qq': one of documentation, local, mixture, paper, released, super_ni$"),
         ("encoder=gtr_t5_bas", r"did you mean 'gtr_t5_base'"),
         ("seed=one", r"seed: Value 'one' of type 'str' could not be converted to Integer"),
         ("seed=1.5", r"seed: Value '1\.5'"),

@@ -285,7 +285,7 @@ class PromptRetrievalConfig:
 class TableConfig:
     """What the results table is made of."""
 
-    name: str = "table1"
+    name: str = "table1"  # views: how far instructions steer, in place of Table 1 (docs/views.md)
     seeds: list[int] = field(default_factory=lambda: [0])
     bootstrap_resamples: int = 1000  # with fewer than 40 for each claim of a table, none can be supported
     confidence: float = 0.95

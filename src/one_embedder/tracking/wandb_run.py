@@ -59,7 +59,7 @@ def init_arguments(cfg: Config, folder: Path, job_type: str, *, name: str, id: s
     Args:
         cfg: the whole of it is shown with the run; ``cfg.tracking`` and what the tags say are read here.
         folder: its files go to ``<folder>/wandb``; made if missing.
-        job_type: "train", "evaluate", "reproduce" or "ablation".
+        job_type: "train", "evaluate", "evaluate_views", "reproduce" or "ablation".
         name: shown in lists of runs.
         id: of a run that may be there already; None: a new run.
     """
@@ -111,6 +111,7 @@ def tags(cfg: Config, job_type: str) -> list[str]:
     of_job = {
         "train": [side, f"loss {cfg.loss.spelling}"],
         "evaluate": [f"instructions {cfg.instructions.name}", f"{cfg.benchmark.name} {cfg.benchmark.split}"],
+        "evaluate_views": [f"views {cfg.views.name} {cfg.views.part}"],
         "reproduce": [cfg.table.name],
         "ablation": [cfg.ablation.name],
     }
@@ -146,7 +147,7 @@ def log_results(
     Args:
         cfg: the configuration that gave them.
         folder: W&B's files go to ``<folder>/wandb``.
-        job_type: "evaluate", "reproduce" or "ablation".
+        job_type: "evaluate", "evaluate_views", "reproduce" or "ablation".
         name: of the run.
         tables: name -> table.
         summary: name -> number, for comparing runs.
