@@ -41,6 +41,10 @@ export MALLOC_MMAP_THRESHOLD_ ?= 33554432
 reproduce-table1: $(READY) ## Fill and check Table 1; PROFILE=documentation (CPU, minutes) | local | released | paper
 	$(BIN)/python -m one_embedder.reproduce profile=$(PROFILE) $(ARGS)
 
+.PHONY: reproduce-views
+reproduce-views: $(READY) ## Measure how far instructions steer: one text, many purposes; PROFILE=mixture has real texts
+	$(BIN)/python -m one_embedder.reproduce profile=$(PROFILE) table.name=views $(ARGS)
+
 # The sweep may fail in some of its runs: the table is made of the others and the last command says what is missing.
 ablation-%: $(READY) ## Run one of conf/ablation and tabulate it: ablation-temperature; ARGS="launcher=joblib"
 	$(BIN)/python -m one_embedder.build_medi profile=$(PROFILE) ablation=$* $(ARGS)

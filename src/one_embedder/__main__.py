@@ -10,6 +10,7 @@ VERBS = {
     "build_medi": "raw sources -> MEDI, the training data",
     "train": "MEDI -> a checkpoint and its run record",
     "evaluate": "a checkpoint -> one result file per task",
+    "evaluate_views": "a model -> how far instructions steer it, one result file per view set",
     "reproduce": "everything up to Table 1 or an ablation's table, with verdicts",
     "encode": "a file of texts -> a file of embeddings",
     "compare": "models and a folder of tasks -> one table with intervals",

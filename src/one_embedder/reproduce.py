@@ -13,9 +13,14 @@ if TYPE_CHECKING:
 def work(cfg: Config) -> int:
     """Import late, then run."""
     from one_embedder.files.location import need_checkout
-    from one_embedder.reproduction.table1.run import reproduce
 
     need_checkout("reproduce")
+    if cfg.table.name == "views":
+        from one_embedder.reproduction.views.run import reproduce_views
+
+        return reproduce_views(cfg)
+    from one_embedder.reproduction.table1.run import reproduce
+
     return reproduce(cfg)
 
 

@@ -34,7 +34,7 @@ from one_embedder.medi.mining import leakage, miner
 from one_embedder.medi.mining import rules as mining
 from one_embedder.medi.mining.miner import Miner, mining_settings
 from one_embedder.medi.sources import build_key as key_module
-from one_embedder.medi.sources import report
+from one_embedder.medi.sources import mixture, report
 from one_embedder.medi.sources.documentation import build as documentation
 from one_embedder.medi.sources.documentation import extract as extraction
 from one_embedder.medi.sources.documentation import text as documentation_text
@@ -43,27 +43,27 @@ from one_embedder.medi.sources.documentation.packages import PACKAGES, Package
 from one_embedder.medi.sources.file import build as file
 from one_embedder.medi.sources.hub import build as hub_build
 from one_embedder.medi.sources.hub import formats
-from one_embedder.medi.sources.super_ni import build as super_ni
 from one_embedder.medi.sources.super_ni import texts as candidates
 from one_embedder.medi.store import load_medi
 from tests.hub import StandInHub
 from tests.medi.test_build import NOUNS, VERBS, made_up
 from tests.medi.test_documentation import SOURCE
 from tests.medi.test_full import write_lines
-from tests.medi.toy import compact_super_ni, full, toy_rows, write_rows
+from tests.medi.toy import compact_super_ni, full, toy_rows, view_rows, view_set, write_rows, write_view_set
 
 BUILT = {
     1: {
         "documentation": "d7ade2af04ae503aabcefb15e08a5a9b62573b83c9e8bc7975516fcbc7b32b26",
         "super_ni": "aae9a140bc3c799478050b8ddfc3621c8d06b5497e331d1e4ba9318fbc8c452b",
+        "mixture": "1ba4766afbc9e09fc5f0e42b6ac92ffe94b17ef63aa921e724c2d43d66bc03c9",
         "full": "6bf85e6a6b5c5aab29d336060b9ca0d9f45b063820c967a38a4779e3457461ec",
         "file": "8ad3d423119ceb0725fc4f399c8347dc13fe6ed6bf888b3a9bb6bd4f28f28b7d",
     }
 }
 """Version -> source -> hash of what it builds; older versions stay, to show that the number was raised."""
 
-SOURCES = ("documentation", "super_ni", "full", "file")
-MODULES = dict(zip(SOURCES, (documentation, super_ni, hub_build, file), strict=True))
+SOURCES = ("documentation", "super_ni", "mixture", "full", "file")
+MODULES = (documentation, mixture, hub_build, file)
 VERSIONS = {"numpy": "0.0"}
 MANUAL = {  # Python's own differs between its versions
     noun: "\n\n".join([f"The {noun}\n****", *(f"To {verb} a {noun} takes as long as it takes." for verb in VERBS)])
@@ -105,6 +105,8 @@ def config_of(tmp_path: Path, hub: StandInHub, monkeypatch: pytest.MonkeyPatch) 
                 cfg = Config()
             case "super_ni":
                 cfg = _super_ni(tmp_path)
+            case "mixture":
+                cfg = _mixture(tmp_path)
             case "full":
                 cfg = _full(tmp_path, hub)
             case _:
@@ -126,6 +128,22 @@ def _super_ni(folder: Path) -> Config:
     write_rows(folder / "pairs" / "snli.jsonl.gz", nli)
     write_rows(folder / "pairs" / "wiki.jsonl.gz", [{"sentence1": f"One {i}.", "sentence2": f"{i}."} for i in range(9)])
     return load_config("build_medi", ["medi=super_ni", f"medi.root={root}", f"medi.pairs={folder / 'pairs'}"])
+
+
+def _mixture(folder: Path) -> Config:
+    root = compact_super_ni(folder / "super_ni")
+    asked = [{"query": f"Where is the lamp number {i} kept?", "positive": f"It is kept in box {i}."} for i in range(12)]
+    write_rows(folder / "asked" / "boxes.jsonl.gz", asked)
+    write_rows(folder / "asked" / "about.jsonl", [{"name": "boxes"}])
+    for name in ("Seen", "Spare", "Hidden"):
+        rows = [row | {"text": row["text"].replace("number", f"of {name} number")} for row in view_rows()]
+        write_view_set(folder / "views", name, rows)
+    cfg = load_config("build_medi", ["medi=mixture", "medi.tasks=[task2_*]", f"medi.root={root}"])
+    cfg.medi.pairs, cfg.medi.views = str(folder / "asked"), str(folder / "views")
+    sides = {"query": {"text_type": "question"}, "document": {"text_type": "answer"}}
+    cfg.medi.pair_instructions = {"boxes": sides}
+    cfg.views.sets = {"Seen": view_set("train"), "Spare": view_set("dev"), "Hidden": view_set("test")}
+    return cfg
 
 
 def _full(folder: Path, hub: StandInHub) -> Config:
@@ -183,21 +201,21 @@ def test_no_version_builds_what_another_one_does() -> None:
 RENDER = Instruction.render
 MUTATIONS: Mapping[str, tuple[Any, str, Any, set[str]]] = {  # what -> (where, name, value, sources that it changes)
     "the template's ending": (
-        Instruction, "render", lambda self: RENDER(self, ending=";"), {"documentation", "super_ni", "full"}
+        Instruction, "render", lambda self: RENDER(self, ending=";"), {"documentation", "super_ni", "mixture", "full"}
     ),
     "what is a false negative": (
-        mining, "FALSE_NEGATIVE_SIMILARITY", -0.5, {"documentation", "super_ni", "full"}
+        mining, "FALSE_NEGATIVE_SIMILARITY", -0.5, {"documentation", "super_ni", "mixture", "full"}
     ),
-    "where a positive is drawn from": (mining, "POSITIVE_POOL", 2, {"documentation", "super_ni"}),
-    "tokens that the miner reads": (miner, "MAX_LENGTH", 16, {"documentation", "super_ni", "full"}),
+    "where a positive is drawn from": (mining, "POSITIVE_POOL", 2, {"documentation", "super_ni", "mixture"}),
+    "tokens that the miner reads": (miner, "MAX_LENGTH", 16, {"documentation", "super_ni", "mixture", "full"}),
     "what counts as leakage": (
-        leakage, "normalised", lambda text: text[:7], {"documentation", "super_ni", "full", "file"}
+        leakage, "normalised", lambda text: text[:7], {"documentation", "super_ni", "mixture", "full", "file"}
     ),
     "how a released row is read": (
         record, "_pair", lambda value, where: (value[0].strip(), value[1]), {"full", "file"}
     ),
     "where long texts are cut": (formats, "MAX_CHARACTERS", 20, {"full"}),
-    "what is classification": (candidates, "MAX_LABELS", 1, {"super_ni"}),
+    "what is classification": (candidates, "MAX_LABELS", 1, {"super_ni", "mixture"}),
     "rows of the lesser kinds": (training_tasks, "SMALL_SHARE", 0.2, {"documentation"}),
     "how markup is undone": (documentation_text, "_SPACE", re.compile(r"\s+|mean"), {"documentation"}),
 }  # fmt: skip
@@ -224,7 +242,7 @@ def key_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[Config], str]:
     def known(folder: Path, key: str, settings: Mapping[str, Any]) -> bool:
         raise _Known(key)
 
-    for module in MODULES.values():
+    for module in MODULES:
         monkeypatch.setattr(module, "is_built", known)
 
     def of(cfg: Config) -> str:
@@ -245,7 +263,7 @@ def test_raising_the_version_builds_every_source_again(
     assert key_of(config_of(source)) != before
 
 
-MINED = {"documentation", "super_ni", "full"}
+MINED = {"documentation", "super_ni", "mixture", "full"}
 SETTINGS: Mapping[str, tuple[Any, set[str]]] = {  # key -> (another value, the sources whose data it changes)
     "encoder.name_or_path": ("other/model", MINED),
     "encoder.revision": ("v1", MINED),
@@ -263,12 +281,19 @@ SETTINGS: Mapping[str, tuple[Any, set[str]]] = {  # key -> (another value, the s
     "medi.mining.seed": (1, MINED),
     "medi.mining.none_left": ("drop", MINED),
     "medi.max_rejected": (0.5, set()),
-    "medi.instances_per_task": (30, {"super_ni"}),
+    "medi.instances_per_task": (20, {"super_ni", "mixture"}),
+    "medi.tasks": (["task1_*"], {"super_ni", "mixture"}),
     "medi.text_output": ("outputs", {"super_ni"}),
-    "medi.instructions": ({"task2_mood": {"text_type": "review"}}, {"super_ni"}),
-    "medi.pairs": (None, {"super_ni"}),
-    "medi.instances_of_pairs": (3, {"super_ni"}),
-    "medi.leakage": (None, {"super_ni", "full", "file"}),
+    "medi.instructions": ({"task2_mood": {"text_type": "review"}}, {"super_ni", "mixture"}),
+    "medi.pairs": (None, {"super_ni", "mixture"}),
+    "medi.instances_of_pairs": (3, {"super_ni", "mixture"}),
+    "medi.pair_instructions": (
+        {"boxes": {"query": {"text_type": "text"}, "document": {"text_type": "text"}}},
+        {"mixture"},
+    ),
+    "medi.views": (None, {"mixture"}),
+    "medi.view_sets": (["Spare"], {"mixture"}),
+    "medi.leakage": (None, {"super_ni", "mixture", "full", "file"}),
     "medi.datasets": (["NQ"], {"full"}),
     "medi.source": (None, set()),  # every source has keys of its own
     "medi.folder": ("elsewhere", set()),

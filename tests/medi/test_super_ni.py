@@ -139,7 +139,7 @@ def test_natural_language_inference_becomes_triples_and_sentence_pairs_become_pa
     write_rows(tmp_path / "snli_test.jsonl.gz", [contradiction])
     same = {"sentence1": "Same .", "sentence2": "Same ."}
     write_rows(tmp_path / "wiki_pairs.jsonl.gz", [{"sentence1": "One .", "sentence2": "Two ."}, same])
-    snli, wiki = read_pairs(tmp_path, 10)
+    snli, wiki = read_pairs(tmp_path, 10, {})
     assert isinstance(snli, TripleTask)
     assert (snli.name, snli.triples) == ("snli", (("A man isn't here.", "Nobody.", "A man."),))
     assert isinstance(wiki, PairTask)
@@ -149,7 +149,7 @@ def test_natural_language_inference_becomes_triples_and_sentence_pairs_become_pa
 def test_rows_that_are_no_pairs_are_refused(tmp_path: Path) -> None:
     write_rows(tmp_path / "odd.jsonl.gz", [{"question": "?"}])
     with pytest.raises(DataError, match=r"odd\.jsonl\.gz, row 1: the fields \['question'\] are neither"):
-        read_pairs(tmp_path, 10)
+        read_pairs(tmp_path, 10, {})
 
 
 def test_treebank_spacing_is_undone() -> None:

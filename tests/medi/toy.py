@@ -18,7 +18,7 @@ from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from one_embedder.config.compose import load_config
-from one_embedder.config.schema import Config
+from one_embedder.config.schema import Config, ViewSetConfig
 from one_embedder.encoder.tokenize import InstructionTokenizer
 from one_embedder.medi.row import MediRow
 
@@ -87,6 +87,35 @@ def stories(count: int = 60) -> list[dict[str, Any]]:
         }
         for i in range(count)
     ]
+
+
+def view_rows(count: int = 48) -> list[dict[str, Any]]:
+    """Texts with two independent labelings, which their words tell: what it is about, and how it is said."""
+    things, moods = ("river", "engine", "garden"), {"good": "We liked", "bad": "Nobody wanted"}
+    rows = []
+    for i in range(count):
+        thing, mood = things[i % 3], ("good", "bad")[i // 3 % 2]
+        text = f"{moods[mood]} the {thing} with the {OBJECTS[i % 10]} number {i}."
+        split = "train" if i % 4 < 2 else "test"
+        rows.append({"id": i, "text": text, "labels": {"thing": thing, "mood": mood}, "split": split})
+    return rows
+
+
+def write_view_set(root: Path, name: str, rows: Sequence[Mapping[str, Any]] | None = None) -> Path:
+    """One view set below ``root``; its file."""
+    path = root / name / "texts.jsonl.gz"
+    write_rows(path, view_rows() if rows is None else rows)
+    return path
+
+
+def view_set(part: str, **changes: Any) -> ViewSetConfig:
+    """The entry in ``views.sets`` of such a set."""
+    entry = {
+        "text_type": "remark",
+        "domain": "toy",
+        "objectives": {"thing": "naming the thing", "mood": "telling moods"},
+    }
+    return ViewSetConfig(part=part, **{**entry, **changes})  # type: ignore[arg-type]
 
 
 def described(category: str, domain: str, **more: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from one_embedder.config import ablation as design
+from one_embedder.config import views
 from one_embedder.config.limits import Limit, OneOf
 from one_embedder.config.messages import nearest
 from one_embedder.config.schema import Config, LossConfig, MiningConfig
@@ -24,6 +25,7 @@ def check(cfg: Config) -> None:
     troubles = [*_outside_limits(cfg, ""), *_prompt_tasks(cfg)]
     if cfg.trainer.mini_batch_size is not None and "fsdp" in cfg.trainer.strategy:
         troubles.append("trainer.mini_batch_size needs every weight on each device: use trainer.strategy=ddp, not fsdp")
+    troubles += views.troubles(cfg)
     troubles += _mining_troubles(cfg)
     troubles += _sampler_troubles(cfg)
     troubles += design.troubles(cfg.ablation)

@@ -22,7 +22,7 @@ from one_embedder.errors import ConfigError
 from one_embedder.files.location import CONF, PROJECT_ROOT
 from one_embedder.instructions.table import written_out
 
-VERBS = ("build_medi", "train", "evaluate", "reproduce")
+VERBS = ("build_medi", "train", "evaluate", "evaluate_views", "reproduce")
 
 
 def in_project(path: str) -> str:

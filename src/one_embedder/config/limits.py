@@ -41,6 +41,7 @@ def at_least(smallest: int) -> Limit:
 Natural = Annotated[int, at_least(0)]
 Count = Annotated[int, at_least(1)]
 AtLeastTwo = Annotated[int, at_least(2)]
+AtLeastFour = Annotated[int, at_least(4)]
 Share = Annotated[float, Limit("between 0 and 1", lambda value: 0 <= value <= 1)]
 BelowOne = Annotated[float, Limit("at least 0 and below 1", lambda value: 0 <= value < 1)]
 ShareOfPositive = Annotated[float, Limit("above 0 and at most 1", lambda value: 0 < value <= 1)]

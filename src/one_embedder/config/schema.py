@@ -1,6 +1,6 @@
 """The typed schema of every configuration key.
 
-All four verbs share one schema, so that a profile, an experiment or an override means the same to each of them;
+All verbs share one schema, so that a profile, an experiment or an override means the same to each of them;
 each verb reads its own sections. Keys that are not here are refused (see ``one_embedder.config.entry``).
 """
 
@@ -73,12 +73,17 @@ class MediConfig:
     mining: MiningConfig = field(default_factory=MiningConfig)  # not file, whose rows have their negatives
     path: limits.Text | None = None  # file: MEDI as others give it, a file, folder or hub id; None: it is built
     max_rejected: limits.Share = 0.01  # file: share of the rows that may be unusable before the whole is refused
-    root: str | None = None  # super_ni, and full to join it: a checkout of the original repository, or a compact copy
-    instances_per_task: limits.Count = 6500  # super_ni: read of a task; more are drawn from
+    root: str | None = None  # super_ni, and mixture and full to join it: the original repository, or a compact copy
+    tasks: limits.Some | None = None  # super_ni: which of its tasks are built, names or patterns with *; None: all
+    instances_per_task: limits.Count = 6500  # super_ni and views: read of a task or set; more are drawn from
     text_output: limits.TextOutput = "inputs"  # super_ni: which of the two are alike where outputs are texts
     instructions: dict[str, dict[str, str]] = field(default_factory=dict)  # super_ni: task -> what the rule gets wrong
-    pairs: str | None = None  # super_ni: a folder of sentence pairs to add
-    instances_of_pairs: limits.Count = 5000  # super_ni: read of a file of pairs
+    pairs: str | None = None  # super_ni, mixture and full: a folder of pairs to add
+    instances_of_pairs: limits.Count = 5000  # read of a file of pairs
+    # File of query and positive -> query and document -> parts of the template.
+    pair_instructions: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
+    views: str | None = None  # super_ni, mixture and full: a folder of view sets to add (see ViewsConfig)
+    view_sets: limits.Some | None = None  # which of them; None: those of views.sets whose part is train
     leakage: str | None = None  # not documentation: a benchmark folder; what overlaps with it is dropped
     hub: dict[str, HubDatasetConfig] = field(default_factory=dict)  # task name -> data set
     datasets: limits.Some | None = None  # which of them; None: all
@@ -196,6 +201,31 @@ class BenchmarkConfig:
 
 
 @dataclass
+class ViewSetConfig:
+    """Texts with two or more labelings: what they are, and which purpose each labeling stands for."""
+
+    part: str = MISSING  # train | dev | test: what the set is for
+    text_type: str = MISSING  # of the instruction, as is the next
+    domain: str | None = None
+    objectives: dict[str, str] = MISSING  # labeling -> objective of its instruction; other labelings are not used
+
+
+@dataclass
+class ViewsConfig:
+    """One text, many purposes: sets whose texts have several labelings, and how steering is measured on them."""
+
+    name: str = "none"
+    root: str | None = None  # holds <set>/texts.jsonl: {text, labels: {labeling: class}, split: train or test}
+    sets: dict[str, ViewSetConfig] = field(default_factory=dict)
+    part: limits.Split = "test"  # whose sets are scored
+    chosen: limits.Some | None = None  # or these sets instead
+    texts_per_set: limits.AtLeastFour | None = 1000  # of the test texts, drawn; None: all
+    neighbours: limits.Count = 10  # that vote about a text's class
+    repeats: limits.Count = 5  # of each clustering, with another seed
+    seed: limits.Natural = 0  # of the draw and of the first clustering
+
+
+@dataclass
 class EvaluationConfig:
     """How tasks are scored."""
 
@@ -261,7 +291,7 @@ class PromptRetrievalConfig:
 class TableConfig:
     """What the results table is made of."""
 
-    name: str = "table1"  # of the table, and of its files
+    name: str = "table1"  # views: how far instructions steer, in place of Table 1 (docs/views.md)
     seeds: limits.Seeds = field(default_factory=lambda: [0])  # of trainings; finetuned rows are means over them
     bootstrap_resamples: limits.Count = 1000  # with fewer than 40 for each claim of a table, none can be supported
     confidence: limits.Confidence = 0.95  # of intervals
@@ -379,6 +409,7 @@ class Config:
     instructions: InstructionsConfig = field(default_factory=InstructionsConfig)
     benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    views: ViewsConfig = field(default_factory=ViewsConfig)
     prompt_retrieval: PromptRetrievalConfig = field(default_factory=PromptRetrievalConfig)
     table: TableConfig = field(default_factory=TableConfig)
     ablation: AblationConfig = field(default_factory=AblationConfig)

@@ -60,7 +60,7 @@ def evaluate(cfg: Config, encoder: TextEncoder | None = None, *, wait: bool = Fa
         IncompleteEvaluation: after all tasks, if some could not be scored; it names them and holds the others.
     """
     plan = Plan.of(cfg)
-    encoder = encoder or _load(cfg)
+    encoder = encoder or load_embedder(cfg)
     share = Share.of(cfg, plan, encoder.revision)
     if not share.jobs and not share.absent:  # of more shares than tasks, some have nothing to do
         return []
@@ -80,7 +80,8 @@ def identity_of_tasks(cfg: Config) -> str:
     return config_hash(cfg, [], *(identity_sha256(fact) for fact in facts))
 
 
-def _load(cfg: Config) -> TextEncoder:
+def load_embedder(cfg: Config) -> TextEncoder:
+    """The encoder of ``cfg.encoder``, to be scored."""
     from one_embedder.embedding.embedder import InstructionEmbedder
     from one_embedder.encoder.checkpoint import load_encoder
 

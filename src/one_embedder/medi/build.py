@@ -48,20 +48,20 @@ def _build_alone(cfg: Config, folder: Path) -> Path:
             from one_embedder.medi.sources.documentation.build import build_documentation
 
             return build_documentation(cfg, folder)
-        case "super_ni":
-            from one_embedder.medi.sources.super_ni.build import build_super_ni
+        case "super_ni" | "mixture":
+            from one_embedder.medi.sources.mixture import build_mixture
 
-            return build_super_ni(cfg, folder)
+            return build_mixture(cfg, folder)
         case "full":
             from one_embedder.medi.sources.hub.build import build_full
-            from one_embedder.medi.sources.super_ni.build import super_ni_tasks
+            from one_embedder.medi.sources.mixture import mixture_tasks
 
-            return build_full(cfg, folder, partial(super_ni_tasks, cfg))
+            return build_full(cfg, folder, partial(mixture_tasks, cfg))
         case "file":
             from one_embedder.medi.sources.file.build import build_file
 
             return build_file(cfg, folder)
         case unknown:
             raise ConfigError(
-                f"medi.source={unknown!r} is unknown; the sources are documentation, super_ni, full and file"
+                f"medi.source={unknown!r} is unknown; the sources are documentation, super_ni, mixture, full and file"
             )

@@ -60,13 +60,28 @@ class BenchmarkTexts:
         return cls(np.unique(np.concatenate(whole)), np.unique(np.concatenate(ngrams)), content.hexdigest())
 
     @classmethod
-    def of(cls, settings: MediConfig) -> BenchmarkTexts | None:
-        """Those of ``medi.leakage``; None where no benchmark is named.
+    def of(cls, settings: MediConfig, held_out: Sequence[Path] = ()) -> BenchmarkTexts | None:
+        """Those of ``medi.leakage`` and of further files; None where there is neither.
+
+        Args:
+            settings: name the benchmark.
+            held_out: files of rows with a ``text``.
 
         Raises:
-            DataError: if there is no task folder.
+            DataError: if there is no task folder, or a file cannot be read.
         """
-        return None if settings.leakage is None else cls.read(Path(settings.leakage))
+        parts = [] if settings.leakage is None else [cls.read(Path(settings.leakage))]
+        parts += [cls._of_file(path) for path in held_out]
+        if len(parts) <= 1:
+            return parts[0] if parts else None
+        whole, ngrams = (np.unique(np.concatenate([getattr(p, name) for p in parts])) for name in ("whole", "ngrams"))
+        return cls(whole, ngrams, hashlib.sha256("".join(part.sha256 for part in parts).encode()).hexdigest())
+
+    @classmethod
+    def _of_file(cls, path: Path) -> BenchmarkTexts:
+        texts = {normalised(row["text"]) for row in read_objects(path) if isinstance(row.get("text"), str)}
+        ngrams = _hashes(gram for text in texts for gram in _ngrams(text))
+        return cls(np.unique(_hashes(texts)), np.unique(ngrams), hashlib.sha256(path.read_bytes()).hexdigest())
 
     def overlaps(self, text: str) -> bool:
         """Whether a text stands in the benchmark, wholly or with ``NGRAM`` words in a row."""

@@ -1,8 +1,10 @@
-"""Sentence pairs from a folder, as further training tasks beside Super-NaturalInstructions.
+"""Pairs of texts from a folder, as further training tasks.
 
-Every ``*.jsonl`` or ``*.jsonl.gz`` in the folder is read; the fields of its first row say what it is:
+Every ``*.jsonl`` or ``*.jsonl.gz`` in the folder is read, but for ``about``, which may describe the others; the fields
+of a file's first row say what it is:
 
 - ``sentence1, sentence2``: paraphrases; a task a file, hard negatives are mined.
+- ``query, positive``: what is looked for and where it is found, two kinds of text with an instruction each; the same.
 - ``premise, hypothesis, label``: natural language inference. Hypotheses of one premise become a triple: the premise,
   one that it entails and one that contradicts it. Files whose names differ only in the split are one task.
 """
@@ -11,13 +13,15 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 
-from one_embedder.errors import DataError
+from one_embedder.errors import ConfigError, DataError
 from one_embedder.files.json_lines import SUFFIXES, JsonLines
 from one_embedder.instructions.template import Instruction
 from one_embedder.medi.mining.candidates import PairTask, TripleTask
 
+ABOUT = "about"
 INSTRUCTION = Instruction("sentence", objective="measuring semantic similarity")
 SPLITS = re.compile(r"_(train|dev|validation|test|pairs)$")
 
@@ -25,17 +29,24 @@ SPLITS = re.compile(r"_(train|dev|validation|test|pairs)$")
 _BRACKETS = {"-LRB-": "(", "-RRB-": ")", "-LSB-": "[", "-RSB-": "]"}
 
 
-def read_pairs(folder: Path, limit: int) -> list[PairTask | TripleTask]:
+Sides = Mapping[str, Mapping[str, str]]
+"""``query`` and ``document`` -> parts of the template."""
+
+
+def read_pairs(folder: Path, limit: int, written: Mapping[str, Sides]) -> list[PairTask | TripleTask]:
     """The tasks in ``folder``, in order of their names.
 
     Args:
         folder: the files.
         limit: pairs of a file that are read, from its start; triples are few enough to be read whole.
+        written: file of query and positive -> its instructions.
 
     Raises:
-        DataError: if there is no file, or one is neither kind.
+        ConfigError: if such a file has no instructions.
+        DataError: if there is no file, or one is of no kind.
     """
-    names = sorted({path.name.split(".jsonl")[0] for path in folder.glob("*.jsonl*") if path.name.endswith(SUFFIXES)})
+    found = {path.name.split(".jsonl")[0] for path in folder.glob("*.jsonl*") if path.name.endswith(SUFFIXES)}
+    names = sorted(found - {ABOUT})
     if not names:
         raise DataError(
             f"{folder}: no .jsonl or .jsonl.gz file with sentence pairs; set medi.pairs to a folder of them"
@@ -46,11 +57,15 @@ def read_pairs(folder: Path, limit: int) -> list[PairTask | TripleTask]:
         rows = JsonLines.read(folder, name)
         if {"sentence1", "sentence2"} <= rows.rows[0].keys():
             pairs.append(_paraphrases(SPLITS.sub("", name), rows, limit))
+        elif {"query", "positive"} <= rows.rows[0].keys():
+            pairs.append(_asymmetric(name, rows, limit, written.get(name, {})))
         elif {"premise", "hypothesis", "label"} <= rows.rows[0].keys():
             inference[SPLITS.sub("", name)].append(rows)
         else:
             raise rows.error(
-                0, f"the fields {sorted(rows.rows[0])} are neither sentence1, sentence2 nor premise, hypothesis, label"
+                0,
+                f"the fields {sorted(rows.rows[0])} are neither sentence1, sentence2 nor query, positive nor premise, "
+                "hypothesis, label",
             )
     return sorted([*pairs, *(_triples(name, files) for name, files in inference.items())], key=lambda task: task.name)
 
@@ -60,6 +75,25 @@ def _paraphrases(name: str, rows: JsonLines, limit: int) -> PairTask:
     pairs = dict.fromkeys((untokenized(one), untokenized(two)) for one, two in both)
     different = [(one, two, one) for one, two in pairs if one != two]
     return PairTask(name, INSTRUCTION, INSTRUCTION, tuple(different[:limit]))
+
+
+def _asymmetric(name: str, rows: JsonLines, limit: int, written: Sides) -> PairTask:
+    query, document = (_instruction(name, side, written) for side in ("query", "document"))
+    pairs = dict.fromkeys(zip(rows.texts("query"), rows.texts("positive"), strict=True))
+    return PairTask(name, query, document, tuple((one, two, two) for one, two in pairs if one != two)[:limit])
+
+
+def _instruction(name: str, side: str, written: Sides) -> Instruction:
+    where = f"medi.pair_instructions.{name}"
+    if side not in written:
+        raise ConfigError(
+            f"{where}.{side} is missing: a file of query and positive needs an instruction for both, such as "
+            f"{where}={{query: {{text_type: question}}, document: {{text_type: answer}}}}"
+        )
+    try:
+        return Instruction(**written[side])
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{where}.{side}: {error}; write text_type and, as needed, domain and objective") from error
 
 
 def _triples(name: str, files: list[JsonLines]) -> TripleTask:

@@ -75,12 +75,17 @@ def paired_bootstrap(rows: Sequence[RowRuns], *, resamples: int, confidence: flo
             for row, place in places:
                 for index, run in enumerate(row.runs):
                     samples[row.spec.id][index, place, chunk] = weighted_score(run[place].items, counts)
-    columns = {row.spec.id: _to_columns(row, _average_seeds(samples[row.spec.id], seed)) for row in rows}
+    columns = {row.spec.id: _to_columns(row, average_seeds(samples[row.spec.id], seed)) for row in rows}
     return Bootstrap({row.spec.id: row.columns() for row in rows}, columns, confidence)
 
 
-def _average_seeds(scores: Array, seed: int) -> Array:
-    """(S, T, R) scores of S seeds -> (T, R), averaging S seeds drawn anew for each resample."""
+def average_seeds(scores: Array, seed: int) -> Array:
+    """(S, T, R) scores of S seeds -> (T, R), averaging S seeds drawn anew for each resample.
+
+    Args:
+        scores: of T columns in R resamples.
+        seed: of the draws.
+    """
     seeds, _, resamples = scores.shape
     # The generator depends on S alone: rows with equally many seeds share the draw.
     weights = draw_counts(np.random.default_rng([seed, seeds, 1]), resamples, seeds) / seeds

@@ -22,6 +22,7 @@ from one_embedder.medi.sources.hub.fates import report_of
 from one_embedder.medi.sources.hub.files import Listings
 from one_embedder.medi.sources.hub.task import HubTask
 from one_embedder.medi.sources.parts import Part, TaskBuilder, build_parts, finished
+from one_embedder.medi.sources.views import held_out_files
 from one_embedder.medi.store import write_medi
 
 logger = logging.getLogger(__name__)
@@ -30,7 +31,10 @@ _CHOSEN = (
     "seed",
     "medi.datasets",
     "medi.root",
+    "medi.tasks",
     "medi.pairs",
+    "medi.views",
+    "medi.view_sets",
     "medi.leakage",
     "medi.rows_per_task",
     "medi.min_rows_per_task",
@@ -45,7 +49,7 @@ def build_full(cfg: Config, folder: Path, others: OtherTasks = lambda encoder, b
 
     Args:
         cfg: ``medi.hub`` and ``medi.datasets`` say which data sets; ``encoder`` mines; what stands in ``medi.leakage``
-            is left out.
+            is left out, and so are the texts of view sets that are not trained on.
         folder: the result.
         others: makes further tasks, built before those of the hub.
 
@@ -61,7 +65,7 @@ def build_full(cfg: Config, folder: Path, others: OtherTasks = lambda encoder, b
     # One folder of parts whatever is chosen, so that a changed choice finds them; each part has a key of its own.
     work_key = hashlib.sha256(b"full").hexdigest()
     work = folder.parent / f".{folder.name}.{work_key[:12]}"
-    encoder, benchmark = miner.Miner(cfg.encoder, work), leakage.BenchmarkTexts.of(cfg.medi)
+    encoder, benchmark = miner.Miner(cfg.encoder, work), leakage.BenchmarkTexts.of(cfg.medi, held_out_files(cfg))
     hub = hub_tasks(cfg, datasets, encoder, benchmark)
     tasks: list[TaskBuilder] = [*others(encoder, benchmark), *hub]
     _require_different([task.name for task in tasks])

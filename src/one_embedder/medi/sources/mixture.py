@@ -1,17 +1,20 @@
-"""MEDI from Super-NaturalInstructions, and sentence pairs where a folder of them is given."""
+"""MEDI mined from what is given: Super-NaturalInstructions, a folder of pairs, view sets, or several of them."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from one_embedder.config.schema import Config, MiningConfig
+from one_embedder.config.views import trained_sets
 from one_embedder.errors import ConfigError, DataError
 from one_embedder.medi.mining import leakage, miner
 from one_embedder.medi.mining import rules as mining
@@ -25,16 +28,20 @@ from one_embedder.medi.sources.report import Report, leakage_lines
 from one_embedder.medi.sources.super_ni.instructions import instruction_of
 from one_embedder.medi.sources.super_ni.tasks import NOT_STATED, read_tasks
 from one_embedder.medi.sources.super_ni.texts import candidate_task
+from one_embedder.medi.sources.views import held_out_files, read_views
 from one_embedder.medi.store import write_medi
 
 logger = logging.getLogger(__name__)
 
 _CHOSEN = (
     "medi.root",
+    "medi.tasks",
     "medi.instances_per_task",
     "medi.text_output",
     "medi.pairs",
     "medi.instances_of_pairs",
+    "medi.views",
+    "medi.view_sets",
     "medi.leakage",
     "medi.rows_per_task",
     "medi.min_rows_per_task",
@@ -85,7 +92,7 @@ class MinedTask:
     def key(self) -> str:
         """Everything that the rows depend on."""
         return build_key(
-            "super_ni task",
+            "super_ni task",  # as they were called when there were no others
             candidates=repr(self.task),
             limit=self.limit,
             encoder=dict(self.settings),
@@ -100,18 +107,18 @@ class MinedTask:
         return rows, {**self.about, "mining": negatives.facts}
 
 
-def super_ni_tasks(cfg: Config, encoder: miner.Miner, benchmark: leakage.BenchmarkTexts | None) -> list[MinedTask]:
-    """Every task of ``medi.root`` by itself, to be built with those of other sources; none without ``medi.root``.
+def mixture_tasks(cfg: Config, encoder: miner.Miner, benchmark: leakage.BenchmarkTexts | None) -> list[MinedTask]:
+    """Every task that is given by itself, to be built with those of another source; perhaps none.
 
     Texts of the benchmark are left out.
 
     Raises:
+        ConfigError: if a task lacks its instruction.
         DataError: if a file cannot be used.
     """
-    if cfg.medi.root is None:
-        return []
     found = _candidates(cfg, benchmark)
-    logger.info("%d tasks of Super-NaturalInstructions in %s", len(found.tasks), cfg.medi.root)
+    if found.tasks:
+        logger.info("%d tasks to be mined", len(found.tasks))
     settings = miner.mining_settings(cfg.encoder)
     return [
         MinedTask(
@@ -126,34 +133,36 @@ def super_ni_tasks(cfg: Config, encoder: miner.Miner, benchmark: leakage.Benchma
     ]
 
 
-def build_super_ni(cfg: Config, folder: Path) -> Path:
+def build_mixture(cfg: Config, folder: Path) -> Path:
     """Build the training data; nothing is done when they are there already.
 
     Returns:
         ``folder``, with ``medi/`` and ``report.md``.
 
     Raises:
-        ConfigError: if ``medi.root`` is not given, or the folder holds data that were built with other settings.
+        ConfigError: if nothing is given to build from, a task lacks its instruction, or the folder holds data that were
+            built with other settings.
         DataError: if a file cannot be used, or no task is left.
     """
-    if cfg.medi.root is None:
-        raise ConfigError("medi.root is not given: the folder of Super-NaturalInstructions, such as medi.root=DIR")
+    _require_given(cfg)
     started = time.monotonic()
-    found = _candidates(cfg, leakage.BenchmarkTexts.of(cfg.medi))
+    found = _candidates(cfg, leakage.BenchmarkTexts.of(cfg.medi, held_out_files(cfg)))
     tasks = found.tasks
     key = _key(cfg, tasks)
     settings = settings_of(cfg, *miner.MINING_KEYS, *_CHOSEN)
     if is_built(folder, key, settings):
-        logger.info("Super-NaturalInstructions is built already: %s", folder)
+        logger.info("the training data are built already: %s", folder)
         return folder
     texts = sum(len(task.texts()) for task in tasks)
     logger.info("%d tasks with at most %d texts to embed; build in %s", len(tasks), texts, folder)
     work = work_folder(folder, key)
     negatives = HardNegatives(cfg.medi.mining)
     mined = _mined(tasks, cfg, miner.Miner(cfg.encoder, work), negatives)
-    about = {"source": "super_ni", "key": key, "mining": negatives.facts}
+    about = {"source": cfg.medi.source, "key": key, "mining": negatives.facts}
+    if cfg.medi.views is not None:
+        about["view_sets"] = trained_sets(cfg)
     sha256 = write_medi(chain.from_iterable(mined), work / "medi", about)
-    _report(found).write(work, sha256)
+    _report(found, cfg.medi.source).write(work, sha256)
     rows = sum(map(len, mined))
     seconds = round(time.monotonic() - started, 1)
     publish(work, folder, {"key": key, "settings": settings, "sha256": sha256, "rows": rows, "seconds": seconds})
@@ -161,19 +170,52 @@ def build_super_ni(cfg: Config, folder: Path) -> Path:
     return folder
 
 
+def _require_given(cfg: Config) -> None:
+    medi = cfg.medi
+    if medi.source == "super_ni" and medi.root is None:
+        raise ConfigError("medi.root is not given: the folder of Super-NaturalInstructions, such as medi.root=DIR")
+    if medi.root is None and medi.pairs is None and medi.views is None:
+        raise ConfigError(
+            "nothing is given to build training data from: name a folder of view sets (medi.views=DIR), of pairs "
+            "(medi.pairs=DIR) or of Super-NaturalInstructions (medi.root=DIR), or several of them"
+        )
+
+
 def _candidates(cfg: Config, benchmark: leakage.BenchmarkTexts | None) -> Candidates:
-    settings = cfg.medi
-    tasks: list[CandidateTask] = []
-    licences: dict[str, str] = {}
-    for task in read_tasks(Path(str(settings.root)), settings.instances_per_task):
-        tasks.append(candidate_task(task, instruction_of(task, settings.instructions), settings.text_output))
-        licences[task.name] = task.licence
-    if settings.pairs is not None:
-        tasks += read_pairs(Path(settings.pairs), settings.instances_of_pairs)
+    tasks, licences = _super_ni(cfg)
+    if cfg.medi.pairs is not None:
+        tasks += read_pairs(Path(cfg.medi.pairs), cfg.medi.instances_of_pairs, cfg.medi.pair_instructions)
+    tasks += read_views(cfg)
+    _require_different([task.name for task in tasks])
     if benchmark is None:
         return Candidates(tasks, licences, None)
     kept, lost = leakage.drop_overlapping(tasks, benchmark)
     return Candidates(kept, licences, lost)
+
+
+def _super_ni(cfg: Config) -> tuple[list[CandidateTask], dict[str, str]]:
+    """The tasks of ``medi.root`` that are asked for, and their licences."""
+    settings = cfg.medi
+    tasks: list[CandidateTask] = []
+    licences: dict[str, str] = {}
+    if settings.root is None:
+        return tasks, licences
+    unused = set(settings.tasks or ())
+    for task in read_tasks(Path(settings.root), settings.instances_per_task):
+        fitting = {pattern for pattern in settings.tasks or ("*",) if fnmatchcase(task.name, pattern)}
+        unused -= fitting
+        if fitting:
+            instruction = instruction_of(task, settings.instructions)
+            tasks.append(candidate_task(task, instruction, settings.text_output))
+            licences[task.name] = task.licence
+    if unused:
+        raise ConfigError(f"medi.tasks: {min(unused)!r} fits no task in {settings.root}; correct it or leave it out")
+    return tasks, licences
+
+
+def _require_different(names: Sequence[str]) -> None:
+    if twice := sorted(name for name, count in Counter(names).items() if count > 1):
+        raise ConfigError(f"two tasks are called {', '.join(twice)}; rename the file of pairs in medi.pairs")
 
 
 def _key(cfg: Config, tasks: Sequence[CandidateTask]) -> str:
@@ -181,7 +223,7 @@ def _key(cfg: Config, tasks: Sequence[CandidateTask]) -> str:
     for task in tasks:
         candidates.update(repr(task).encode())
     return build_key(
-        "super_ni",
+        cfg.medi.source,
         candidates=candidates.hexdigest(),
         encoder=miner.mining_settings(cfg.encoder),
         mining=asdict(cfg.medi.mining),
@@ -203,7 +245,7 @@ def _mined(
         else:
             logger.info("%s is left out: %d rows, fewer than medi.min_rows_per_task", task.name, len(rows))
     if not kept:
-        raise DataError(f"{cfg.medi.root}: no task has medi.min_rows_per_task={cfg.medi.min_rows_per_task} rows")
+        raise DataError(f"no task has medi.min_rows_per_task={cfg.medi.min_rows_per_task} rows")
     return kept
 
 
@@ -211,8 +253,9 @@ def _embedded(tasks: Sequence[CandidateTask], encoder: miner.Miner) -> mining.Em
     return mining.embed_texts(tasks, encoder.encode) if any(task.texts() for task in tasks) else {}
 
 
-def _report(found: Candidates) -> Report:
+def _report(found: Candidates, source: str) -> Report:
     classes = sum(isinstance(task, LabelTask) for task in found.tasks)
     read = f"Read were {classes} tasks of classification and {len(found.tasks) - classes} of text output and pairs."
     licences = {task.name: NOT_STATED for task in found.tasks} | dict(found.licences)
-    return Report("Super-NaturalInstructions as training data", licences, [read, "", *leakage_lines(found.lost)])
+    title = "Super-NaturalInstructions" if source == "super_ni" else "A mixture"
+    return Report(f"{title} as training data", licences, [read, "", *leakage_lines(found.lost)])
