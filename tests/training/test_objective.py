@@ -59,7 +59,7 @@ def trained(workplace: Path, mini_batch_size: int | None) -> tuple[InstructorMod
 def test_its_own_weights_learn_with_the_encoders_and_cached_gradients_change_nothing(workplace: Path) -> None:
     plain, chunked = trained(workplace, None), trained(workplace, 2)
     assert plain[1] == pytest.approx(chunked[1], rel=1e-4) and plain[1][-1] < plain[1][0]
-    scales = [float(next(module.loss.parameters())) for module, _ in (plain, chunked)]
+    scales = [next(module.loss.parameters()).item() for module, _ in (plain, chunked)]
     assert scales[0] == pytest.approx(scales[1], rel=1e-5) and scales[0] < 2.0
 
 

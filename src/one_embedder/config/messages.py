@@ -67,7 +67,8 @@ def refuse_flags(arguments: Sequence[str]) -> None:
         if not sign and place + 1 < len(arguments) and not re.search("^-|=", arguments[place + 1]):
             value = arguments[place + 1]
         key = flag.lstrip("-").replace("-", "_")
-        meant = [name for name in known_keys() if name == key or name.endswith(f".{key}")]
+        known_names = known_keys()
+        meant = [key] if key in known_names else [name for name in known_names if name.endswith(f".{key}")]
         typed = " or ".join(f"{name}={value or 'VALUE'}" for name in meant)
         raise ConfigError(f"{flag}: settings have no dashes; " + (f"type {typed}" if typed else suggestion(key)))
 
