@@ -38,4 +38,8 @@ def test_an_ablations_tables_hold_every_run_and_claim() -> None:
     runs = tables["runs"].rows
     assert len(runs) == 1 + 4 * 3 and runs[0][:2] == ["backbone", "minilm"]
     assert runs[1][-1] == pytest.approx(50.0) and len(runs[1]) == len(tables["runs"].columns)
-    assert tables["claims"].rows[0][2:] == ["supported", *map(pytest.approx, (10.0, 7.0, 13.0)), 0.004]
+    assert tables["claims"].rows[0][2:] == [
+        "supported (3 seeds, 400 steps)",
+        *map(pytest.approx, (10.0, 7.0, 13.0)),
+        0.004,
+    ]

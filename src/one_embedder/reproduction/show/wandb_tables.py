@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Sequence
 
 from one_embedder.evaluation.resampling import Interval
 from one_embedder.reproduction.ablation.record import AblationRecord
-from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMNS
-from one_embedder.reproduction.table1.tables import Results, points, tasks_csv
+from one_embedder.reproduction.statistics.decision import told, trainings
+from one_embedder.reproduction.statistics.layout import AVERAGE
+from one_embedder.reproduction.table1.results import Results
+from one_embedder.reproduction.table1.tables import ALL_COLUMNS, points, tasks_frame
 from one_embedder.reproduction.table1.verdicts import CellVerdict
 from one_embedder.tracking.wandb_run import Table
 
 
-def wandb_tables(results: Results) -> dict[str, Table]:
-    """Name -> table: Table 1, every task of every run, the claims, expected against obtained."""
+def wandb_tables(results: Results, steps: Sequence[int]) -> dict[str, Table]:
+    """Name -> table: Table 1, every task of every run, the claims, expected against obtained.
+
+    Args:
+        results: what was obtained.
+        steps: of a training; none where nothing was trained.
+    """
+    claims = [
+        [
+            claim.text,
+            told(claim.verdict, claim.difference, trainings(claim.seeds, steps)),
+            *_bounds(claim.difference),
+            claim.p_adjusted,
+        ]
+        for claim in results.claims
+    ]
+    tasks = tasks_frame(results.rows).astype({"seed": str})  # untrained rows have none
     return {
         "table1": _main(results),
-        "tasks": _tasks(results),
-        "claims": Table(
-            ["claim", "verdict", "difference", "low", "high", "p_adjusted"],
-            [[claim.text, claim.told, *_bounds(claim.difference), claim.p_adjusted] for claim in results.claims],
-        ),
+        "tasks": Table(list(tasks.columns), tasks.values.tolist()),
+        "claims": Table(["claim", "verdict", "difference", "low", "high", "p_adjusted"], claims),
         "expected": Table(
             ["row", "seed", "minus", "column", "expected", "obtained", "delta", "within", "basis", "verdict"],
             [_cell(cell) for cell in results.comparison.cells],
@@ -31,7 +45,7 @@ def wandb_tables(results: Results) -> dict[str, Table]:
 def ablation_tables(record: AblationRecord) -> dict[str, Table]:
     """Name -> table: every run's columns, and the claims with what decided them."""
     runs = [
-        [cell.label, run, *(100 * scores[column] if column in scores else None for column in (*COLUMNS, AVERAGE))]
+        [cell.label, run, *(100 * scores[column] if column in scores else None for column in ALL_COLUMNS)]
         for cell in record.cells
         for run, scores in zip(cell.runs, cell.columns, strict=True)
     ]
@@ -40,7 +54,7 @@ def ablation_tables(record: AblationRecord) -> dict[str, Table]:
         for claim in record.claims
     ]
     return {
-        "runs": Table(["cell", "run", *COLUMNS, AVERAGE], runs),
+        "runs": Table(["cell", "run", *ALL_COLUMNS], runs),
         "claims": Table(["claim", "source", "verdict", "difference", "low", "high", "p_adjusted"], claims),
     }
 
@@ -64,14 +78,8 @@ def averages(results: Results) -> dict[str, float]:
 
 def _main(results: Results) -> Table:
     known = results.bootstrap.estimates.values()
-    columns = [column for column in (*COLUMNS, AVERAGE) if any(column in scores for scores in known)]
-    rows = []
-    for row in results.rows:
-        scores = points(row.columns())
-        rows.append([row.spec.label, *(scores.get(column) for column in columns)])
-    return Table(["model", *columns], rows)
-
-
-def _tasks(results: Results) -> Table:
-    header, *rows = csv.reader(tasks_csv(results).splitlines())
-    return Table(header, [[*row[:-2], int(row[-2]), float(row[-1])] for row in rows])
+    columns = [column for column in ALL_COLUMNS if any(column in scores for scores in known)]
+    scored = [(row.spec.label, points(row.columns())) for row in results.rows]
+    return Table(
+        ["model", *columns], [[label, *(scores.get(column) for column in columns)] for label, scores in scored]
+    )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from one_embedder.reproduction.statistics.consistency import WRITTEN, points, refuse, tolerance
+from one_embedder.reproduction.statistics.consistency import points, refuse, tolerance
 
 _POINTS = ("expected", "published", "published_average")
 _TOLERANCES = ("ok", "near", "within")
@@ -37,24 +37,6 @@ def check_numbers(content: Any, path: Path) -> None:
         for key in _BY_NAME:
             for name, value in mapping[key].items() if isinstance(mapping.get(key), Mapping) else ():
                 points(value, f"{where}, {name}")
-
-
-def check_averages(averages: Mapping[str, float], intervals: Mapping[str, Sequence[float]], path: Path) -> None:
-    """Refuse an average that does not lie in the interval that was recorded with it.
-
-    Args:
-        averages: row id -> points, as computed from the row's columns.
-        intervals: row id -> low, high; points.
-        path: named in errors.
-
-    Raises:
-        DataError: naming the row.
-    """
-    for row, interval in intervals.items():
-        low, high = (points(bound, f"{path}, row {row}, interval of the average") for bound in interval)
-        if not low - WRITTEN <= averages[row] <= high + WRITTEN:
-            problem = f"its columns average {averages[row]:.3f}, outside the recorded {low} to {high}"
-            raise refuse(f"{path}, row {row}", problem)
 
 
 def _mappings(content: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
