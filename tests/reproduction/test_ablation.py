@@ -300,17 +300,19 @@ def test_settings_of_any_level_are_checked_before_the_first_child_runs(
     assert not work.calls
 
 
-def test_the_plan_counts_what_is_left_and_goes_by_earlier_runs(
-    cfg: Config, work: AblationWork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("one_embedder.reproduction.ablation.plan.COMMITTED_RUNS", tmp_path / "none")
+def trained(**changes: Any) -> dict[str, Any]:
+    """The record of a completed training."""
+    facts = {"schema": 1, "run_id": "earlier", "status": "completed", "name": "train", "code": {"commit": "c"}}
+    return {**facts, "data": [], "model": {"base": "minilm"}, "cost": {"wall_s": 60.0, "steps": 200}, **changes}
+
+
+def test_the_plan_counts_what_is_left_and_goes_by_earlier_runs(cfg: Config, work: AblationWork, tmp_path: Path) -> None:
     told = plan(cfg)
     assert "4 trainings of 800 steps (seeds 0, 1), 0 of them found; 9 evaluations to do; 0 of 5" in told
     assert "there is no earlier run" in told
     manifest = tmp_path / "experiments" / "runs" / "earlier" / "manifest.yaml"
     manifest.parent.mkdir(parents=True)
-    earlier = {"schema": 1, "status": "completed", "data": [], "cost": {"wall_s": 60.0, "steps": 200}}
-    manifest.write_text(yaml.safe_dump({**earlier, "name": "train", "model": {"base": "minilm"}}))
+    manifest.write_text(yaml.safe_dump(trained()))
     results = tmp_path / "experiments" / "results" / "earlier" / "documentation_test" / "results"
     results.mkdir(parents=True)
     for task, seconds in (("Cheap", 20.0), ("Dear", 40.0)):
@@ -337,8 +339,7 @@ def test_the_plan_counts_neither_trainings_nor_results_that_something_else_has_m
     made = tmp_path / "experiments" / "runs" / "made_for_table1"
     made.mkdir(parents=True)
     (made / "config.yaml").write_text(yaml.safe_dump(resolved(require_possible(cfg)["cold-s0"])))
-    record = {"schema": 1, "status": "completed", "data": [{"sha256": "abc"}], "cost": {"wall_s": 60.0, "steps": 200}}
-    (made / "manifest.yaml").write_text(yaml.safe_dump({**record, "name": "train", "model": {"base": "minilm"}}))
+    (made / "manifest.yaml").write_text(yaml.safe_dump(trained(data=[{"sha256": "abc"}])))
     assert "4 trainings of 800 steps (seeds 0, 1), 1 of them found; 9 evaluations to do" in plan(cfg)
 
     results = tmp_path / "experiments" / "results" / made.name / "documentation_test" / "results"
@@ -384,8 +385,10 @@ def test_an_ablation_whose_claims_need_tasks_that_are_left_out_is_refused_before
 def test_claims_that_no_task_decides_end_with_an_exit_code(
     cfg: Config, work: AblationWork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    whole = make_scores
+
     def part(*arguments: Any, **named: Any) -> list[TaskScore]:
-        return [score for score in make_scores(*arguments, **named) if score.category != "STS"]
+        return [score for score in whole(*arguments, **named) if score.category != "STS"]
 
     monkeypatch.setattr("tests.reproduction.test_ablation.make_scores", part)
     run(cfg, work)

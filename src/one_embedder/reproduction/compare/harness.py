@@ -28,8 +28,7 @@ from one_embedder.evaluation.benchmarks import spellings
 from one_embedder.evaluation.tasks.folder import TaskFolder, discover
 from one_embedder.files.location import PROJECT_ROOT
 from one_embedder.reproduction.show.grid import Grid
-from one_embedder.reproduction.statistics.consistency import number
-from one_embedder.reproduction.table1.expected_check import check_numbers
+from one_embedder.reproduction.statistics.consistency import number, points, tolerance
 from one_embedder.reproduction.table1.verdicts import Circumstances, Comparison, ExpectedCell, Line, compare
 from one_embedder.tracking.manifest import read_manifest, write_atomically
 
@@ -85,10 +84,12 @@ def read_published(path: Path = PUBLISHED) -> PublishedModel:
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        check_numbers(content, path)
         tasks = tuple(
-            PublishedTask(row["task"], row["category"], float(row["published"]), float(row["within"]))
+            PublishedTask(
+                row["task"], row["category"], points(row["published"], where), tolerance(row["within"], where)
+            )
             for row in content["tasks"]
+            for where in [f"{path}, {row['task']}"]
         )
         return PublishedModel(content["model"], f"{content['source']['work']}, {content['source']['place']}", tasks)
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:

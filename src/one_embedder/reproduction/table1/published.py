@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from one_embedder.errors import DataError
+from one_embedder.reproduction.statistics.consistency import points
 from one_embedder.reproduction.statistics.layout import COLUMNS
-from one_embedder.reproduction.table1.expected_check import check_numbers
 
 ROUNDING = 0.1
 """Points by which a mean of nine rounded numbers may differ from the printed, itself rounded, average."""
@@ -79,7 +79,6 @@ def load_published(path: Path) -> PublishedTable:
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        check_numbers(content, path)
         rows = tuple(_read_row(entry, path) for entry in content["rows"])
         source = f"{content['source']['work']}, {content['source']['place']}"
         return PublishedTable(source, dict(content["tasks"]), rows)
@@ -88,12 +87,13 @@ def load_published(path: Path) -> PublishedTable:
 
 
 def _read_row(entry: Mapping[str, Any], path: Path) -> PublishedRow:
-    scores = {column: float(value) for column, value in entry["scores"].items()}
+    where = f"{path}, row {entry['model']}"
+    scores = {column: points(value, f"{where}, {column}") for column, value in entry["scores"].items()}
     if set(scores) != set(COLUMNS):
         wrong = ", ".join(sorted(set(scores) ^ set(COLUMNS)))
         raise DataError(f"{path}: row {entry['model']}: missing or unknown columns: {wrong}")
     row = PublishedRow(str(entry["model"]), str(entry["parameters"]), scores, entry.get("backbone"))
-    printed = float(entry["published_average"])
+    printed = points(entry["published_average"], f"{where}, published_average")
     if abs(row.average - printed) > ROUNDING:
         raise DataError(
             f"{path}: row {row.model}: the nine columns average {row.average:.2f}, the paper prints {printed}; "

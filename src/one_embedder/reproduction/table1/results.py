@@ -102,4 +102,4 @@ def _claim(claim: Claim) -> dict[str, Any]:
 
 def _cell(cell: CellVerdict) -> dict[str, Any]:
     fields = asdict(cell)
-    return {**fields.pop("line"), **fields}
+    return {**fields.pop("line"), **fields, "basis": str(cell.basis), "verdict": str(cell.verdict)}

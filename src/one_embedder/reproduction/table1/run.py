@@ -38,7 +38,7 @@ from one_embedder.reproduction.table1.published_models import Beside, load_publi
 from one_embedder.reproduction.table1.recording import record, require_recordable
 from one_embedder.reproduction.table1.report import Report, write_report
 from one_embedder.reproduction.table1.results import Results
-from one_embedder.reproduction.table1.tables import points
+from one_embedder.reproduction.table1.tables import points, tasks_frame
 from one_embedder.reproduction.table1.verdicts import Circumstances, Comparison, Line, compare
 from one_embedder.tracking.machine import code_state, hardware, peak_memory_gib
 from one_embedder.tracking.wandb_run import log_results
@@ -112,7 +112,8 @@ def _fill(
     written = record(cfg, report, now, table_folder(cfg)) if cfg.table.record else []
     written += write_report(report, table_folder(cfg))
     name = f"{cfg.table.name} {cfg.profile}"
-    log_results(cfg, table_folder(cfg), "reproduce", name, wandb_tables(results, steps), averages(results))
+    tables = wandb_tables(report.record, tasks_frame(runs))
+    log_results(cfg, table_folder(cfg), "reproduce", name, tables, averages(report.record))
     _say("\n".join([report.terminal(), "", _cost_text(provenance["cost"]), "", told_written(cfg, written)]))
     return results.comparison.exit_code
 
