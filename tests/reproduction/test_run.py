@@ -80,7 +80,7 @@ def test_the_plan_comes_first_and_the_table_is_printed_with_paper_profiles_cost_
         "No expected values",
         "Time and memory",
         "peak memory",
-        "Your own table, which git ignores (table.record=true records it):",
+        "Your own table; table.record=true records it:",
     ):
         place = told.find(landmark, place)
         assert place >= 0, landmark

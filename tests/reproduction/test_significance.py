@@ -7,10 +7,10 @@ import pytest
 
 from one_embedder.evaluation.items import ItemScores
 from one_embedder.evaluation.results import TaskScore
-from one_embedder.reproduction.statistics.bootstrap import paired_bootstrap
+from one_embedder.reproduction.statistics.bootstrap import bootstrap_p_value, paired_bootstrap
+from one_embedder.reproduction.statistics.decision import holm
 from one_embedder.reproduction.statistics.layout import BACKBONE, WITHOUT, RowSpec
 from one_embedder.reproduction.statistics.rows import RowRuns
-from one_embedder.reproduction.statistics.significance import bootstrap_p_value, holm
 
 
 def row(spec: RowSpec, *runs: ItemScores, seeds: tuple[int, ...] = ()) -> RowRuns:

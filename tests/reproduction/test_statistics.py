@@ -10,7 +10,7 @@ import pytest
 from one_embedder.errors import EvaluationError
 from one_embedder.reproduction.statistics.bootstrap import Bootstrap, paired_bootstrap
 from one_embedder.reproduction.statistics.claims import decide_claims
-from one_embedder.reproduction.statistics.decision import told
+from one_embedder.reproduction.statistics.decision import holm, told
 from one_embedder.reproduction.statistics.layout import (
     AVERAGE,
     BACKBONE,
@@ -20,7 +20,6 @@ from one_embedder.reproduction.statistics.layout import (
     WITHOUT,
 )
 from one_embedder.reproduction.statistics.rows import RowRuns, relative_gain
-from one_embedder.reproduction.statistics.significance import holm
 from tests.reproduction.fakes import make_row, make_scores
 
 

@@ -38,8 +38,7 @@ from one_embedder.reproduction.steps.configs import (
     training_config,
     with_settings,
 )
-from one_embedder.reproduction.steps.places import tables_folder
-from one_embedder.reproduction.steps.replacing import require_as_much
+from one_embedder.reproduction.steps.places import require_as_much, tables_folder
 from one_embedder.reproduction.steps.verbs import Stages, project_stages
 from one_embedder.reproduction.table1.verdicts import Circumstances
 from one_embedder.tracking.manifest import MANIFEST, RunRecord, read_manifest

@@ -16,7 +16,7 @@ _DECIDED = ("difference", "p (Holm)", "tasks won", "verdict")
 def to_markdown(record: AblationRecord) -> str:
     """Cells, claims and the paper's numbers."""
     sections = [
-        f"# Ablation {record.name}, profile {record.profile}",
+        f"# {_title(record)}",
         record.question,
         _POINTS,
         cell_grid(record).markdown(),
@@ -35,18 +35,13 @@ def to_markdown(record: AblationRecord) -> str:
 
 def terminal(record: AblationRecord) -> str:
     """The same, shorter."""
-    return "\n".join(
-        [
-            f"Ablation {record.name}, profile {record.profile}",
-            textwrap.fill(record.question, WIDTH),
-            _POINTS,
-            cell_grid(record).text(),
-            "",
-            *(f"  {record.told(claim)}: {claim.text} ({claim.source})" for claim in record.claims),
-            "",
-            claim_grid(record).text(),
-        ]
-    )
+    told = [f"  {record.told(claim)}: {claim.text} ({claim.source})" for claim in record.claims]
+    top = [_title(record), textwrap.fill(record.question, WIDTH), _POINTS, cell_grid(record).text()]
+    return "\n".join([*top, "", *told, "", claim_grid(record).text()])
+
+
+def _title(record: AblationRecord) -> str:
+    return f"Ablation {record.name}, profile {record.profile}"
 
 
 def cell_grid(record: AblationRecord) -> Grid:

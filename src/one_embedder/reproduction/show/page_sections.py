@@ -19,10 +19,15 @@ from one_embedder.reproduction.compare.side_by_side_record import (
     main_grid,
     read_side_by_side,
 )
-from one_embedder.reproduction.show.figures import ablation_figure, averages_figure, claims_figure, differences_figure
+from one_embedder.reproduction.show.figures import (
+    ablation_figure,
+    averages_figure,
+    claims_figure,
+    differences_figure,
+    inline_svg,
+)
 from one_embedder.reproduction.show.grid import Grid
 from one_embedder.reproduction.show.page_model import Drawing, Link, Section, Table
-from one_embedder.reproduction.show.svg import inline_svg
 from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMN_HEADERS, COLUMNS, WITHOUT
 from one_embedder.reproduction.steps.places import RECORDED
 from one_embedder.reproduction.steps.profiles import DEFAULT, make_command

@@ -13,11 +13,10 @@ from one_embedder.config.ablation import cell_id, side_ids
 from one_embedder.config.schema import AblationConfig, ClaimConfig
 from one_embedder.evaluation.resampling import centred_interval
 from one_embedder.reproduction.ablation.record import Tested
-from one_embedder.reproduction.statistics.bootstrap import Bootstrap
+from one_embedder.reproduction.statistics.bootstrap import Bootstrap, bootstrap_p_value
 from one_embedder.reproduction.statistics.decision import ONE_SEED, decide_together
 from one_embedder.reproduction.statistics.layout import AVERAGE
 from one_embedder.reproduction.statistics.rows import RowRuns
-from one_embedder.reproduction.statistics.significance import bootstrap_p_value
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from one_embedder.evaluation.resampling import Interval
-from one_embedder.reproduction.statistics.significance import holm
 
 SUPPORTED = "supported"
 NOT_SUPPORTED = "not supported"
 UNDECIDED = "undecided"
 ONE_SEED = "one seed"
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values: the chance of a single false alarm among all of them stays below the level each is held to.
+
+    Source: Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979.
+    """
+    order = np.argsort(p_values, kind="stable")
+    count = len(p_values)
+    scaled = np.array([(count - place) * p_values[index] for place, index in enumerate(order)])
+    adjusted = np.empty(count)
+    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
+    return [float(value) for value in adjusted]
 
 
 def decide_together(tested: Sequence[tuple[Interval, float]], confidence: float) -> list[tuple[float, str]]:

@@ -11,7 +11,8 @@ import yaml
 
 from one_embedder.errors import DataError
 from one_embedder.reproduction.statistics.consistency import points
-from one_embedder.reproduction.statistics.layout import COLUMNS
+from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMNS
+from one_embedder.reproduction.statistics.rows import relative_gain
 
 ROUNDING = 0.1
 """Points by which a mean of nine rounded numbers may differ from the printed, itself rounded, average."""
@@ -66,8 +67,7 @@ class PublishedTable:
         if row.backbone is None:
             raise KeyError(f"{model} has no backbone in the published table")
         base = self.row(row.backbone)
-        gains = {column: 100 * (row.scores[column] / base.scores[column] - 1) for column in COLUMNS}
-        return {**gains, "average": 100 * (row.average / base.average - 1)}
+        return relative_gain({**row.scores, AVERAGE: row.average}, {**base.scores, AVERAGE: base.average})
 
 
 def load_published(path: Path) -> PublishedTable:

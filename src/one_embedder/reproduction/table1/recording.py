@@ -12,7 +12,7 @@ from one_embedder.errors import DataError
 from one_embedder.files.location import PROJECT_ROOT
 from one_embedder.reproduction.statistics.rows import RowRuns
 from one_embedder.reproduction.steps.machine import run_folders
-from one_embedder.reproduction.steps.replacing import require_as_much
+from one_embedder.reproduction.steps.places import require_as_much
 from one_embedder.reproduction.table1.expected import RecordedRun, write_expected
 from one_embedder.reproduction.table1.lines import runs_of
 from one_embedder.reproduction.table1.record import read_table1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import textwrap
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +30,7 @@ from one_embedder.reproduction.table1.tables import (
     to_csv,
     verdict_grid,
 )
-from one_embedder.reproduction.table1.verdicts import Basis, Comparison, Verdict
+from one_embedder.reproduction.table1.verdicts import Basis, CellVerdict, Verdict
 from one_embedder.tracking.manifest import write_atomically
 
 JUDGED_BY: Mapping[Basis, str] = {
@@ -120,25 +120,23 @@ class Report:
             f"The paper's rows ({self.published.source})\n{paper_grid(self.published).text()}",
             textwrap.fill(self.statement, WIDTH),
             "\n".join([self.title, self.table.text(), *self.notes()]),
-            *self._claims(),
+            *self._claims(f"Claims ({self.decided()}):\n", "  "),
             textwrap.fill(self.verdict(), WIDTH),
-            *self._not_ok(),
+            *(grid.text() for grid in self._verdicts([c for c in self._cells() if c.verdict is not Verdict.OK])),
         ]
         return "\n\n".join(parts)
 
-    def _claims(self) -> list[str]:
+    def _claims(self, heading: str, bullet: str) -> list[str]:
         lines = claim_lines(self.record)
-        return ["\n".join([f"Claims ({self.decided()}):", *(f"  {line}" for line in lines)])] if lines else []
+        return [heading + "\n".join(f"{bullet}{line}" for line in lines)] if lines else []
 
-    def _not_ok(self) -> list[str]:
-        """The cells to look at, unless one sentence has said it for all of them."""
-        comparison = self.results.comparison
-        cells = [] if comparison.note else [cell for cell in comparison.cells if cell.verdict is not Verdict.OK]
-        return [verdict_grid(Comparison(cells), self.labels()).text()] if cells else []
+    def _cells(self) -> list[CellVerdict]:
+        """Every judged cell, unless one sentence has said it for all of them."""
+        return [] if self.results.comparison.note else list(self.results.comparison.cells)
 
-    def _every_cell(self) -> list[str]:
-        comparison = self.results.comparison
-        return [] if comparison.note else [verdict_grid(comparison, self.labels()).markdown()]
+    def _verdicts(self, cells: Sequence[CellVerdict]) -> list[Grid]:
+        labels = {row.spec.id: row.spec.label for row in self.results.rows}
+        return [verdict_grid(cells, labels)] if cells else []
 
     def markdown(self) -> str:
         """The whole report, per-task appendix included."""
@@ -148,30 +146,22 @@ class Report:
             self.table.markdown(),
             *(["\n".join(f"- {line}" for line in self.notes())] if self.beside else []),
             f"Intervals: {self.basis()} ({self.provenance['bootstrap']['resamples']} resamples).",
-            *self._claims_section(),
+            *self._claims(f"## Claims\n\nBy {self.decided()}.\n\n", "- "),
             "## INSTRUCTOR minus every other row, points\n\n" + difference_grid(self.record).markdown(),
             "## Every cell with its interval, points\n\n" + interval_grid(self.record).markdown(),
             f"## Expected against obtained\n\n{self.verdict()}",
-            *self._every_cell(),
+            *(grid.markdown() for grid in self._verdicts(self._cells())),
             "## Per task, points\n\n" + self._appendix(),
             f"## The paper's rows\n\n{self.published.source}\n\n{paper_grid(self.published).markdown()}",
             "## The other profiles\n\n" + others_grid(self.about, self.results.profile).markdown(),
         ]
         return "\n\n".join(sections) + "\n"
 
-    def _claims_section(self) -> list[str]:
-        listed = "\n".join(f"- {line}" for line in claim_lines(self.record))
-        return [f"## Claims\n\nBy {self.decided()}.\n\n{listed}"] if listed else []
-
     def _appendix(self) -> str:
         if self.beside is None:
             return task_grid(tasks_frame(self.results.rows)).markdown()
         sources = "\n".join(f"- {line}" for line in sources_text(self.beside))
         return f"{tasks_beside_grid(self.results, self.beside).markdown()}\n\nPublished scores:\n\n{sources}"
-
-    def labels(self) -> dict[str, str]:
-        """Row id -> label."""
-        return {row.spec.id: row.spec.label for row in self.results.rows}
 
 
 def write_report(report: Report, folder: Path) -> list[Path]:

@@ -24,7 +24,7 @@ from one_embedder.reproduction.statistics.layout import (
 )
 from one_embedder.reproduction.statistics.rows import RowRuns, relative_gain
 from one_embedder.reproduction.table1.published import PublishedTable
-from one_embedder.reproduction.table1.verdicts import Comparison, Line
+from one_embedder.reproduction.table1.verdicts import CellVerdict, Line
 
 ABSENT = "-"
 NOT_RUN = "not run"
@@ -72,7 +72,7 @@ def paper_grid(published: PublishedTable) -> Grid:
     return Grid(header(published.task_counts), rows)
 
 
-def verdict_grid(comparison: Comparison, labels: Mapping[str, str]) -> Grid:
+def verdict_grid(cells: Sequence[CellVerdict], labels: Mapping[str, str]) -> Grid:
     """One line a cell: expected, obtained, delta, how far would be ok and what says so, verdict; points."""
     rows = [
         [
@@ -83,7 +83,7 @@ def verdict_grid(comparison: Comparison, labels: Mapping[str, str]) -> Grid:
             str(cell.basis) or ABSENT,
             str(cell.verdict),
         ]
-        for cell in comparison.cells
+        for cell in cells
     ]
     return Grid(["cell", "expected", "obtained", "delta", "ok within", "judged by", "verdict"], rows)
 
