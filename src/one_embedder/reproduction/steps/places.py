@@ -47,6 +47,6 @@ def require_as_much(path: Path, there: Mapping[str, int], new: Mapping[str, int]
     less = [f"{count} {what} where it has {there[what]}" for what, count in new.items() if count < there[what]]
     if less:
         raise DataError(
-            f"{path}: not recorded anew, because this run has {' and '.join(less)}. Run as much, leave out "
-            "table.record=true, or, if pages are to show less from now on, delete this file first"
+            f"{path}: not recorded anew, because this run has {' and '.join(less)}. Run as much, do not "
+            "record it, or, if pages are to show less from now on, delete this file first"
         )
