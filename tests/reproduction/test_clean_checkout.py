@@ -81,6 +81,7 @@ def run(checkout: Path, *arguments: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # three commands, each with its imports
 def test_a_whole_reproduction_leaves_the_checkout_clean(checkout: Path) -> None:
     run(checkout)
     assert (checkout / "experiments/own/table1/local.json").is_file()
@@ -88,6 +89,7 @@ def test_a_whole_reproduction_leaves_the_checkout_clean(checkout: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # three commands, each with its imports
 def test_a_whole_ablation_leaves_the_checkout_clean(checkout: Path) -> None:
     ablation = ("ablation=loss_spelling", "ablation.seeds=[0]")
     run(checkout, "--multirun", *ablation)
