@@ -5,7 +5,7 @@
 #   PROFILE      documentation | local | released | paper
 #   TEST_PROCESSES  that share the tests; 0 runs them in one
 #   BENCHMARK    a folder of tasks, for verify-harness
-#   ARGS         further overrides, such as ARGS="seed=1 loss.temperature=0.05"
+#   ARGS         further overrides, such as ARGS="seed=1 loss.temperature=0.05"; ARGS="table.record=true" writes what git tracks
 #   DRY_RUN=1    print the commands only
 # What reproduce's exit codes mean stands in the README; make itself ends with 2 whatever a command's own was.
 .DEFAULT_GOAL := help
@@ -38,7 +38,7 @@ export MALLOC_MMAP_THRESHOLD_ ?= 33554432
 
 ##@ Reproduce
 .PHONY: reproduce-table1
-reproduce-table1: $(READY) ## Fill and check Table 1; PROFILE=documentation (CPU, minutes) | local | released | paper
+reproduce-table1: $(READY) ## Fill and check Table 1, in experiments/own/; PROFILE=documentation (CPU, minutes) | local | released | paper
 	$(BIN)/python -m one_embedder.reproduce profile=$(PROFILE) $(ARGS)
 
 .PHONY: reproduce-views
@@ -46,7 +46,7 @@ reproduce-views: $(READY) ## Measure how far instructions steer: one text, many 
 	$(BIN)/python -m one_embedder.reproduce profile=$(PROFILE) table.name=views $(ARGS)
 
 # The sweep may fail in some of its runs: the table is made of the others and the last command says what is missing.
-ablation-%: $(READY) ## Run one of conf/ablation and tabulate it: ablation-temperature; ARGS="launcher=joblib"
+ablation-%: $(READY) ## Run one of conf/ablation and tabulate it, in experiments/own/: ablation-temperature; ARGS="launcher=joblib"
 	$(BIN)/python -m one_embedder.build_medi profile=$(PROFILE) ablation=$* $(ARGS)
 	-$(BIN)/python -m one_embedder.reproduce --multirun profile=$(PROFILE) ablation=$* $(ARGS)
 	$(BIN)/python -m one_embedder.reproduce profile=$(PROFILE) ablation=$* $(ARGS)
@@ -64,7 +64,7 @@ readme: $(READY) ## Write the recorded tables into README.md
 	$(BIN)/python -m one_embedder.reproduction.show.readme
 
 .PHONY: report
-report: $(READY) ## Write experiments/report.html, one page with the recorded tables and ablations and where they come from
+report: $(READY) ## Write experiments/report.html, one page with the recorded tables and ablations, and your own beside them
 	$(BIN)/python -m one_embedder.reproduction.show.page
 
 ##@ Develop
@@ -97,7 +97,7 @@ type: $(READY) ## Types, strictly
 	$(BIN)/mypy
 
 .PHONY: bench
-bench: $(READY) ## Speed of encode and of a training step against peers, to experiments/bench/
+bench: $(READY) ## Speed of encode and of a training step against peers, to experiments/own/bench/
 	$(BIN)/python -m scripts.bench_encode $(ARGS)
 	$(BIN)/python -m scripts.bench_train_step $(ARGS)
 

@@ -6,7 +6,7 @@ One step is forward, loss and backward on one batch of the data that the profile
 without dropout. ``padded``: a plain transformers loop, one pass a side, each padded to its own longest text, with this
 project's loss. ``released``: every text padded to 512 tokens and the loss in Python loops, as the published script
 does it (measured on one batch). All take turns in one process. Their gradients have to agree, else nothing is recorded.
-Writes ``experiments/bench/train_step.{json,md}``.
+Writes ``experiments/own/bench/train_step.{json,md}``; ``--record experiments/bench/train_step`` records instead.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from tests.reference.released_loss import released_loss
 
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 TOLERANCE = 1e-5
-RECORD = Path(__file__).parent.parent / "experiments" / "bench" / "train_step"
+RECORD = Path(__file__).parent.parent / "experiments" / "own" / "bench" / "train_step"
 RELEASED_LENGTH = 512
 
 Loss = Callable[[ContrastiveBatch], Tensor]

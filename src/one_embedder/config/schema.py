@@ -299,7 +299,7 @@ class TableConfig:
     published: str = "experiments/expected/paper_table2.yaml"  # the paper's rows
     published_models: str = "experiments/expected/published_models.yaml"  # beside profiles released and paper
     backbone: str | None = None  # their first row, a hub id or a folder; None: what the model was finetuned from
-    write_expected: bool = False  # record this run; later ones are judged by it and by those of other machines
+    record: bool = False  # write where git looks, for pages and later verdicts; without, below experiments/own
     accept_near: bool = False  # exit code 0 although cells are near; without, 3
 
 

@@ -23,7 +23,18 @@ from one_embedder.evaluation.results import TaskScore, unlike
 from one_embedder.evaluation.weighted import Array, weighted_score
 from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMNS
 from one_embedder.reproduction.statistics.rows import RowRuns
-from one_embedder.reproduction.statistics.significance import bootstrap_p_value
+
+
+def bootstrap_p_value(estimate: float, samples: Array) -> float:
+    """Two-sided: how often resamples, centred on the estimate, lie on the other side of zero, twice.
+
+    Args:
+        estimate: of the difference.
+        samples: (R,) resampled differences; nan where a resample has no score. At best the result is 2 / (R + 1).
+    """
+    centred = samples[np.isfinite(samples)] + (estimate - np.nanmean(samples))
+    beyond = min(int((centred <= 0).sum()), int((centred >= 0).sum()))
+    return min(1.0, 2 * (beyond + 1) / (len(centred) + 1))
 
 
 @dataclass(frozen=True)
