@@ -38,12 +38,14 @@ def work(options: Namespace) -> None:
     quiet()
     settle_caches()
     with needing("one-embedder[evaluate]"):
-        from one_embedder.reproduction.compare.side_by_side import Evaluations
+        from one_embedder.reproduction.compare.side_by_side import Evaluations, table_of
+        from one_embedder.reproduction.compare.side_by_side_record import difference_grid, interval_grid
         from one_embedder.reproduction.show.grid import Grid
 
         rows = [f"{label}={_scored(model, options)}" for label, model in map(_labelled, options.models)]
         evaluations = Evaluations.read(rows, resamples=options.resamples)
-    grid, differences = evaluations.interval_grid(), evaluations.difference_grid()
+    table = table_of(evaluations)
+    grid, differences = interval_grid(table), difference_grid(table)
     first = evaluations.rows[0].spec.label
     headers = [*grid.headers, *(f"{other} minus {first}" for other in differences.headers[1:])]
     lines = [[*scores, *line[1:]] for scores, line in zip(grid.rows, differences.rows, strict=True)]

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 
 from one_embedder.evaluation.resampling import Interval
 from one_embedder.evaluation.views.cells import CLUSTERING, NEIGHBOURS
-from one_embedder.reproduction.statistics.bootstrap import Bootstrap
+from one_embedder.reproduction.statistics.bootstrap import Bootstrap, bootstrap_p_value
 from one_embedder.reproduction.statistics.claims import Claim
-from one_embedder.reproduction.statistics.decision import decide_together
+from one_embedder.reproduction.statistics.decision import ONE_SEED, decide_together
 from one_embedder.reproduction.statistics.layout import INSTRUCTOR, RowSpec
-from one_embedder.reproduction.statistics.significance import bootstrap_p_value
 from one_embedder.reproduction.views.rows import MEAN, PLAIN, UNTRAINED, cell
 
 BY: Mapping[str, str] = {NEIGHBOURS: "nearest neighbours", CLUSTERING: "clusters"}
@@ -34,7 +33,7 @@ def decide_steering(bootstrap: Bootstrap, seeds: int) -> list[Claim]:
     tested = [_tested(bootstrap, cell(measure, MEAN, "steering"), other) for _, measure, other in asked]
     decided = decide_together(tested, bootstrap.confidence)
     return [
-        Claim(text, difference, p_value, p_adjusted, verdict, seeds)
+        Claim(text, difference, p_value, p_adjusted, ONE_SEED if seeds == 1 else verdict, seeds)
         for (text, _, _), (difference, p_value), (p_adjusted, verdict) in zip(asked, tested, decided, strict=True)
     ]
 

@@ -16,6 +16,7 @@ from one_embedder.evaluation.views.steering import COLUMNS, steering
 from one_embedder.reproduction.show.grid import Grid
 from one_embedder.reproduction.statistics.bootstrap import Bootstrap
 from one_embedder.reproduction.statistics.claims import Claim
+from one_embedder.reproduction.statistics.decision import told, trainings
 from one_embedder.reproduction.table1.tables import format_difference, format_number
 from one_embedder.reproduction.views.claims import BY
 from one_embedder.reproduction.views.rows import MEAN, ViewRow, cell
@@ -86,9 +87,14 @@ class ViewReport:
     def claim_lines(self) -> list[str]:
         """One sentence a claim, with the difference and the corrected p-value that decide it."""
         return [
-            f"{claim.text}: {claim.told} ({format_difference(claim.difference)}, p {claim.p_adjusted:.3f})"
+            f"{claim.text}: {self.told(claim)} ({format_difference(claim.difference)}, p {claim.p_adjusted:.3f})"
             for claim in self.claims
         ]
+
+    def told(self, claim: Claim) -> str:
+        """Its verdict, with how often and how long was trained."""
+        steps = self.provenance["settings"]["trainer"]["max_steps"]
+        return told(claim.verdict, claim.difference, trainings(claim.seeds, [steps]))
 
     def terminal(self) -> str:
         """The text that the command prints at its end."""
@@ -127,7 +133,7 @@ class ViewReport:
             "table": "views",
             "profile": self.profile,
             "rows": [self._row(row) for row in self.rows],
-            "claims": [{**asdict(claim), "told": claim.told} for claim in self.claims],
+            "claims": [{**asdict(claim), "told": self.told(claim)} for claim in self.claims],
             "intervals": INTERVALS,
             **self.provenance,
         }
