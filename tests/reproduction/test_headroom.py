@@ -233,6 +233,11 @@ def test_the_plan_counts_a_specialist_by_the_share_of_its_rows(
     cost = {"wall_s": 60.0, "steps": 800}
     earlier = {"schema": 1, "status": "completed", "name": "train", "data": [], "cost": cost}
     manifest.write_text(json.dumps({**earlier, "model": {"base": "minilm"}}))
+    scored = (
+        tmp_path / "experiments" / "results" / "earlier" / f"{cfg.benchmark.name}_{cfg.benchmark.split}" / "results"
+    )
+    scored.mkdir(parents=True)
+    (scored / "STSTask.json").write_text(json.dumps({"evaluation_time": 1.0}))
     assert "18 trainings of 800 steps" in plan(cfg) and " 18 minutes of training" in plan(cfg)
     for kind in MIRRORS:
         cfg.ablation.axes["kind"].levels[kind]["trainer.share_of_steps"] = True
