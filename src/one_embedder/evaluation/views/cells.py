@@ -65,10 +65,11 @@ class Cell:
 
     def items(self, labeling: Labeling) -> dict[str, list[ItemScores]]:
         """Measure -> what its score is the mean of: one entry, or one a repeat; one item a text."""
-        right, clusters, gold = (np.asarray(codes, np.float64) for codes in (self.right, self.clusters, labeling.gold))
+        gold = labeling.gold.astype(np.float64)
+        runs = self.clusters.astype(np.float64)
         return {
-            NEIGHBOURS: [ItemScores("mean_of_groups", {"value": right, "group": gold})],
-            CLUSTERING: [ItemScores("v_measure", {"predicted": run, "gold": gold}) for run in clusters],
+            NEIGHBOURS: [ItemScores("mean_of_groups", {"value": self.right.astype(np.float64), "group": gold})],
+            CLUSTERING: [ItemScores("v_measure", {"predicted": run, "gold": gold}) for run in runs],
         }
 
     def scores(self, labeling: Labeling) -> dict[str, float]:
