@@ -240,7 +240,9 @@ def read_record(path: Path) -> AblationRecord:
         if content.pop("schema") != SCHEMA:
             raise ValueError(f"its schema is not {SCHEMA}")
         content["axes"] = [Axis(**axis) for axis in content["axes"]]
-        content["cells"] = [Cell(**{**cell, "intervals": _intervals(cell["intervals"])}) for cell in content["cells"]]
+        for cell in content["cells"]:
+            cell["intervals"] = {column: Interval(**bounds) for column, bounds in cell["intervals"].items()}
+        content["cells"] = [Cell(**cell) for cell in content["cells"]]
         content["claims"] = [_tested(claim) for claim in content["claims"]]
         content["published"] = [PublishedPoint(**point) for point in content["published"]]
         if content.get("headroom") is not None:
@@ -278,10 +280,6 @@ def _tested(content: Mapping[str, Any]) -> Tested:
     bounds = content["difference"]
     known = {field.name: content[field.name] for field in fields(Tested) if field.name in content}
     return Tested(**{**known, "difference": None if bounds is None else Interval(**bounds)})
-
-
-def _intervals(content: Mapping[str, Mapping[str, float]]) -> dict[str, Interval]:
-    return {column: Interval(**bounds) for column, bounds in content.items()}
 
 
 def _check_cell(cell: Cell, categories: Mapping[str, str], where: str) -> None:
