@@ -1,4 +1,4 @@
-"""What ``pip install one-embedder`` leaves out: the line that installs it is told where it is missed."""
+"""What an installation for embedding alone leaves out: the line that installs it is told where it is missed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def needing(packages: str) -> Iterator[None]:
         missing = (error.name or "").partition(".")[0]
         if missing in ("", "one_embedder"):  # a mistake of ours
             raise
-        raise MissingPackageError(f"{missing} is not installed: run pip install '{packages}'") from error
+        in_clone = packages.replace("one-embedder", ".")
+        also = f", or in a clone pip install '{in_clone}'" if in_clone != packages else ""
+        raise MissingPackageError(f"{missing} is not installed: run pip install '{packages}'{also}") from error
 
 
 def run_with_settings(verb: str, work: Callable[[Config], int | None], extra: str) -> NoReturn:

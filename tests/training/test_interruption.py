@@ -171,7 +171,7 @@ def command(workplace: Path, encoder: Path, *arguments: str) -> list[str]:
 def await_step(folder: Path) -> None:
     """Until a step of the run is logged."""
     metrics = folder / "metrics.csv"
-    for _ in range(600):
+    for _ in range(2400):  # a busy machine takes minutes to start
         if metrics.is_file() and metrics.read_text().count("\n") > 1:
             return
         time.sleep(0.1)
