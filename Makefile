@@ -83,9 +83,12 @@ $(READY): requirements.lock pyproject.toml scripts/make_environment.py
 test: $(READY) ## The fast tests: CPU, no network, a few minutes
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m "not slow and not gpu and not network" $(ARGS)
 
+.PHONY: test-slow
+test-slow: $(READY) ## The slow tests: whole commands, two processes, kills and resumptions; minutes
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m "slow and not gpu and not network" $(ARGS)
+
 .PHONY: test-all
-test-all: $(READY) ## The slow tests too
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m "not gpu and not network" $(ARGS)
+test-all: test test-slow ## Both
 
 .PHONY: lint
 lint: $(READY) ## Style, as pre-commit checks it
