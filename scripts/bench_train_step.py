@@ -146,7 +146,7 @@ def _released(module: InstructorModule) -> Loss:
     def loss(batch: ContrastiveBatch) -> Tensor:
         module.encoder.skip_padding = False
         sides = (_widened(side) for side in (batch.query, batch.positive, batch.negative))
-        return released_loss(*(module.encoder(side) for side in sides), float(module.temperature))
+        return released_loss(*(module.encoder(side) for side in sides), module.cfg.loss.temperature)
 
     return loss
 

@@ -75,7 +75,7 @@ def own_values(path: Path) -> tuple[str, dict[str, Any]]:
     content = yaml.safe_load(text) or {}
     values: dict[str, Any] = {}
     for other in content.pop("defaults", []):
-        if other != "_self_":
+        if other not in ("_self_", "schema"):  # the latter has no file
             values = merged(values, own_values(path.parent / f"{other}.yaml")[1])
     return package[1] if package else path.parts[0], merged(values, content)
 

@@ -293,6 +293,7 @@ SETTINGS: Mapping[str, tuple[Any, set[str]]] = {  # key -> (another value, the s
     ),
     "medi.views": (None, {"mixture"}),
     "medi.view_sets": (["Spare"], {"mixture"}),
+    "medi.crossed_views": (False, {"mixture"}),
     "medi.leakage": (None, {"super_ni", "mixture", "full", "file"}),
     "medi.datasets": (["NQ"], {"full"}),
     "medi.source": (None, set()),  # every source has keys of its own

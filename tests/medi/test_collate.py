@@ -10,8 +10,16 @@ from datasets import Dataset
 
 from one_embedder.errors import DataError
 from one_embedder.medi.batches.collate import NO_CLASS, ContrastiveCollator
-from one_embedder.medi.store import load_medi, write_medi
+from one_embedder.medi.row import LABEL_KEYS
+from one_embedder.medi.store import FURTHER_COLUMNS, FURTHER_LABELS, load_medi, write_medi
 from tests.medi.toy import INSTRUCTION, instruction_tokenizer, toy_rows
+
+# What an item of the data has beside its three texts, where it has one hard negative and no classes.
+NOTHING_FURTHER: list[str] = []
+ONE_NEGATIVE = {
+    **dict.fromkeys((*FURTHER_COLUMNS, FURTHER_LABELS), NOTHING_FURTHER),
+    **dict.fromkeys(LABEL_KEYS.values()),
+}
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +60,7 @@ def test_without_instructions_only_the_texts_are_read(dataset: Dataset) -> None:
 
 def test_a_text_longer_than_the_maximum_loses_its_end_and_keeps_the_end_token() -> None:
     text = " ".join(["q0_0"] * 100)
-    row = {"task_id": 1, **{f"{k}_instruction": INSTRUCTION for k in ("query", "pos", "neg")}}
+    row = {"task_id": 1, **ONE_NEGATIVE, **{f"{k}_instruction": INSTRUCTION for k in ("query", "pos", "neg")}}
     row |= {f"{k}_text": text for k in ("query", "pos", "neg")}
     tokenizer = instruction_tokenizer(max_length=12)
     batch = ContrastiveCollator(tokenizer, with_instructions=True)([row])
@@ -77,7 +85,7 @@ def test_equal_texts_have_equal_numbers_whatever_their_instruction_and_side() ->
     def row(query: str, positive: str, negative: str, instruction: str) -> dict[str, Any]:
         texts = {"query": query, "pos": positive, "neg": negative}
         return (
-            {"task_id": 1}
+            {"task_id": 1, **ONE_NEGATIVE}
             | {f"{k}_text": text for k, text in texts.items()}
             | {f"{k}_instruction": instruction for k in texts}
         )

@@ -118,7 +118,7 @@ def test_kilt_gives_the_title_where_asked_and_long_texts_are_cut() -> None:
         ("medi.hub.NQ.cap=many", "many"),
         ("medi.hub.NQ.licence=???", r"medi\.hub\.NQ\.licence"),
         ("medi.datasets=[NQQ]", "medi.datasets: 'NQQ'.*NQ"),
-        ("medi.datasets=[]", "null .all data sets"),
+        ("medi.datasets=[]", "null .all. or a non-empty list"),
     ],
 )
 def test_unknown_keys_and_names_are_refused(override: str, said: str) -> None:

@@ -6,15 +6,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
 from one_embedder.errors import DataError
-from one_embedder.medi.row import LABEL_KEYS, MediRow
+from one_embedder.medi.row import MediRow
 from one_embedder.medi.store import (
     DATA_FILE,
-    FURTHER_COLUMNS,
-    FURTHER_LABELS,
     MANIFEST_FILE,
     further_negatives,
     load_medi,
@@ -169,28 +166,6 @@ def test_the_class_of_every_negative_is_kept_and_counts_in_the_hash(tmp_path: Pa
         assert negative_labels(items[0]) == ["b", *(classes or (None, None))]
         assert negative_labels(items[1]) == [None]
     assert len(hashes) == 3
-
-
-NEWER = {1: [*FURTHER_COLUMNS, *LABEL_KEYS.values(), FURTHER_LABELS], 3: [FURTHER_LABELS]}
-
-
-@pytest.mark.parametrize("schema", NEWER)
-def test_a_folder_of_an_older_schema_is_read_as_rows_without_what_came_later(folder: Path, schema: int) -> None:
-    newer = NEWER[schema]
-    expected = load_medi(folder).dataset.remove_columns(newer).to_list()
-    whole = pa.py_buffer((folder / DATA_FILE).read_bytes())
-    table = pa.ipc.open_stream(whole).read_all().drop_columns(newer)
-    with pa.OSFile(str(folder / DATA_FILE), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    data = (folder / DATA_FILE).read_bytes()
-    manifest = json.loads((folder / MANIFEST_FILE).read_text())
-    manifest |= {"schema": schema, "file_bytes": len(data), "file_sha256": hashlib.sha256(data).hexdigest()}
-    del manifest["negatives_per_row"]
-    (folder / MANIFEST_FILE).write_text(json.dumps(manifest))
-    medi = load_medi(folder)
-    assert medi.dataset.to_list() == expected and medi.negatives_per_row == 1
-    assert [further_negatives(row) for row in medi.dataset] == [[]] * len(ROWS)
-    assert [negative_labels(row) for row in medi.dataset] == [[None]] * len(ROWS)
 
 
 def test_data_cut_short_or_altered_or_missing_is_refused(folder: Path) -> None:

@@ -146,17 +146,17 @@ def test_every_table_tells_the_same_points(tmp_path: Path) -> None:
     found = record()
     rows = list(csv.DictReader(io.StringIO(headroom_csv(found))))
     markdown = "\n".join(headroom_section(found))
-    page = ablation_section(found, {})
+    page = ablation_section(found, "recorded", {})
     (table,) = [table for table in page.tables if table.caption.startswith("Headroom")]
-    for row, told, cells in zip(rows, headroom(found), table.rows, strict=True):
+    for row, told, cells in zip(rows, headroom(found), table.grid.rows, strict=True):
         assert float(row["headroom"]) == pytest.approx(100 * told.headroom, abs=1e-4)
         shown = f"{100 * told.headroom:+.1f}"
         assert re.search(rf"\| {told.task} \|.*\| {re.escape(shown)} \|", markdown)
-        assert cells[0].text == told.task and shown in [cell.text for cell in cells]
+        assert cells[0] == told.task and shown in cells
     assert rows[0]["category"] == "Retrieval" and rows[-1]["task"] == AVERAGE
     assert "## Headroom" in to_markdown(found) and "## Claims" not in to_markdown(found)
     assert all(row.task in terminal(found) for row in headroom(found))
-    assert "Headroom" not in "".join(table.caption for table in ablation_section(small_record(), {}).tables)
+    assert "Headroom" not in "".join(table.caption for table in ablation_section(small_record(), "recorded", {}).tables)
 
 
 def test_the_figure_has_every_task_with_its_four_models_and_a_line_as_long_as_the_headroom() -> None:
@@ -169,7 +169,7 @@ def test_the_figure_has_every_task_with_its_four_models_and_a_line_as_long_as_th
         assert drawn["best specialist"] == pytest.approx([100 * row.best_score for row in rows])
         lengths = [segment[1][0] - segment[0][0] for segment in axes.collections[0].get_segments()]  # type: ignore[attr-defined]
         assert lengths == pytest.approx([100 * row.headroom for row in rows])
-    assert len(ablation_section(found, {}).drawings) == 1
+    assert len(ablation_section(found, "recorded", {}).drawings) == 1
 
 
 def test_a_training_of_many_lengths_is_told_by_the_shortest_and_the_longest() -> None:
@@ -227,12 +227,11 @@ def test_the_plan_counts_a_specialist_by_the_share_of_its_rows(
     cfg: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both kinds, on both sides, with three seeds: six runs' worth of specialists beside six generalists."""
-    monkeypatch.setattr("one_embedder.reproduction.ablation.plan.COMMITTED_RUNS", tmp_path / "none")
     manifest = tmp_path / "experiments" / "runs" / "earlier" / "manifest.yaml"
     manifest.parent.mkdir(parents=True)
     cost = {"wall_s": 60.0, "steps": 800}
-    earlier = {"schema": 1, "status": "completed", "name": "train", "data": [], "cost": cost}
-    manifest.write_text(json.dumps({**earlier, "model": {"base": "minilm"}}))
+    earlier = {"schema": 1, "status": "completed", "name": "train", "data": [], "cost": cost, "run_id": "earlier"}
+    manifest.write_text(json.dumps({**earlier, "model": {"base": "minilm"}, "code": {"commit": None}}))
     scored = (
         tmp_path / "experiments" / "results" / "earlier" / f"{cfg.benchmark.name}_{cfg.benchmark.split}" / "results"
     )

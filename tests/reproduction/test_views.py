@@ -126,7 +126,7 @@ def test_the_command_trains_both_models_of_every_seed_and_writes_the_table(
     assert reproduce_views(cfg, work.stages, scored) == 0
     trained = [(child.with_instructions, child.seed) for verb, child in work.calls if verb == "train"]
     assert trained == [(False, 0), (False, 1), (True, 0), (True, 1)]
-    folder = Path(cfg.paths.experiments) / "views"
+    folder = Path(cfg.paths.experiments) / "own" / "views"
     record = json.loads((folder / "documentation.json").read_text())
     told = {claim["text"]: claim["verdict"] for claim in record["claims"]}
     assert told["INSTRUCTOR is steered by its instructions, by clusters"] == "supported"
@@ -178,7 +178,9 @@ def test_the_report_is_written_from_the_rows_alone(rows: list[ViewRow], tmp_path
     from one_embedder.reproduction.views.report import ViewReport
 
     bootstrap = view_bootstrap(rows, resamples=50, confidence=0.9, seed=0)
-    report = ViewReport("toy", rows, bootstrap, decide_steering(bootstrap, 2), {})
+    report = ViewReport(
+        "toy", rows, bootstrap, decide_steering(bootstrap, 2), {"settings": {"trainer": {"max_steps": 5}}}
+    )
     paths = write_view_report(report, tmp_path)
     assert [path.name for path in paths] == ["toy.md", "toy.csv", "toy.json"]
     text = paths[0].read_text()

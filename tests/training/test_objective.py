@@ -9,7 +9,7 @@ import pytest
 import torch
 from pytorch_lightning import Callback, Trainer
 
-from one_embedder.config.schema import OptimizerConfig, SamplerConfig, ScheduleConfig
+from one_embedder.config.schema import Config, OptimizerConfig, SamplerConfig, TrainerConfig
 from one_embedder.medi.batches.collate import LabelNumbers, TextNumbers
 from one_embedder.medi.batches.datamodule import MediDataModule
 from one_embedder.training.loss import AlsoRight, Sides
@@ -29,14 +29,12 @@ class Losses(Callback):
 
 
 def trained(workplace: Path, mini_batch_size: int | None) -> tuple[InstructorModule, list[float]]:
-    module = InstructorModule(
-        tiny_encoder(dropout=0.0),
+    settings = Config(
         loss=OWN,
         optimizer=OptimizerConfig(learning_rate=5e-3),
-        schedule=ScheduleConfig(),
-        max_steps=4,
-        mini_batch_size=mini_batch_size,
+        trainer=TrainerConfig(max_steps=4, mini_batch_size=mini_batch_size),
     )
+    module = InstructorModule(tiny_encoder(dropout=0.0), settings)
     sampler = SamplerConfig(global_batch_size=4)
     medi = workplace / "data" / "medi"
     data = MediDataModule(medi, instruction_tokenizer(), sampler=sampler, with_instructions=True, seed=0)

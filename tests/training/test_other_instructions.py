@@ -295,7 +295,7 @@ def test_the_unpadded_path_embeds_the_other_queries_as_the_padded_one_with_the_s
         encoder.skip_padding = skip_padding
         encoder.zero_grad()
         embeddings = module.embed(batch)
-        module.compare(embeddings, batch).loss(0.1).backward()
+        module.measure(embeddings, batch).loss.backward()
         grads = {name: weight.grad.clone() for name, weight in encoder.named_parameters() if weight.grad is not None}
         found.append((torch.cat(embeddings).detach(), grads))
     torch.testing.assert_close(found[0][0], found[1][0], rtol=0, atol=1e-6)

@@ -30,6 +30,7 @@ SECTIONS: Mapping[str, Sequence[str]] = {
     "build_medi": ("medi", "encoder", "paths"),
     "train": (*_TRAINING, "tracking", "paths"),
     "evaluate": ("encoder", *_SCORING, "tracking", "paths"),
+    "evaluate_views": ("encoder", "views", "evaluation", "tracking", "paths"),
     "reproduce": ("table", *_TRAINING, *_SCORING, "tracking", "paths", "ablation"),
 }
 """What each verb reads; the keys outside of all sections are everybody's."""

@@ -6,7 +6,7 @@ layer is fine to be evaluated under a profile whose training freezes three.
 
 from __future__ import annotations
 
-from one_embedder.config.schema import Config
+from one_embedder.config.schema import Config, LossConfig
 from one_embedder.errors import ConfigError
 
 # Strategies of ours that fill a batch from one task.
@@ -20,7 +20,8 @@ def require_trainable(cfg: Config) -> None:
         ConfigError: naming both settings of every contradiction, and what to change.
     """
     troubles = _training(cfg)
-    if cfg.loss.other_instruction_negatives and not cfg.with_instructions:  # tables and ablations leave it out there
+    contrasted = isinstance(cfg.loss, LossConfig) and cfg.loss.other_instruction_negatives
+    if contrasted and not cfg.with_instructions:  # tables and ablations leave it out there
         troubles.append(
             "loss.other_instruction_negatives contrasts instructions, and with_instructions=false reads none: "
             "add loss.other_instruction_negatives=false"

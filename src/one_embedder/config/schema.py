@@ -80,8 +80,7 @@ class MediConfig:
     instructions: dict[str, dict[str, str]] = field(default_factory=dict)  # super_ni: task -> what the rule gets wrong
     pairs: str | None = None  # super_ni, mixture and full: a folder of pairs to add
     instances_of_pairs: limits.Count = 5000  # read of a file of pairs
-    # File of query and positive -> query and document -> parts of the template.
-    pair_instructions: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
+    pair_instructions: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)  # file -> side -> template
     views: str | None = None  # super_ni, mixture and full: a folder of view sets to add (see ViewsConfig)
     view_sets: limits.Some | None = None  # which of them; None: those of views.sets whose part is train
     crossed_views: bool = True  # positives differ in the other labelings of their set, negatives are alike in one
@@ -206,8 +205,8 @@ class ViewSetConfig:
     """Texts with two or more labelings: what they are, and which purpose each labeling stands for."""
 
     part: str = MISSING  # train | dev | test: what the set is for
-    text_type: str = MISSING  # of the instruction, as is the next
-    domain: str | None = None
+    text_type: str = MISSING  # part of the instruction: what the texts are
+    domain: str | None = None  # part of the instruction: what they are about
     objectives: dict[str, str] = MISSING  # labeling -> objective of its instruction; other labelings are not used
 
 
@@ -215,9 +214,9 @@ class ViewSetConfig:
 class ViewsConfig:
     """One text, many purposes: sets whose texts have several labelings, and how steering is measured on them."""
 
-    name: str = "none"
+    name: str = "none"  # of the sets; choose it with the group views
     root: str | None = None  # holds <set>/texts.jsonl: {text, labels: {labeling: class}, split: train or test}
-    sets: dict[str, ViewSetConfig] = field(default_factory=dict)
+    sets: dict[str, ViewSetConfig] = field(default_factory=dict)  # set -> its purpose and instructions
     part: limits.Split = "test"  # whose sets are scored
     chosen: limits.Some | None = None  # or these sets instead
     texts_per_set: limits.AtLeastFour | None = 1000  # of the test texts, drawn; None: all

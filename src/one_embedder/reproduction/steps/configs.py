@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from one_embedder.config.checks import check
 from one_embedder.config.compose import complete
 from one_embedder.config.messages import as_config_errors, suggestion
-from one_embedder.config.schema import Config, InstructionsConfig
+from one_embedder.config.schema import Config, InstructionsConfig, LossConfig
 from one_embedder.errors import ConfigError
 from one_embedder.files.location import CONF
 from one_embedder.instructions.table import written_out
@@ -25,7 +25,8 @@ def training_config(cfg: Config, *, with_instructions: bool, seed: int) -> Confi
     """Train the backbone of ``cfg`` with or without instructions; the run folder follows from the settings."""
     child = copy.deepcopy(cfg)
     child.with_instructions = with_instructions
-    child.loss.other_instruction_negatives &= with_instructions  # without instructions there is nothing to contrast
+    if isinstance(child.loss, LossConfig):
+        child.loss.other_instruction_negatives &= with_instructions  # without instructions there is nothing to contrast
     child.seed = seed
     child.output = None
     child.tracking.group = _group(cfg)
