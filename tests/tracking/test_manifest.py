@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
+from one_embedder.config.compose import load_config
 from one_embedder.config.schema import Config, LossConfig, PathsConfig, TrackingConfig, TrainerConfig
 from one_embedder.errors import DataError
 from one_embedder.interruption import Terminated
@@ -137,6 +138,19 @@ def test_keys_that_came_later_are_left_out_of_the_hash_at_their_neutral_value() 
     assert effective("evaluation", {"dtype": "bfloat16"}) == {"dtype": "bfloat16"}
 
 
+@pytest.mark.parametrize(
+    ("overrides", "known"),
+    [
+        ([], "train-s0-65688001"),
+        (["with_instructions=false"], "train-s0-1e0ae80c"),
+        (["profile=super_ni", "medi.root=a", "benchmark.root=b"], "train-s0-f639ec5f"),
+    ],
+)
+def test_the_ids_of_recorded_settings_stay_as_they_are(overrides: list[str], known: str) -> None:
+    """A new key needs an entry in ``NEUTRAL``; other values in a profile are a reason to record it anew."""
+    assert run_id(load_config("train", overrides), "train", "data") == known
+
+
 @pytest.mark.parametrize("key", NEUTRAL)
 def test_a_neutral_value_is_the_default_of_its_key(key: str) -> None:
     value: Any = asdict(Config())
@@ -161,13 +175,17 @@ def test_config_hash_looks_only_at_the_named_sections() -> None:
         ("loss", "learn_temperature", True),
         ("loss", "gather_negatives", True),
         ("loss", "mask_margin", 0.0),
+        ("loss", "other_instruction_negatives", True),
+        ("optimizer", "layer_decay", 0.9),
         ("sampler", "strategy", "uniform"),
         ("sampler", "temperature", 2.0),
         ("sampler", "cap", 64),
         ("sampler", "tasks", ["wording/*"]),
         ("sampler", "symmetric", False),
         ("trainer", "gradient_checkpointing", True),
+        ("trainer", "share_of_steps", True),
         ("trainer", "mini_batch_size", 8),
+        ("trainer", "backbone_share", 0.5),
         ("trainer", "accumulate_grad_batches", 2),
     ],
 )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,8 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from one_embedder.config.checks import CHOICES
 from one_embedder.config.schema import LossConfig
-from one_embedder.errors import ConfigError
 from one_embedder.medi.batches.collate import NO_CLASS, LabelNumbers, TextNumbers
 from one_embedder.training.loss import SPELLINGS, AlsoRight, Comparison, ContrastiveLoss, Sides
 from tests.reference.released_loss import paper_loss, released_loss
@@ -48,10 +49,15 @@ def assert_same(ours: tuple[Tensor, Sequence[Tensor]], theirs: tuple[Tensor, Seq
         torch.testing.assert_close(mine, its, rtol=1e-9, atol=1e-10)
 
 
-def test_every_spelling_has_a_reference_and_an_unknown_one_is_refused() -> None:
-    assert set(SPELLINGS) == set(REFERENCES)
-    with pytest.raises(ConfigError, match=r"loss\.spelling='mine' is unknown; use one of released, paper"):
-        ContrastiveLoss.of(LossConfig(spelling="mine"))
+def test_every_spelling_that_can_be_chosen_has_a_reference() -> None:
+    assert set(SPELLINGS) == set(REFERENCES) == set(CHOICES["loss.spelling"])
+
+
+def test_every_setting_of_the_loss_reaches_it() -> None:
+    settings = LossConfig("paper", bidirectional=False, hard_negatives=False, other_instruction_negatives=True)
+    settings = replace(settings, mask_same_text=True, mask_same_label=True, mask_margin=0.3)
+    assert ContrastiveLoss.of(settings) == ContrastiveLoss(True, False, False, True, True, True, 0.3)
+    assert ContrastiveLoss.of(LossConfig()) == ContrastiveLoss()
 
 
 @pytest.mark.parametrize("spelling", sorted(LOSSES))

@@ -28,6 +28,7 @@ from one_embedder.medi.store import write_medi
 from one_embedder.tracking.manifest import read_manifest
 from one_embedder.training import run as run_module
 from one_embedder.training.checkpoint_io import LAST
+from one_embedder.training.lineage import how_to_extend
 from one_embedder.training.run import CHECKPOINT, train
 from one_embedder.training.trainer import build_trainer
 from tests.locked import held
@@ -323,6 +324,26 @@ def test_the_interrupt_handler_is_given_back(cfg: Config, monkeypatch: pytest.Mo
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.parametrize(("tasks", "steps"), [(["task 2"], 6), (["task 1", "task 3"], 8), (None, 14)])
+def test_chosen_tasks_take_the_steps_that_they_have_in_a_run_over_all(
+    cfg: Config, monkeypatch: pytest.MonkeyPatch, tasks: list[str] | None, steps: int
+) -> None:
+    """Task 1 fills 4 of the 7 batches of an epoch, task 2 fills 3, and task 3 none."""
+    cfg.trainer.max_steps, cfg.sampler.tasks = 14, tasks
+    plain = run_module._open(cfg).identity
+    cfg.trainer.share_of_steps = True
+    watch = At()
+    install(monkeypatch, watch)
+    folder = train(cfg)
+    assert len(watch.read) == read_manifest(folder)["cost"]["steps"] == steps
+    assert f"| steps | {steps}, these tasks' share of 14 at" in (folder / CHECKPOINT / "README.md").read_text()
+    rates = [float(row["learning_rate"]) for row in csv.DictReader((folder / "metrics.csv").open()) if row["loss"]]
+    assert len(rates) == steps and rates[-1] < rates[-2] < max(rates), "the schedule is as long as the run"
+    assert folder.name != plain
+    cfg.trainer.max_steps = 28
+    assert how_to_extend(cfg, "any", "any", [folder]) is None
+
+
 def test_output_that_holds_another_run_is_refused(cfg: Config, tmp_path: Path) -> None:
     cfg.output = str(tmp_path / "here")
     assert train(cfg) == tmp_path / "here"
@@ -360,11 +381,23 @@ def test_instructions_change_what_is_learned_and_another_seed_too(cfg: Config) -
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("max_steps", 0), ("log_every_n_steps", 0), ("checkpoint_every_n_steps", 0), ("max_length", 64)]
+    ("section", "key", "value"),
+    [
+        ("trainer", "max_steps", 0),
+        ("trainer", "log_every_n_steps", 0),
+        ("trainer", "checkpoint_every_n_steps", 0),
+        ("trainer", "max_length", 64),
+        ("trainer", "backbone_share", 1.0),
+        ("schedule", "warmup_ratio", 1.5),
+        ("schedule", "warmup_ratio", -0.1),
+        ("optimizer", "layer_decay", 0.0),
+        ("loss", "temperature", 0.0),
+        ("loss", "spelling", "mine"),
+    ],
 )
-def test_numbers_out_of_range_name_their_key(cfg: Config, key: str, value: int) -> None:
-    setattr(cfg.trainer, key, value)
-    with pytest.raises(ConfigError, match=rf"trainer\.{key}"):
+def test_values_out_of_range_name_their_key(cfg: Config, section: str, key: str, value: Any) -> None:
+    setattr(getattr(cfg, section), key, value)
+    with pytest.raises(ConfigError, match=rf"{section}\.{key}"):
         train(cfg)
 
 

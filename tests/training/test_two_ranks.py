@@ -36,6 +36,7 @@ LOSSES = {
     "paper": ContrastiveLoss(in_batch_positives=True),
     "no_hard_negatives": ContrastiveLoss(in_batch_positives=True, hard_negatives=False),
     "one_way": ContrastiveLoss(in_batch_positives=True, bidirectional=False),
+    "other_instructions": ContrastiveLoss(in_batch_positives=True, other_instruction_negatives=True),
     "guarded": ContrastiveLoss(in_batch_positives=True, mask_same_text=True, mask_same_label=True, mask_margin=0.3),
 }
 ROWS, NEGATIVES = 6, (2, 1, 1, 3, 2, 1)  # hard negatives of each row: rank 0 has 4, rank 1 has 6
@@ -73,7 +74,8 @@ class Towers(nn.Module):
         )
         if not loss.hard_negatives:
             negative = negative[:0]  # as the module gives them: a gather of nothing
-        own = Sides(query, positive, negative, rows.texts, rows.labels)
+        other = normalize(self.linear(rows.query + 1.0), dim=-1)
+        own = Sides(query, positive, negative, rows.texts, rows.labels, other)
         return loss.compare(own, *gather_sides(own)).loss(0.1)
 
 

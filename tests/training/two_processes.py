@@ -58,9 +58,13 @@ class Growing:
 
 
 def exact(folder: Path, encoder: Path, **trainer: object) -> Config:
-    """Settings with which any number of processes learn the same: no dropout, and negatives of all processes."""
+    """Settings with which any number of processes learn the same: no dropout, and negatives of all processes.
+
+    What is saved is mixed with the backbone, which only the main process can do, from whole weights.
+    """
     cfg = tiny_config(folder, encoder, max_steps=STEPS, **trainer)
     cfg.optimizer.dropout = False
+    cfg.trainer.backbone_share = 0.25
     cfg.loss.gather_negatives = True
     return cfg
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
 from one_embedder.config.messages import nearest
-from one_embedder.config.schema import AblationConfig, AxisConfig, ClaimConfig
+from one_embedder.config.schema import AblationConfig, AxisConfig, ClaimConfig, HeadroomConfig
 from one_embedder.errors import ConfigError
 
 REFERENCE = "reference"
@@ -123,6 +123,23 @@ def troubles(ablation: AblationConfig) -> Iterator[str]:
         yield f"ablation.seeds={ablation.seeds!r} must be a non-empty list of different integers >= 0"
     for name, claim in ablation.claims.items():
         yield from _claim_troubles(ablation, name, claim)
+    if ablation.headroom.specialists is not None:
+        yield from _headroom_troubles(ablation, ablation.headroom)
+
+
+def _headroom_troubles(ablation: AblationConfig, headroom: HeadroomConfig) -> Iterator[str]:
+    where, axis = "ablation.headroom", str(headroom.specialists)
+    if axis not in ablation.axes:
+        yield f"{where}.specialists={axis!r} must be {nearest(axis, tuple(ablation.axes))}"
+        return
+    yield from _cell_troubles(ablation, f"{where}.generalist", headroom.generalist, list(ablation.axes))
+    yield from _cell_troubles(ablation, f"{where}.instructed", headroom.instructed, list(ablation.axes))
+    if headroom.backbone not in ablation.references:
+        yield f"{where}.backbone={headroom.backbone!r} must be {nearest(headroom.backbone, tuple(ablation.references))}"
+    kinds = tuple(level for level in ablation.axes[axis].levels if level != headroom.generalist.get(axis))
+    for kind in headroom.mirrors:
+        if kind not in kinds:
+            yield f"{where}.mirrors: the kind {kind!r} must be {nearest(kind, kinds)}"
 
 
 def _claim_troubles(ablation: AblationConfig, name: str, claim: ClaimConfig) -> Iterator[str]:
@@ -138,12 +155,19 @@ def _claim_troubles(ablation: AblationConfig, name: str, claim: ClaimConfig) -> 
         if REFERENCE in cell:
             if claim.gap_over is not None or cell[REFERENCE] not in ablation.references:
                 yield f"{where}: {cell} must name one of the references {', '.join(ablation.references)}, and no gap"
-        elif sorted(cell) != sorted(wanted):
-            yield f"{where}: {cell} must say a level of each of {', '.join(wanted)}, and of nothing else"
         else:
-            for axis, level in cell.items():
-                if level not in ablation.axes[axis].levels:
-                    yield f"{where}: {axis}={level!r} must be {nearest(level, tuple(ablation.axes[axis].levels))}"
+            yield from _cell_troubles(ablation, where, cell, wanted)
+
+
+def _cell_troubles(
+    ablation: AblationConfig, where: str, cell: Mapping[str, str], wanted: Sequence[str]
+) -> Iterator[str]:
+    if sorted(cell) != sorted(wanted):
+        yield f"{where}: {cell} must say a level of each of {', '.join(wanted)}, and of nothing else"
+        return
+    for axis, level in cell.items():
+        if level not in ablation.axes[axis].levels:
+            yield f"{where}: {axis}={level!r} must be {nearest(level, tuple(ablation.axes[axis].levels))}"
 
 
 def _axes(ablation: AblationConfig, *, evaluated: bool) -> dict[str, AxisConfig]:

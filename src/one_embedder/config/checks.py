@@ -74,8 +74,10 @@ RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "optimizer.learning_rate": _POSITIVE,
     "optimizer.weight_decay": ("a number >= 0", lambda value: math.isfinite(value) and value >= 0),
     "optimizer.frozen_layers": _at_least(0),
+    "optimizer.layer_decay": ("above 0 and at most 1", lambda value: 0 < value <= 1),
     "schedule.warmup_ratio": _SHARE,
     "trainer.max_steps": _at_least(1),
+    "trainer.backbone_share": ("at least 0 and below 1", lambda value: 0 <= value < 1),
     "trainer.devices": _at_least(1),
     "trainer.num_nodes": _at_least(1),
     "trainer.gradient_clip_val": _POSITIVE,
@@ -157,6 +159,11 @@ def check(cfg: Config) -> None:
     if not cfg.loss.hard_negatives and cfg.loss.spelling == "released":
         troubles.append(
             "loss.hard_negatives=false leaves a query nothing to be told from: with it, use loss.spelling=paper"
+        )
+    if cfg.loss.other_instruction_negatives and not cfg.loss.bidirectional:
+        troubles.append(
+            "loss.other_instruction_negatives: it is the positive that tells the instructions apart: use it with "
+            "loss.bidirectional=true"
         )
     if cfg.output is not None and Path(cfg.output).is_file():
         troubles.append(f"output={cfg.output!r} is a file; name a folder")

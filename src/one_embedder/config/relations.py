@@ -16,7 +16,13 @@ def require_trainable(cfg: Config) -> None:
     Raises:
         ConfigError: naming both settings of every contradiction, and what to change.
     """
-    _refuse(_training(cfg))
+    troubles = _training(cfg)
+    if cfg.loss.other_instruction_negatives and not cfg.with_instructions:  # tables and ablations leave it out there
+        troubles.append(
+            "loss.other_instruction_negatives contrasts instructions, and with_instructions=false reads none: "
+            "add loss.other_instruction_negatives=false"
+        )
+    _refuse(troubles)
 
 
 def require_buildable(cfg: Config) -> None:

@@ -110,6 +110,7 @@ class LossConfig:
     learn_temperature: bool = False  # temperature is then where it begins
     gather_negatives: bool = False  # candidates from all devices, with their gradient; False: from a device's own rows
     hard_negatives: bool = True  # False: the rows' own negatives are no candidates
+    other_instruction_negatives: bool = False  # a further candidate: the query's text under another task's instruction
     mask_same_text: bool = False  # leave out in-batch negatives whose text is also a right answer
     mask_same_label: bool = False  # leave out in-batch negatives of the row's own class, where the data name classes
     mask_margin: float | None = None  # leave out negatives more similar than the positive by more than this
@@ -121,6 +122,7 @@ class OptimizerConfig:
 
     learning_rate: float = 2e-5
     weight_decay: float = 0.01
+    layer_decay: float = 1.0  # each layer learns so many times as fast as the one above it; 1: all alike
     frozen_layers: int = 0  # lowest transformer layers (and the word embeddings with them) left as they are
     dropout: bool = True  # False: no dropout while training, a fifth less time on a CPU
 
@@ -147,6 +149,7 @@ class TrainerConfig:
     """Arguments of the Lightning trainer."""
 
     max_steps: int = 200
+    share_of_steps: bool = False  # True: only the part of max_steps that the chosen tasks have in a run over all tasks
     accelerator: str = "auto"
     devices: int = 1
     num_nodes: int = 1
@@ -155,6 +158,7 @@ class TrainerConfig:
     gradient_clip_val: float | None = 1.0
     mini_batch_size: int | None = None  # texts embedded at a time, with the whole batch's exact gradient (GradCache)
     accumulate_grad_batches: int = 1  # batches of a step, each contrasted in itself
+    backbone_share: float = 0.0  # of the saved weights: mixed with the backbone's, as WiSE-FT does; 0: as trained
     gradient_checkpointing: bool = False  # compute activations again instead of keeping them: less memory, more time
     log_every_n_steps: int = 10
     checkpoint_every_n_steps: int = 50
@@ -332,6 +336,17 @@ class PublishedPointConfig:
 
 
 @dataclass
+class HeadroomConfig:
+    """How far a model for all tasks lies below models for one kind of task, on each task of the benchmark."""
+
+    specialists: str | None = None  # axis whose levels are the kinds, but for the generalist's; None: not asked for
+    generalist: dict[str, str] = field(default_factory=dict)  # cell: trained on all tasks, without instructions
+    instructed: dict[str, str] = field(default_factory=dict)  # cell: the same with instructions
+    backbone: str = ""  # reference
+    mirrors: dict[str, list[str]] = field(default_factory=dict)  # kind -> tasks of the benchmark made the same way
+
+
+@dataclass
 class AblationConfig:
     """What an ablation varies, trains, evaluates and claims; a file in ``conf/ablation`` sets it."""
 
@@ -342,6 +357,7 @@ class AblationConfig:
     references: dict[str, dict[str, Any]] = field(default_factory=dict)  # untrained models: name -> settings
     claims: dict[str, ClaimConfig] = field(default_factory=dict)
     published: list[PublishedPointConfig] = field(default_factory=list)
+    headroom: HeadroomConfig = field(default_factory=HeadroomConfig)
     child: str | None = None  # the one that this job runs; None: tabulate those that ran
 
 

@@ -188,7 +188,8 @@ def _training(manifest: Mapping[str, Any], settings: Mapping[str, Any], steps: i
         "batch": f"{batch['global']} {rows}, {batch['candidates_per_query']} candidates a query",
         "loss": _loss(loss),
         "steps": f"{_steps(manifest, trainer, steps)} at learning rate {optimizer['learning_rate']}, "
-        f"{optimizer['frozen_layers']} layers frozen, {trainer['max_length'] or 'all'} tokens a text",
+        f"{_layers(optimizer)}, {trainer['max_length'] or 'all'} tokens a text",
+        **_mix(trainer.get("backbone_share", 0.0)),
         "precision, seed": f"{batch['precision']}, {settings['seed']}",
         "code": f"commit `{str(code['commit'])[:12]}`" + (" with local changes" if code["dirty"] else ""),
         "versions": ", ".join(
@@ -203,7 +204,21 @@ def _training(manifest: Mapping[str, Any], settings: Mapping[str, Any], steps: i
 def _steps(manifest: Mapping[str, Any], trainer: Mapping[str, Any], steps: int | None) -> str:
     """Fewer than planned where training ended early or a better checkpoint came before its end."""
     done = steps or (manifest.get("cost") or {}).get("steps") or trainer["max_steps"]
+    if trainer.get("share_of_steps"):
+        return f"{done}, these tasks' share of {trainer['max_steps']}"
     return f"{done}" if done == trainer["max_steps"] else f"{done} of {trainer['max_steps']}"
+
+
+def _layers(optimizer: Mapping[str, Any]) -> str:
+    """How layers differ in what they learn; older records have no ``layer_decay``."""
+    decay = optimizer.get("layer_decay", 1.0)
+    slower = "" if decay == 1.0 else f", each of the others {decay:g} times as fast as the one above"
+    return f"{optimizer['frozen_layers']} layers frozen{slower}"
+
+
+def _mix(share: float) -> dict[str, str]:
+    """What the weights are made of, where they are not just the trained ones."""
+    return {"weights": f"{share:g} x the base model's + {1 - share:g} x the finetuned ones"} if share else {}
 
 
 def _loss(loss: Mapping[str, Any]) -> str:
@@ -213,6 +228,7 @@ def _loss(loss: Mapping[str, Any]) -> str:
         "learned": loss.get("learn_temperature"),
         "query to documents only": not loss.get("bidirectional", True),
         "negatives from all devices": loss.get("gather_negatives"),
+        "queries under another task's instruction as negatives": loss.get("other_instruction_negatives"),
         "in-batch negatives of the same text left out": loss["mask_same_text"],
         "in-batch negatives of the same class left out": loss["mask_same_label"],
         f"negatives more similar than the positive by {margin} left out": margin is not None,

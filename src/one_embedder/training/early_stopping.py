@@ -54,7 +54,7 @@ class EarlyStopping(Callback):
 
     def __init__(
         self,
-        score: DevScore,
+        score: Callable[[InstructionEncoder, Path], float],
         settings: EarlyStoppingConfig,
         folder: Path,
         *,
@@ -64,7 +64,7 @@ class EarlyStopping(Callback):
         """Set what is watched.
 
         Args:
-            score: gives the score.
+            score: gives the score of an encoder as it would be saved, and leaves details in a folder.
             settings: how often, and how long to wait for a better one.
             folder: each evaluation's details go to ``step-<n>`` below.
             keep: saves the encoder as the best one so far; called on the main process.

@@ -61,6 +61,8 @@ def how_to_extend(cfg: Config, data_sha256: str, revision: str, folders: Iterabl
         revision: hash of the weights that it starts from.
         folders: of runs.
     """
+    if cfg.trainer.share_of_steps:  # max_steps is not what it takes
+        return None
     wanted = _but_for_steps(resolved(cfg))
     for folder in folders:
         manifest = _training(folder)

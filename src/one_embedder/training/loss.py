@@ -12,7 +12,7 @@ similarity above that of the own positive.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import MappingProxyType
 
 import torch
@@ -20,7 +20,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from one_embedder.config.schema import LossConfig
-from one_embedder.errors import ConfigError
 from one_embedder.medi.batches.collate import NO_CLASS, LabelNumbers, TextNumbers
 
 SPELLINGS: Mapping[str, bool] = MappingProxyType({"released": False, "paper": True})  # name -> in_batch_positives
@@ -37,6 +36,8 @@ class Sides:
             every query, so that whose it is makes no difference.
         texts: the texts as numbers; needed to leave out equal ones.
         labels: the classes as numbers; needed to leave out candidates of the own class.
+        other_query: (B, D), the text of row i of ``query`` under another task's instruction; needed where instructions
+            are told apart.
     """
 
     query: Tensor
@@ -44,6 +45,7 @@ class Sides:
     negative: Tensor
     texts: TextNumbers | None = None
     labels: LabelNumbers | None = None
+    other_query: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -98,11 +100,14 @@ class Comparison:
         to_documents: (B, 1 + C), each query's similarity to its own positive, then to the other candidates.
         to_queries: (B, Q), each positive's similarity to the queries; None for a loss of one direction.
         first: the column of ``to_queries`` that is row 0's own query; row i's is i further.
+        to_other_query: (B, 1), each positive's similarity to its query's text under another instruction; None where
+            instructions are not contrasted.
     """
 
     to_documents: Tensor
     to_queries: Tensor | None
     first: int = 0
+    to_other_query: Tensor | None = None
 
     def loss(self, temperature: float | Tensor) -> Tensor:
         """Cross entropy of finding the own one, the mean over rows of each direction, summed; natural-log units.
@@ -126,7 +131,8 @@ class Comparison:
             )
         }
         if self.to_queries is not None:
-            to_queries = _divided(self.to_queries, temperature)
+            others = [] if self.to_other_query is None else [self.to_other_query]
+            to_queries = _divided(torch.cat([self.to_queries, *others], dim=1), temperature)
             losses["loss_document_to_query"] = functional.cross_entropy(to_queries, rows + self.first)
         return losses
 
@@ -141,10 +147,16 @@ class Comparison:
 
     @torch.no_grad()
     def metrics(self, temperature: float | Tensor) -> dict[str, Tensor]:
-        """What is worth watching: the loss, each direction, and how often the own positive comes first (0-1)."""
+        """What is worth watching: the loss, each direction, and how often the own positive comes first (0-1).
+
+        With other instructions also how often the own one comes before the other (0-1): near 0.5 they are not read.
+        """
         directions = self.directions(temperature)
-        accuracy = (self.to_documents.argmax(dim=1) == 0).float().mean()
-        return {"loss": torch.stack(list(directions.values())).sum(), **directions, "accuracy": accuracy}
+        accuracy = {"accuracy": (self.to_documents.argmax(dim=1) == 0).float().mean()}
+        if self.to_queries is not None and self.to_other_query is not None:
+            own = self.to_queries.diagonal(self.first)
+            accuracy["instruction_accuracy"] = (own > self.to_other_query.squeeze(1)).float().mean()
+        return {"loss": torch.stack(list(directions.values())).sum(), **directions, **accuracy}
 
 
 @dataclass(frozen=True)
@@ -155,11 +167,22 @@ class ContrastiveLoss:
     candidates there only with ``in_batch_positives``. The reverse direction ranks a positive's own query against the
     other queries.
 
+    With ``other_instruction_negatives`` the reverse direction has one candidate more: the own query's text under the
+    instruction of another task. Why that pair: under another instruction the same text asks for something else, so that
+    the positive is a wrong answer to it, and such pairs meet in use, where one collection is searched for several
+    purposes. The alternatives say less. A query against its own text under another instruction would compare two
+    embeddings of one text, whatever is right for either; a query against its positive under another instruction would
+    tell documents apart that no search has to. The candidate stands in its own row only: to the other rows it is as
+    wrong as the query itself, which they have. It has the text of a right answer on purpose, so that neither text nor
+    class leaves it out; a margin does.
+
     Attributes:
         in_batch_positives: False is the released script's spelling, True the paper's.
         hard_negatives: False: the rows' own negatives are no candidates, and without ``in_batch_positives`` there are
             none in the query direction.
         bidirectional: whether the reverse direction is added, as the released script and the paper do.
+        other_instruction_negatives: whether a positive also has to tell its query from that text under another
+            instruction. Ours, neither published.
         mask_same_text: leave out candidates whose text is also right. False compares with all, as both published
             spellings do.
         mask_same_label: leave out candidates of the own class.
@@ -173,27 +196,16 @@ class ContrastiveLoss:
     in_batch_positives: bool = False
     hard_negatives: bool = True
     bidirectional: bool = True
+    other_instruction_negatives: bool = False
     mask_same_text: bool = False
     mask_same_label: bool = False
     mask_margin: float | None = None
 
     @classmethod
     def of(cls, settings: LossConfig) -> ContrastiveLoss:
-        """The configured loss.
-
-        Raises:
-            ConfigError: an unknown spelling.
-        """
-        if settings.spelling not in SPELLINGS:
-            raise ConfigError(f"loss.spelling={settings.spelling!r} is unknown; use one of {', '.join(SPELLINGS)}")
-        return cls(
-            in_batch_positives=SPELLINGS[settings.spelling],
-            hard_negatives=settings.hard_negatives,
-            bidirectional=settings.bidirectional,
-            mask_same_text=settings.mask_same_text,
-            mask_same_label=settings.mask_same_label,
-            mask_margin=settings.mask_margin,
-        )
+        """The configured loss; the other settings are called there as here."""
+        others = {each.name: getattr(settings, each.name) for each in fields(cls) if hasattr(settings, each.name)}
+        return cls(SPELLINGS[settings.spelling], **others)
 
     def compare(self, own: Sides, candidates: Sides | None = None, first: int = 0) -> Comparison:
         """Similarities of each row to its candidates.
@@ -204,7 +216,7 @@ class ContrastiveLoss:
             first: row 0 of ``own`` is this row of ``candidates``.
 
         Raises:
-            ValueError: equal texts or classes are to be left out, but they are not given.
+            ValueError: texts, classes or other instructions are to be compared, but they are not given.
         """
         candidates = candidates or own
         right_too = self._also_right(own, candidates, first)
@@ -218,12 +230,14 @@ class ContrastiveLoss:
         if self.hard_negatives:
             negatives = own.query @ candidates.negative.T  # (B, N)
             documents.append(self._wrong(negatives, right, right_too.negatives if right_too else None))
-        to_queries = None
+        to_queries = to_other = None
         if self.bidirectional:
             queries = own.positive @ candidates.query.T  # (B, Q)
             others = self._wrong(queries, right, right_too.queries if right_too else None)
             to_queries = torch.where(_own_columns(queries, first), queries, others)
-        return Comparison(torch.cat(documents, dim=1), to_queries, first)
+            if self.other_instruction_negatives:
+                to_other = self._wrong(_to_other_query(own), right, None)
+        return Comparison(torch.cat(documents, dim=1), to_queries, first, to_other)
 
     def candidates_per_query(self, rows: int, negatives_per_row: int = 1) -> int:
         """Documents that each query is compared with among ``rows`` rows, its own positive included.
@@ -252,6 +266,13 @@ class ContrastiveLoss:
             too_similar = similarity.detach() > right.detach() + self.mask_margin
             right_too = too_similar if right_too is None else right_too | too_similar
         return similarity if right_too is None else similarity.masked_fill(right_too, float("-inf"))
+
+
+def _to_other_query(own: Sides) -> Tensor:
+    """(B, 1)."""
+    if own.other_query is None:
+        raise ValueError("other_instruction_negatives needs the queries under other instructions")
+    return (own.positive * own.other_query).sum(dim=-1, keepdim=True)
 
 
 def _divided(similarity: Tensor, temperature: float | Tensor) -> Tensor:

@@ -18,14 +18,13 @@ from torch.optim.lr_scheduler import LRScheduler
 from one_embedder.config.schema import LossConfig, OptimizerConfig, ScheduleConfig
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.encoder.tokenize import TokenizedBatch
-from one_embedder.errors import ConfigError
 from one_embedder.medi.batches.collate import ContrastiveBatch
 from one_embedder.training.callbacks import is_logged
 from one_embedder.training.divergence import Finite, require_finite_weights
 from one_embedder.training.gather import gather_sides
 from one_embedder.training.grad_cache import cached_backward
 from one_embedder.training.loss import Comparison, ContrastiveLoss, Sides
-from one_embedder.training.optimizer import adamw, freeze_layers, matrices
+from one_embedder.training.optimizer import adamw, freeze_layers, layer_factors, matrices
 from one_embedder.training.schedule import linear_schedule
 from one_embedder.training.sharding import clip_sharded
 from one_embedder.training.temperature import LearnedTemperature
@@ -71,18 +70,17 @@ class InstructorModule(LightningModule):
                 here with ``mini_batch_size`` only, otherwise it is the trainer's.
 
         Raises:
-            ConfigError: an unknown loss or a number out of range.
+            ConfigError: layers or a temperature that the encoder or the loss cannot have.
         """
         super().__init__()
-        if loss.temperature <= 0:
-            raise ConfigError(f"loss.temperature must be > 0, got {loss.temperature}")
         self.encoder = encoder
         self.loss = ContrastiveLoss.of(loss)
         self.gather_negatives = loss.gather_negatives
         self.fixed_temperature = loss.temperature
         self.learned_temperature = LearnedTemperature(loss.temperature) if loss.learn_temperature else None
         self.optimizer_config = optimizer
-        self._matrices = matrices(encoder)  # before a strategy shards them
+        self._matrices = matrices(encoder)  # before a strategy shards them, as are the next
+        self._factors = layer_factors(encoder, optimizer.layer_decay)
         self.schedule_config = schedule
         self.max_steps = max_steps
         self.max_norm = math.inf if gradient_clip_val is None else gradient_clip_val
@@ -102,12 +100,17 @@ class InstructorModule(LightningModule):
         return self.fixed_temperature if self.learned_temperature is None else self.learned_temperature()
 
     def sides(self, batch: ContrastiveBatch) -> list[TokenizedBatch]:
-        """What of a batch is embedded: queries, positives, and the negatives where the loss looks at them."""
-        sides = [batch.query, batch.positive]
-        return [*sides, batch.negative] if self.loss.hard_negatives else sides
+        """What of a batch is embedded: queries, positives, and what else the loss looks at (``_further_sides``)."""
+        return [batch.query, batch.positive, *(getattr(batch, side) for side in self._further_sides)]
+
+    @property
+    def _further_sides(self) -> list[str]:
+        """Names of the sides beside the pairs, as they are called in a batch and in ``Sides``."""
+        asked = {"negative": self.loss.hard_negatives, "other_query": self.loss.other_instruction_negatives}
+        return [side for side, holds in asked.items() if holds]
 
     def embed(self, batch: ContrastiveBatch) -> tuple[Tensor, ...]:
-        """Embeddings of each of the ``sides``: (B, D), (B, D) and, with hard negatives, (N, D).
+        """Embeddings of each of the ``sides``: (B, D), (B, D), with hard negatives (N, D), with other queries (B, D).
 
         Where padding is skipped, all sides in one forward pass, and a text that the batch holds several times (a
         label's name, a negative that rows share) once. Else one pass a side, each padded to its own longest text. With
@@ -131,11 +134,11 @@ class InstructorModule(LightningModule):
             embeddings: as ``embed`` gives them.
             batch: the same rows.
         """
-        query, positive = embeddings[:2]
-        negative = embeddings[2] if self.loss.hard_negatives else query[:0].detach()
+        query, positive, *others = embeddings
+        further = {"negative": query[:0].detach()} | dict(zip(self._further_sides, others, strict=True))
         texts = batch.texts if self.loss.mask_same_text else None
         labels = batch.labels if self.loss.mask_same_label else None
-        own = Sides(query, positive, negative, texts, labels)
+        own = Sides(query, positive, texts=texts, labels=labels, **further)
         # In full precision: bfloat16 has three digits, and a temperature of 0.01 makes two of them matter.
         with torch.autocast(query.device.type, enabled=False):
             return self.loss.compare(own, *gather_sides(own)) if self.gather_negatives else self.loss.compare(own)
@@ -237,6 +240,7 @@ class InstructorModule(LightningModule):
             learning_rate=config.learning_rate,
             weight_decay=config.weight_decay,
             decayed=self._matrices,
+            factors=self._factors,
         )
         if self.learned_temperature is not None:
             optimizer.add_param_group({"params": list(self.learned_temperature.parameters()), "weight_decay": 0.0})

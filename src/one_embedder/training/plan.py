@@ -61,7 +61,7 @@ def batch_facts(cfg: Config, world_size: int, negatives_per_row: int = 1) -> dic
         "per_device": per_device,
         "mini": cfg.trainer.mini_batch_size,
         "accumulated": cfg.trainer.accumulate_grad_batches,
-        "queries_per_positive": rows if cfg.loss.bidirectional else 0,
+        "queries_per_positive": rows + cfg.loss.other_instruction_negatives if cfg.loss.bidirectional else 0,
         "candidates_per_query": ContrastiveLoss.of(cfg.loss).candidates_per_query(rows, negatives_per_row),
     }
 

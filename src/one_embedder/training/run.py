@@ -5,20 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
+from one_embedder.config.checks import check
 from one_embedder.config.relations import require_trainable
 from one_embedder.config.schema import Config
-from one_embedder.encoder.checkpoint import load_encoder, save_encoder, weights_sha256
+from one_embedder.encoder.checkpoint import save_encoder, weights_sha256
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.encoder.tokenize import InstructionTokenizer
 from one_embedder.errors import ConfigError, DataError
 from one_embedder.files.location import inside_project
 from one_embedder.files.lock import holding
-from one_embedder.instructions.detail import at_detail
 from one_embedder.medi.batches.datamodule import MediDataModule
 from one_embedder.medi.store import Medi, load_medi
 from one_embedder.tracking.identity import resolved
@@ -31,12 +31,12 @@ from one_embedder.training.checkpointed_layers import checkpoint_layers, require
 from one_embedder.training.curves import TASK_LOSSES, Curves
 from one_embedder.training.divergence import require_usable
 from one_embedder.training.early_stopping import DevScore, EarlyStopping
+from one_embedder.training.export import exported, load_backbone_of, saved_prompts
 from one_embedder.training.interruption import StopOnSignal
 from one_embedder.training.lineage import how_to_extend, parent_of
-from one_embedder.training.loss import ContrastiveLoss
 from one_embedder.training.memory import keep_freed_memory
 from one_embedder.training.module import InstructorModule
-from one_embedder.training.optimizer import require_freezable
+from one_embedder.training.optimizer import layer_factors, require_freezable
 from one_embedder.training.outcome import BEST, CHECKPOINT, Trained
 from one_embedder.training.plan import TASK_TABLE, batch_facts, left_out_tasks, start_report, task_table
 from one_embedder.training.sharding import WholeWeights
@@ -116,12 +116,13 @@ def _train(run: Run) -> None:
     checkpoint = _checkpoint_to_resume(run)
     data = _data(run)
     with _record(run, data) as record:
-        _announce(run, data, checkpoint)
-        trained = _fit(run, data, checkpoint)
+        long = replace(run, cfg=_with_own_steps(cfg, data))
+        _announce(long, data, checkpoint)
+        trained = _fit(long, data, checkpoint)
         if record is not None:
-            encoder = _whole(run, trained)
+            encoder = exported(cfg, run.encoder, run.revision, trained.sharded)
             require_usable(encoder, f"the end, step {trained.trainer.global_step}")
-            save_encoder(encoder, run.folder / CHECKPOINT, _prompts(cfg))
+            save_encoder(encoder, run.folder / CHECKPOINT, saved_prompts(cfg))
             for folder, steps in trained.checkpoints():
                 write_card(run.encoder, run.folder / folder, record.manifest, resolved(cfg), steps)
             record.complete(trained.metrics(), trained.cost())
@@ -130,12 +131,13 @@ def _train(run: Run) -> None:
 
 
 def _open(cfg: Config, dev: DevScore | None = None) -> Run:
-    ContrastiveLoss.of(cfg.loss)  # refuses an unknown spelling before anything is read
+    check(cfg)  # before anything is read; a caller of ours may have set what no command line was asked for
     require_trainable(cfg)
     require_accelerator(cfg.trainer.accelerator)
     medi = load_medi(Path(cfg.medi.folder) / "medi")
-    encoder = _load(cfg)
+    encoder = load_backbone_of(cfg)
     require_freezable(encoder, cfg.optimizer.frozen_layers)
+    layer_factors(encoder, cfg.optimizer.layer_decay)  # refuses a backbone whose layers it does not know
     if cfg.trainer.gradient_checkpointing:
         require_checkpointable(encoder)
     revision = weights_sha256(encoder)  # a local folder can change under its name
@@ -143,17 +145,6 @@ def _open(cfg: Config, dev: DevScore | None = None) -> Run:
     identity = run_id(cfg, name, medi.sha256, revision, *_watched(cfg, dev))
     folder = Path(cfg.output) if cfg.output else Path(cfg.paths.experiments) / "runs" / identity
     return Run(cfg=cfg, identity=identity, folder=folder, medi=medi, encoder=encoder, revision=revision, dev=dev)
-
-
-def _load(cfg: Config) -> InstructionEncoder:
-    settings = cfg.encoder
-    return load_encoder(
-        settings.name_or_path,
-        revision=settings.revision,
-        joining=settings.joining,
-        max_length=settings.max_length,
-        layers=settings.layers,
-    )
 
 
 def _watched(cfg: Config, dev: DevScore | None) -> list[str]:
@@ -197,17 +188,6 @@ def _holds_this_run(run: Run) -> bool:
     return True
 
 
-def _prompts(cfg: Config) -> dict[str, str]:
-    """The evaluation instructions under the names that mteb looks for: ``<task>`` and ``<task>-query|document``."""
-    if not cfg.with_instructions:
-        return {}
-    sides = [(task, side, text) for task, table in cfg.instructions.table.items() for side, text in table.items()]
-    return {
-        task if side == "text" else f"{task}-{side}": at_detail(text, cfg.instruction_detail, task)
-        for task, side, text in sides
-    }
-
-
 def _data(run: Run) -> MediDataModule:
     return MediDataModule(
         run.medi,
@@ -217,7 +197,16 @@ def _data(run: Run) -> MediDataModule:
         seed=run.cfg.seed,
         instruction_detail=run.cfg.instruction_detail,
         hard_negatives=run.cfg.loss.hard_negatives,
+        other_instruction_negatives=run.cfg.loss.other_instruction_negatives,
     )
+
+
+def _with_own_steps(cfg: Config, data: MediDataModule) -> Config:
+    """As long as the run is: with ``trainer.share_of_steps`` its tasks' part of the steps, at least one."""
+    if not cfg.trainer.share_of_steps:
+        return cfg
+    steps = max(1, round(cfg.trainer.max_steps * data.share_of_batches()))
+    return replace(cfg, trainer=replace(cfg.trainer, max_steps=steps))
 
 
 def _training_tokenizer(run: Run) -> InstructionTokenizer:
@@ -256,6 +245,7 @@ def _record(run: Run, data: MediDataModule) -> RunRecord | nullcontext[None]:
             "base": run.cfg.encoder.name_or_path,
             "revision": run.revision,
             "parameters": sum(parameter.numel() for parameter in run.encoder.parameters()),
+            "backbone_share": run.cfg.trainer.backbone_share,
             "parent": parent_of(run.cfg.encoder.name_or_path, run.revision),
         },
         batch={
@@ -337,23 +327,17 @@ def _fit(run: Run, data: MediDataModule, checkpoint: Path | None) -> Trained:
     return Trained(trainer, speed, watch, cuts, whole.state)
 
 
-def _whole(run: Run, trained: Trained) -> InstructionEncoder:
-    """The trained encoder with all of its weights; after sharded training they are put into a fresh one."""
-    if trained.sharded is None:
-        return run.encoder
-    prefix = "encoder."
-    weights = {name[len(prefix) :]: weight for name, weight in trained.sharded.items() if name.startswith(prefix)}
-    encoder = _load(run.cfg)
-    encoder.load_state_dict(weights)
-    return encoder
-
-
 def _watch(run: Run, speed: Speed) -> EarlyStopping | None:
     settings = run.cfg.trainer.early_stopping
     if run.dev is None or settings.every_n_steps is None:
         return None
 
-    def keep() -> None:
-        save_encoder(run.encoder, run.folder / BEST, _prompts(run.cfg))
+    dev = run.dev
 
-    return EarlyStopping(run.dev, settings, run.folder / DEV, keep=keep, leave_out=speed.leave_out)
+    def score(encoder: InstructionEncoder, output: Path) -> float:
+        return dev(exported(run.cfg, encoder, run.revision), output)
+
+    def keep() -> None:
+        save_encoder(exported(run.cfg, run.encoder, run.revision), run.folder / BEST, saved_prompts(run.cfg))
+
+    return EarlyStopping(score, settings, run.folder / DEV, keep=keep, leave_out=speed.leave_out)

@@ -7,8 +7,6 @@ import math
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from one_embedder.errors import ConfigError
-
 
 def linear_factor(step: int, *, warmup_steps: int, max_steps: int) -> float:
     """Part of the peak learning rate used in step ``step`` (0 is the first).
@@ -28,13 +26,6 @@ def linear_schedule(optimizer: Optimizer, *, warmup_ratio: float, max_steps: int
         optimizer: its learning rates are the peak.
         warmup_ratio: part of the steps that warm up, 0 to 1.
         max_steps: steps of the run.
-
-    Raises:
-        ConfigError: a ratio or a number of steps out of range.
     """
-    if not 0.0 <= warmup_ratio <= 1.0:
-        raise ConfigError(f"schedule.warmup_ratio must lie between 0 and 1, got {warmup_ratio}")
-    if max_steps < 1:
-        raise ConfigError(f"trainer.max_steps must be at least 1, got {max_steps}")
     warmup_steps = math.ceil(warmup_ratio * max_steps)
     return LambdaLR(optimizer, lambda step: linear_factor(step, warmup_steps=warmup_steps, max_steps=max_steps))

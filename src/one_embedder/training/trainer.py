@@ -36,17 +36,18 @@ def build_trainer(cfg: Config, folder: Path, *, callbacks: Sequence[Callback]) -
         cfg: sections trainer and tracking are read.
         folder: the run folder.
         callbacks: in the order in which they run; the periodic checkpoint comes after them.
-
-    Raises:
-        ConfigError: an interval below 1.
     """
     settings = cfg.trainer
     accumulated = settings.accumulate_grad_batches
     sharded = settings.strategy == "fsdp"
+    # last.ckpt, one file that is replaced
+    periodic = ModelCheckpoint(
+        folder,
+        LAST.removesuffix(".ckpt"),
+        every_n_train_steps=settings.checkpoint_every_n_steps,
+        enable_version_counter=False,
+    )
     by_lightning = settings.mini_batch_size is None  # else the module steps, and Lightning's interval counts batches
-    for key in ("max_steps", "log_every_n_steps", "checkpoint_every_n_steps"):
-        if getattr(settings, key) < 1:
-            raise ConfigError(f"trainer.{key} must be at least 1, got {getattr(settings, key)}")
     return Trainer(
         max_steps=settings.max_steps,
         accelerator=settings.accelerator,
@@ -54,7 +55,7 @@ def build_trainer(cfg: Config, folder: Path, *, callbacks: Sequence[Callback]) -
         num_nodes=settings.num_nodes,
         strategy=sharded_strategy() if sharded else settings.strategy,
         precision=None if sharded else settings.precision,  # type: ignore[arg-type]
-        callbacks=[*callbacks, _periodic_checkpoint(folder, settings.checkpoint_every_n_steps)],
+        callbacks=[*callbacks, periodic],
         logger=loggers(cfg, folder),
         accumulate_grad_batches=accumulated if by_lightning else 1,
         log_every_n_steps=settings.log_every_n_steps * (1 if by_lightning else accumulated),
@@ -98,14 +99,3 @@ def quiet_lightning() -> Iterator[None]:
             yield
     finally:
         chatter.setLevel(level)
-
-
-def _periodic_checkpoint(folder: Path, steps: int) -> ModelCheckpoint:
-    """``last.ckpt`` every so many steps, one file that is replaced."""
-    return ModelCheckpoint(
-        dirpath=folder,
-        filename=LAST.removesuffix(".ckpt"),
-        every_n_train_steps=steps,
-        save_top_k=1,
-        enable_version_counter=False,
-    )

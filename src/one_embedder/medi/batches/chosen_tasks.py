@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -25,7 +25,7 @@ def selected_rows(medi: Medi, settings: SamplerConfig) -> Rows | None:
     if settings.tasks is None and settings.symmetric is None:
         return None
     names = medi.task_names
-    chosen = set(names) if settings.tasks is None else _named(names, settings.tasks)
+    chosen = set(names) if settings.tasks is None else named_tasks(names, settings.tasks)
     if settings.symmetric is not None:
         symmetric = symmetric_tasks(medi)
         chosen = {task for task in chosen if (task in symmetric) is settings.symmetric}
@@ -47,7 +47,13 @@ def symmetric_tasks(medi: Medi) -> set[int]:
     return set(medi.task_names) - set(np.unique(medi.task_ids[~alike]).tolist())
 
 
-def _named(names: dict[int, str], patterns: Sequence[str]) -> set[int]:
+def named_tasks(names: Mapping[int, str], patterns: Sequence[str]) -> set[int]:
+    """Ids of the tasks that any of the names or patterns fits; raises as ``selected_rows``.
+
+    Args:
+        names: task id -> name.
+        patterns: as of ``sampler.tasks``.
+    """
     chosen: set[int] = set()
     for pattern in patterns:
         fitting = {task for task, name in names.items() if fnmatchcase(name, pattern)}

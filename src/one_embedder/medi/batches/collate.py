@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -56,16 +56,19 @@ class ContrastiveBatch:
         positive: (B, L_positive).
         negative: (N, L_negative), the hard negatives of row 0, then those of row 1, and so on; B where each has one,
             none where the loss has no use for them.
+        other_query: (B, L_other), the queries' texts under another task's instruction; none where the loss has no use
+            for them.
         texts: the texts of the three sides as numbers.
         labels: the classes of rows and negatives as numbers.
         task_id: the one task of all rows; None in a batch of several tasks.
-        tokens: tokens of all three sides, padding not counted.
-        truncation: how many texts of all three sides were cut.
+        tokens: tokens of all sides, padding not counted.
+        truncation: how many texts of all sides were cut.
     """
 
     query: TokenizedBatch
     positive: TokenizedBatch
     negative: TokenizedBatch
+    other_query: TokenizedBatch
     texts: TextNumbers
     labels: LabelNumbers
     task_id: int | None
@@ -83,13 +86,14 @@ class ContrastiveBatch:
             query=self.query.to(device),
             positive=self.positive.to(device),
             negative=self.negative.to(device),
+            other_query=self.other_query.to(device),
             texts=TextNumbers(*(numbers.to(device) for numbers in self.texts)),
             labels=LabelNumbers(*(numbers.to(device) for numbers in self.labels)),
         )
 
 
 class ContrastiveCollator:
-    """Tokenizes the three sides of a batch, with or without their instructions."""
+    """Tokenizes the sides of a batch, with or without their instructions."""
 
     def __init__(
         self,
@@ -99,6 +103,7 @@ class ContrastiveCollator:
         mixed_tasks: bool = False,
         instruction_detail: str = "detailed",
         hard_negatives: bool = True,
+        other_instructions: Callable[[Mapping[str, Any]], str] | None = None,
     ) -> None:
         """Set what the batches are made with.
 
@@ -108,12 +113,14 @@ class ContrastiveCollator:
             mixed_tasks: True allows rows of several tasks in a batch, for the ablation of same-task batches.
             instruction_detail: how much of an instruction is read, one of ``detail.DETAILS``.
             hard_negatives: False leaves the rows' own negatives out of the batches.
+            other_instructions: row -> another task's instruction; None leaves the queries under such out of them.
         """
         self.tokenizer = tokenizer
         self.with_instructions = with_instructions
         self.mixed_tasks = mixed_tasks
         self.instruction_detail = instruction_detail
         self.hard_negatives = hard_negatives
+        self.other_instructions = other_instructions
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> ContrastiveBatch:
         """Make a batch of rows as ``load_medi`` gives them.
@@ -125,9 +132,12 @@ class ContrastiveCollator:
         if len(tasks) != 1 and not self.mixed_tasks:
             raise DataError(f"a batch must hold one task, this one holds {sorted(tasks)}: use SameTaskBatchSampler")
         pairs = {side: self._pairs(rows, key) for side, key in RELEASED_KEYS.items()}
+        if self.other_instructions is not None:
+            pairs["other_query"] = [(self.other_instructions(row), row["query_text"]) for row in rows]
         tokenized = {side: self._tokenized(of_side) for side, of_side in pairs.items()}
         sides = {side: self.tokenizer.pad(rows_of_side) for side, rows_of_side in tokenized.items()}
-        texts, labels = TextNumbers(**{side: _numbers(of_side) for side, of_side in pairs.items()}), _labels(rows)
+        sides.setdefault("other_query", sides["query"][:0])
+        texts, labels = TextNumbers(*(_numbers(pairs[side]) for side in TextNumbers._fields)), _labels(rows)
         if not self.hard_negatives:
             tokenized["negative"], sides["negative"] = [], sides["negative"][:0]
             texts, labels = texts._replace(negative=texts.negative[:0]), labels._replace(negative=labels.negative[:0])
@@ -150,10 +160,10 @@ class ContrastiveCollator:
             side = [(row[f"{key}_instruction"], row[f"{key}_text"])]
             if key == RELEASED_KEYS["negative"]:
                 side.extend(further_negatives(row))
-            pairs.extend((self._read(instruction, row), text) for instruction, text in side)
+            pairs.extend((self.read(instruction, row), text) for instruction, text in side)
         return pairs
 
-    def _read(self, instruction: str, row: Mapping[str, Any]) -> str:
+    def read(self, instruction: str, row: Mapping[str, Any]) -> str:
         """What the encoder reads of a row's instruction."""
         if not self.with_instructions:
             return ""

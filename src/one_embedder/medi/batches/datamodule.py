@@ -14,6 +14,7 @@ from one_embedder.config.schema import SamplerConfig
 from one_embedder.encoder.tokenize import InstructionTokenizer
 from one_embedder.medi.batches.chosen_tasks import selected_rows
 from one_embedder.medi.batches.collate import ContrastiveBatch, ContrastiveCollator
+from one_embedder.medi.batches.other_instructions import OtherInstructions
 from one_embedder.medi.batches.sampler import SameTaskBatchSampler
 from one_embedder.medi.store import Medi, load_medi
 
@@ -36,6 +37,7 @@ class MediDataModule(LightningDataModule):
         seed: int,
         instruction_detail: str = "detailed",
         hard_negatives: bool = True,
+        other_instruction_negatives: bool = False,
     ) -> None:
         """Open the data.
 
@@ -47,9 +49,10 @@ class MediDataModule(LightningDataModule):
             seed: order of the batches.
             instruction_detail: how much of an instruction it reads then.
             hard_negatives: whether the batches hold the rows' own negatives.
+            other_instruction_negatives: whether they hold the queries under another task's instruction.
 
         Raises:
-            ConfigError: the data have none of the tasks that are asked for.
+            ConfigError: the data have none of the tasks that are asked for, or no other instruction for one of them.
             DataError: the folder cannot be read.
         """
         super().__init__()
@@ -64,12 +67,22 @@ class MediDataModule(LightningDataModule):
         self.settings = sampler
         self.rows = selected_rows(self.medi, sampler)
         self.seed = seed
+        if other_instruction_negatives:
+            self.collator.other_instructions = OtherInstructions(self.medi, self.rows, self.collator.read, seed=seed)
 
     def sampler(self, rank: int = 0, world_size: int = 1) -> SameTaskBatchSampler:
         """The batches of one rank."""
         return SameTaskBatchSampler.of(
             self.settings, self.medi.task_ids, rank=rank, world_size=world_size, seed=self.seed, rows=self.rows
         )
+
+    def share_of_batches(self) -> float:
+        """Part of an epoch over all tasks that the chosen ones have, above 0 and at most 1."""
+        if self.rows is None:
+            return 1.0
+        every = SameTaskBatchSampler.of(self.settings, self.medi.task_ids, seed=self.seed).summary()
+        chosen = set(self.medi.task_ids[self.rows].tolist())
+        return sum(share.batches for share in every if share.task_id in chosen) / sum(share.batches for share in every)
 
     def train_dataloader(self) -> DataLoader[ContrastiveBatch]:
         """This rank's batches; the loader carries its position in Lightning's checkpoints."""

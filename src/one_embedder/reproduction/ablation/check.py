@@ -35,6 +35,10 @@ def check_ablation(record: AblationRecord, path: Path) -> None:
     """
     for cell in record.cells:
         _check_cell(cell, record.task_categories, f"{path}, cell {cell.id}")
+    if record.headroom is not None:
+        cells = record.headroom
+        for name in (cells.backbone, cells.generalist, cells.instructed, *cells.specialists):
+            record.cell(name)
     for claim in record.claims:
         _check_claim(record, claim, f"{path}, claim {claim.id}")
     _check_csv(record, path.with_suffix(".csv"))

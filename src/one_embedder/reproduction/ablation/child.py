@@ -5,6 +5,7 @@ The record is ``<ablation's folder>/<profile>/<child>/manifest.yaml``. Its ``out
 - ``child``, ``levels``, ``seed``: who it is (``config.design.Child``), and ``run``: the training's id, or the encoder;
 - ``settings``: hash of the ablation's settings before any level's were applied, ``environment``: what data come from;
 - ``evaluations``: for each variant its ``levels``, the folder of its ``results``, ``columns`` and ``tasks`` (0-1);
+- ``steps``: of the training; None for a reference, or where its record does not tell;
 - ``train_s`` and ``evaluate_s``: seconds of the work, also where an earlier run had done it.
 
 Trainings and evaluations are those of the other verbs: what any of them has done is found again by what it depends on,
@@ -27,6 +28,7 @@ from one_embedder.errors import ConfigError, DataError
 from one_embedder.evaluation.benchmarks import TaskScore
 from one_embedder.files.location import inside_project
 from one_embedder.files.lock import holding
+from one_embedder.reproduction.ablation.known_tasks import require_tasks
 from one_embedder.reproduction.statistics.layout import RowSpec
 from one_embedder.reproduction.statistics.rows import run_columns
 from one_embedder.reproduction.steps.circumstances import circumstances
@@ -86,10 +88,12 @@ def run_child(cfg: Config, stages: Stages | None = None) -> None:
     """
     stages = stages or project_stages()
     child = child_of(cfg.ablation)
-    own = require_possible(cfg)[child.id]
+    configurations = require_possible(cfg)
+    own = configurations[child.id]
     if child.seed is not None:
         require_within(own)
     stages.build(replace(cfg, output=None))  # `output` is the tables' place, not the data's
+    require_tasks(cfg, configurations)
     now = circumstances(cfg, stages.data_identity(cfg))
     folder = children_folder(cfg) / child.id
     with (
@@ -110,7 +114,7 @@ def require_possible(cfg: Config) -> dict[str, Config]:
     """Child -> its configuration, once the settings of every child and variant have been applied and checked.
 
     Raises:
-        ConfigError: naming the child whose settings cannot work.
+        ConfigError: naming the child whose settings cannot work, or whose tasks the data do not have.
     """
     configurations = {}
     for child in children(cfg.ablation):
@@ -124,6 +128,7 @@ def require_possible(cfg: Config) -> dict[str, Config]:
             raise ConfigError(f"ablation {cfg.ablation.name}, child {child.id}: {error}") from error
         own.seed = cfg.seed if child.seed is None else child.seed
         configurations[child.id] = own
+    require_tasks(cfg, configurations)
     return configurations
 
 
@@ -189,6 +194,7 @@ def _run(cfg: Config, child: Child, own: Config, now: Circumstances, stages: Sta
         "settings": now.settings,
         "environment": dict(now.environment),
         "evaluations": evaluations,
+        "steps": None if run is None else _cost(run).get("steps"),
         "train_s": round(train_s, 1),
         "evaluate_s": round(evaluate_s, 1),
     }
@@ -225,7 +231,12 @@ def _evaluation(variant: Variant, output: str, scores: Sequence[TaskScore]) -> d
 
 def _seconds(folder: Path, began: float) -> float:
     """What the work took when it was done: as its own record says, else since ``began``."""
+    return float(_cost(folder).get("wall_s", time.monotonic() - began))
+
+
+def _cost(folder: Path) -> Mapping[str, Any]:
+    """As a run's own record tells it; empty where it does not."""
     try:
-        return float((read_manifest(folder).get("cost") or {})["wall_s"])
-    except (DataError, KeyError, TypeError):
-        return time.monotonic() - began
+        return read_manifest(folder).get("cost") or {}
+    except DataError:
+        return {}

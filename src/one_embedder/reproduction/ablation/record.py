@@ -28,6 +28,7 @@ from one_embedder.reproduction.statistics.decision import told
 from one_embedder.tracking.manifest import write_atomically
 
 SCHEMA = 1
+_MOST_STEPS = 3  # different lengths of trainings that a sentence lists
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class Cell:
         scores: column -> mean over runs.
         deviations: column -> standard deviation over runs (n - 1); 0 for a single one.
         intervals: column -> interval of the mean over test items and seeds.
+        steps: of each training; empty for a reference, and in records made before it was kept.
     """
 
     id: str
@@ -78,6 +80,26 @@ class Cell:
     scores: Mapping[str, float]
     deviations: Mapping[str, float]
     intervals: Mapping[str, Interval]
+    steps: Sequence[int] = ()
+
+
+@dataclass(frozen=True)
+class HeadroomCells:
+    """What headroom is computed from (see ``headroom``), by the ids of cells.
+
+    Attributes:
+        backbone: the untrained encoder.
+        generalist: trained on all tasks, without instructions.
+        instructed: the same with instructions.
+        specialists: those trained on one kind of task -> the kind.
+        mirrors: kind -> tasks of the benchmark that are made as its data are.
+    """
+
+    backbone: str
+    generalist: str
+    instructed: str
+    specialists: Mapping[str, str]
+    mirrors: Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -161,6 +183,7 @@ class AblationRecord:
         provenance: ``data`` (name -> sha256), ``settings`` (sha256), ``environment``, ``code``, ``hardware``,
             ``bootstrap`` (resamples, confidence, seed), ``steps`` (of a training; several where the children differ)
             and ``cost`` (``train_s`` and ``evaluate_s``, of all children).
+        headroom: which cells it is computed from; None where it is not asked for, or one of them is missing.
     """
 
     name: str
@@ -174,6 +197,7 @@ class AblationRecord:
     missing: Sequence[str]
     task_categories: Mapping[str, str]
     provenance: Mapping[str, Any]
+    headroom: HeadroomCells | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -187,7 +211,8 @@ class AblationRecord:
     @property
     def trained(self) -> str:
         """How long and how often, for readers: ``150 steps, seeds 0, 1, 2``."""
-        steps = " or ".join(map(str, self.provenance["steps"]))
+        every = self.provenance["steps"]
+        steps = " or ".join(map(str, every)) if len(every) <= _MOST_STEPS else f"{min(every)} to {max(every)}"
         return f"{steps} steps, seeds {', '.join(map(str, self.seeds))}"
 
     def cell(self, name: str) -> Cell:
@@ -228,6 +253,8 @@ def read_record(path: Path) -> AblationRecord:
             Tested(**{**claim, "difference": _interval(claim["difference"])}) for claim in content["claims"]
         ]
         content["published"] = [PublishedPoint(**point) for point in content["published"]]
+        if content.get("headroom") is not None:
+            content["headroom"] = HeadroomCells(**content["headroom"])
         record = AblationRecord(**content)
         check_ablation(record, path)
         return record

@@ -6,6 +6,8 @@ import csv
 import io
 import textwrap
 
+from one_embedder.reproduction.ablation.headroom import headroom
+from one_embedder.reproduction.ablation.headroom_tables import headroom_grid, headroom_section
 from one_embedder.reproduction.ablation.record import AblationRecord, Cell, Tested
 from one_embedder.reproduction.show.grid import Grid
 from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMN_HEADERS, COLUMNS
@@ -21,10 +23,8 @@ def to_markdown(record: AblationRecord) -> str:
         record.question,
         _POINTS,
         cell_grid(record).markdown(),
-        "## Claims",
-        *(f"- **{record.told(claim)}**: {claim.text} ({claim.source})" for claim in record.claims),
-        claim_grid(record).markdown(),
-        _LEGEND,
+        *headroom_section(record),
+        *_claims(record),
         *([_made(record)] if record.cells else []),
     ]
     if record.published:
@@ -32,6 +32,13 @@ def to_markdown(record: AblationRecord) -> str:
     if record.missing:
         sections += [f"**Incomplete**: {', '.join(record.missing)} missing."]
     return "\n\n".join(sections) + "\n"
+
+
+def _claims(record: AblationRecord) -> list[str]:
+    if not record.claims:
+        return []
+    told = [f"- **{record.told(claim)}**: {claim.text} ({claim.source})" for claim in record.claims]
+    return ["## Claims", *told, claim_grid(record).markdown(), _LEGEND]
 
 
 def terminal(record: AblationRecord) -> str:
@@ -43,9 +50,9 @@ def terminal(record: AblationRecord) -> str:
             _POINTS,
             cell_grid(record).text(),
             "",
+            *([headroom_grid(record).text(), ""] if headroom(record) else []),
             *(f"  {record.told(claim)}: {claim.text} ({claim.source})" for claim in record.claims),
-            "",
-            claim_grid(record).text(),
+            *(["", claim_grid(record).text()] if record.claims else []),
         ]
     )
 

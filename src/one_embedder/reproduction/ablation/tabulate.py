@@ -29,6 +29,8 @@ from one_embedder.reproduction.ablation.child import (
     require_possible,
     run_child,
 )
+from one_embedder.reproduction.ablation.headroom import headroom_cells
+from one_embedder.reproduction.ablation.headroom_tables import headroom_csv
 from one_embedder.reproduction.ablation.record import AblationRecord, Axis, Cell, PublishedPoint, write_record
 from one_embedder.reproduction.ablation.tables import runs_csv, terminal, to_markdown
 from one_embedder.reproduction.show.wandb_tables import ablation_tables
@@ -138,13 +140,14 @@ def _record(cfg: Config, records: Mapping[str, ChildRecord], missing: Mapping[st
         )
     first = next(iter(rows.values())).runs[0] if rows else ()
     ablation = cfg.ablation
+    cells = [_cell(row, groups[name], bootstrap) for name, row in rows.items()]
     return AblationRecord(
         name=ablation.name,
         profile=cfg.profile,
         question=ablation.question,
         seeds=list(ablation.seeds),
         axes=[Axis(name, axis.label or name, axis.evaluated, axis.levels) for name, axis in ablation.axes.items()],
-        cells=[_cell(row, groups[name], bootstrap) for name, row in rows.items()],
+        cells=cells,
         claims=decide_all(ablation, Evidence(rows, bootstrap, cfg.seed)),
         published=[
             PublishedPoint(point.label, point.levels, point.points, point.source, point.second_hand)
@@ -152,6 +155,7 @@ def _record(cfg: Config, records: Mapping[str, ChildRecord], missing: Mapping[st
         ],
         missing=list(missing),
         task_categories={score.task: score.category for score in first},
+        headroom=headroom_cells(ablation, cells),
         provenance=_provenance(cfg, records),
     )
 
@@ -223,6 +227,7 @@ def _cell(row: RowRuns, runs: Runs, bootstrap: Bootstrap) -> Cell:
         scores=scores,
         deviations=row.deviations(),
         intervals={column: bootstrap.interval(row.spec.id, column) for column in scores},
+        steps=[_steps(record) for _, _, record in runs] if row.seeds else [],
     )
 
 
@@ -251,6 +256,8 @@ def _provenance(cfg: Config, records: Mapping[str, ChildRecord]) -> dict[str, An
 
 
 def _steps(record: ChildRecord) -> int:
+    if record.metrics.get("steps") is not None:
+        return int(record.metrics["steps"])
     settings = yaml.safe_load((record.folder / RESOLVED_CONFIG).read_text(encoding="utf-8"))
     return int(settings["trainer"]["max_steps"])
 
@@ -261,4 +268,7 @@ def _write(record: AblationRecord, folder: Path) -> list[Path]:
     write_record(paths[0], record)
     write_atomically(paths[1], runs_csv(record))
     write_atomically(paths[2], to_markdown(record))
+    if table := headroom_csv(record):
+        paths.append(folder / f"{record.profile}_headroom.csv")
+        write_atomically(paths[-1], table)
     return paths

@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from one_embedder.evaluation.resampling import Interval
+from one_embedder.reproduction.ablation.headroom import headroom
 from one_embedder.reproduction.ablation.record import AblationRecord, Axis, Cell
 from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMNS
 
@@ -64,13 +65,16 @@ def claims_figure(record: AblationRecord) -> Figure | None:
 def ablation_figure(record: AblationRecord, column: str = AVERAGE) -> Figure:
     """Every cell's score with its interval, as in the paper's figures 3 to 6; untrained models as dotted lines.
 
-    The axis with the most levels runs from left to right, the others are told apart by colour. What the paper has for
+    Where headroom is asked for, there are more cells than a figure can tell apart, and what is drawn is headroom. Else
+    the axis with the most levels runs from left to right, the others are told apart by colour. What the paper has for
     the same levels stands in a second panel with a scale of its own: other data, other models.
 
     Args:
         record: of the ablation.
         column: a category or the average.
     """
+    if record.headroom is not None:
+        return headroom_figure(record)
     along = _longest_axis(record)
     levels = list(along.levels)
     with rc_context(_STYLE):
@@ -82,6 +86,34 @@ def ablation_figure(record: AblationRecord, column: str = AVERAGE) -> Figure:
         axes[0].set_ylabel(f"{column}, points")
         if record.published:
             _draw_published(axes[1], record, along)
+    return figure
+
+
+def headroom_figure(record: AblationRecord) -> Figure:
+    """On each task the untrained encoder, both models for everything, and the best specialist; a line is the headroom.
+
+    Args:
+        record: of an ablation that asks for headroom and has its cells.
+    """
+    rows = headroom(record)
+    places = list(range(len(rows), 0, -1))
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(_WIDTH, 1.2 + 0.24 * len(rows)), layout="constrained")
+        axes = figure.subplots()
+        low, high = ([100 * getattr(row, name) for row in rows] for name in ("generalist", "best_score"))
+        axes.hlines(places, low, high, color=FAINT, linewidth=1)
+        for name, marker, color, label in (
+            ("backbone", "|", INK, "backbone"),
+            ("generalist", "o", SERIES[0], "without instructions"),
+            ("instructed", "s", SERIES[1], "with instructions"),
+            ("best_score", ">", SERIES[2], "best specialist"),
+        ):
+            points = [100 * getattr(row, name) for row in rows]
+            axes.plot(points, places, marker, color=color, markersize=4, label=label)
+        axes.set_yticks(places, [row.task for row in rows], fontsize=_SMALL)
+        axes.set_ylim(0.4, len(rows) + 0.6)
+        axes.set_xlabel("points")
+        figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 

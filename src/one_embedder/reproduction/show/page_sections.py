@@ -14,6 +14,7 @@ from one_embedder.evaluation.resampling import Interval
 from one_embedder.reproduction.ablation.record import AblationRecord
 from one_embedder.reproduction.ablation.record import Cell as AblationCell
 from one_embedder.reproduction.show.figures import ablation_figure, averages_figure, claims_figure, differences_figure
+from one_embedder.reproduction.show.page_headroom import headroom_drawings, headroom_tables
 from one_embedder.reproduction.show.page_model import (
     ALL_COLUMNS,
     ALL_HEADERS,
@@ -84,9 +85,9 @@ def paper_section(published: PublishedTable) -> Section:
 
 
 def ablation_section(record: AblationRecord, runs: RunFiles) -> Section:
-    """One ablation: its figure, every cell, every claim."""
-    drawings = []
-    if _is_drawn(record):
+    """One ablation: its figure, every cell, every claim, and headroom where that is asked for."""
+    drawings = headroom_drawings(record)
+    if not drawings and _is_drawn(record):
         drawings.append(_drawing(f"{record.name}: average with its interval", ablation_figure(record)))
     differences = claims_figure(record)
     if differences is not None:
@@ -101,7 +102,11 @@ def ablation_section(record: AblationRecord, runs: RunFiles) -> Section:
         paragraphs=[record.question, f"Trainings of {record.trained}; {len(record.task_categories)} tasks."],
         missing=[] if record.is_complete else missing,
         drawings=drawings,
-        tables=[_cell_table(record, runs), _claim_table(record)],
+        tables=[
+            *headroom_tables(record),
+            _cell_table(record, runs),
+            *([_claim_table(record)] if record.claims else []),
+        ],
         facts=facts(record.provenance),
     )
 

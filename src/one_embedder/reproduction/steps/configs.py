@@ -24,6 +24,7 @@ def training_config(cfg: Config, *, with_instructions: bool, seed: int) -> Confi
     """Train the backbone of ``cfg`` with or without instructions; the run folder follows from the settings."""
     child = copy.deepcopy(cfg)
     child.with_instructions = with_instructions
+    child.loss.other_instruction_negatives &= with_instructions  # without instructions there is nothing to contrast
     child.seed = seed
     child.output = None
     child.tracking.group = _group(cfg)
