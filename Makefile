@@ -3,8 +3,9 @@
 #   PYTHON       the Python to make it with (3.11 to 3.13)
 #   TORCH_INDEX  extra index for torch; https://download.pytorch.org/whl/cpu avoids the CUDA build on Linux
 #   PROFILE      documentation | local | released | paper
+#   TEST_PROCESSES  that share the tests; 0 runs them in one
 #   BENCHMARK    a folder of tasks, for verify-harness
-#   ARGS         further overrides, such as ARGS="seed=1 loss.temperature=0.05"
+#   ARGS         further overrides, such as ARGS="seed=1 loss.temperature=0.05"; ARGS="table.record=true" writes what git tracks
 #   DRY_RUN=1    print the commands only
 # What reproduce's exit codes mean stands in the README; make itself ends with 2 whatever a command's own was.
 .DEFAULT_GOAL := help
@@ -15,14 +16,17 @@ PROFILE ?= documentation
 ARGS ?=
 BENCHMARK ?=
 TORCH_INDEX ?=
+TEST_PROCESSES ?= 2
 
 IS_SUPPORTED := import sys; sys.stdout.write(sys.version.split()[0]); sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 # The first that works; recursive, so that only a setup looks for it.
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python; do \
 	"$$python" -c '$(IS_SUPPORTED)' >/dev/null 2>&1 && { echo "$$python"; break; }; done)
 
-BIN := $(VENV)/bin
-READY := $(VENV)/.complete
+# VENV may hold spaces: quoted for the shell, escaped for make.
+SPACE := $(subst ,, )
+BIN := "$(VENV)/bin"
+READY := $(subst $(SPACE),\ ,$(VENV))/.complete
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 
 ifdef DRY_RUN
@@ -34,11 +38,15 @@ export MALLOC_MMAP_THRESHOLD_ ?= 33554432
 
 ##@ Reproduce
 .PHONY: reproduce-table1
-reproduce-table1: $(READY) ## Fill and check Table 1; PROFILE=documentation (CPU, minutes) | local | released | paper
+reproduce-table1: $(READY) ## Fill and check Table 1, in experiments/own/; PROFILE=documentation (CPU, minutes) | local | released | paper
 	$(BIN)/python -m one_embedder.reproduce profile=$(PROFILE) $(ARGS)
 
+.PHONY: reproduce-views
+reproduce-views: $(READY) ## Measure how far instructions steer: one text, many purposes; PROFILE=mixture has real texts
+	$(BIN)/python -m one_embedder.reproduce profile=$(PROFILE) table.name=views $(ARGS)
+
 # The sweep may fail in some of its runs: the table is made of the others and the last command says what is missing.
-ablation-%: $(READY) ## Run one of conf/ablation and tabulate it: ablation-temperature; ARGS="launcher=joblib"
+ablation-%: $(READY) ## Run one of conf/ablation and tabulate it, in experiments/own/: ablation-temperature; ARGS="launcher=joblib"
 	$(BIN)/python -m one_embedder.build_medi profile=$(PROFILE) ablation=$* $(ARGS)
 	-$(BIN)/python -m one_embedder.reproduce --multirun profile=$(PROFILE) ablation=$* $(ARGS)
 	$(BIN)/python -m one_embedder.reproduce profile=$(PROFILE) ablation=$* $(ARGS)
@@ -56,7 +64,7 @@ readme: $(READY) ## Write the recorded tables into README.md
 	$(BIN)/python -m one_embedder.reproduction.show.readme
 
 .PHONY: report
-report: $(READY) ## Write experiments/report.html, one page with the recorded tables and ablations and where they come from
+report: $(READY) ## Write experiments/report.html, one page with the recorded tables and ablations, and your own beside them
 	$(BIN)/python -m one_embedder.reproduction.show.page
 
 ##@ Develop
@@ -73,11 +81,11 @@ $(READY): requirements.lock pyproject.toml scripts/make_environment.py
 
 .PHONY: test
 test: $(READY) ## The fast tests: CPU, no network, a few minutes
-	$(BIN)/python -m pytest -m "not slow and not gpu and not network" $(ARGS)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m "not slow and not gpu and not network" $(ARGS)
 
 .PHONY: test-all
 test-all: $(READY) ## The slow tests too
-	$(BIN)/python -m pytest -m "not gpu and not network" $(ARGS)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m "not gpu and not network" $(ARGS)
 
 .PHONY: lint
 lint: $(READY) ## Style, as pre-commit checks it
@@ -89,7 +97,7 @@ type: $(READY) ## Types, strictly
 	$(BIN)/mypy
 
 .PHONY: bench
-bench: $(READY) ## Speed of encode and of a training step against peers, to experiments/bench/
+bench: $(READY) ## Speed of encode and of a training step against peers, to experiments/own/bench/
 	$(BIN)/python -m scripts.bench_encode $(ARGS)
 	$(BIN)/python -m scripts.bench_train_step $(ARGS)
 

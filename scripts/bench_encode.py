@@ -5,7 +5,7 @@
 Both encode the short texts, the long ones and a mix of the two, with one instruction and one batch size, turn and turn
 about in one process, so that whatever else the machine does falls on both. Without files the texts are an installed
 package's documentation, which is there for everybody. Their embeddings have to be equal, else nothing is recorded.
-Writes ``experiments/bench/encode.{json,md}``.
+Writes ``experiments/own/bench/encode.{json,md}``; ``--record experiments/bench/encode`` records instead.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from one_embedder.errors import DataError, OneEmbedderError
 INSTRUCTION = "Represent the sentence for retrieval: "
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 TOLERANCE = 1e-5
-RECORD = Path(__file__).parent.parent / "experiments" / "bench" / "encode"
+RECORD = Path(__file__).parent.parent / "experiments" / "own" / "bench" / "encode"
 _PACKAGE = "networkx"
 _LONG_CHARACTERS = 800  # about the 256 tokens that MiniLM takes
 

@@ -132,7 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--record", type=Path, default=Path("experiments/bench/read_medi"))
+    parser.add_argument("--record", type=Path, default=Path("experiments/own/bench/read_medi"))
     arguments = parser.parse_args()
     record = bench(arguments.file, arguments.output)
     arguments.record.parent.mkdir(parents=True, exist_ok=True)

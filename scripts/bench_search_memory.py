@@ -2,7 +2,7 @@
 
 Passages are generated, the encoder adds up a fixed random vector a word, everything between them is what ``evaluate``
 uses. Each size runs in a process of its own, side by side; memory is that process's peak, before the search and after.
-Writes ``experiments/bench/search_memory.{json,md}``.
+Writes ``experiments/own/bench/search_memory.{json,md}``; what is to be recorded is moved to ``experiments/bench``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SIZES = ((100_000, 200), (1_000_000, 200), (100_000, 1_000))
 """Passages and queries."""
 DIMENSION = 768
 WORDS = 4_096
-FOLDER = Path(__file__).parent.parent / "experiments" / "bench"
+FOLDER = Path(__file__).parent.parent / "experiments" / "own" / "bench"
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ One step is forward, loss and backward on one batch of the data that the profile
 without dropout. ``padded``: a plain transformers loop, one pass a side, each padded to its own longest text, with this
 project's loss. ``released``: every text padded to 512 tokens and the loss in Python loops, as the published script
 does it (measured on one batch). All take turns in one process. Their gradients have to agree, else nothing is recorded.
-Writes ``experiments/bench/train_step.{json,md}``.
+Writes ``experiments/own/bench/train_step.{json,md}``; ``--record experiments/bench/train_step`` records instead.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from tests.reference.released_loss import released_loss
 
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 TOLERANCE = 1e-5
-RECORD = Path(__file__).parent.parent / "experiments" / "bench" / "train_step"
+RECORD = Path(__file__).parent.parent / "experiments" / "own" / "bench" / "train_step"
 RELEASED_LENGTH = 512
 
 Loss = Callable[[ContrastiveBatch], Tensor]
@@ -74,9 +74,7 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
 def _row(with_instructions: bool, arguments: argparse.Namespace) -> dict[str, Any]:
     cfg = load_config("train", [f"with_instructions={with_instructions}".lower()])
     encoder = load_encoder(cfg.encoder.name_or_path)
-    module = InstructorModule(
-        encoder, loss=cfg.loss, optimizer=cfg.optimizer, schedule=cfg.schedule, max_steps=cfg.trainer.max_steps
-    )
+    module = InstructorModule(encoder, cfg)
     data = MediDataModule(
         Path(cfg.medi.folder) / "medi",
         encoder.tokenizer.with_max_length(int(cfg.trainer.max_length or encoder.tokenizer.max_length)),
@@ -131,7 +129,7 @@ def _seconds(
 def _ours(module: InstructorModule) -> Loss:
     def loss(batch: ContrastiveBatch) -> Tensor:
         module.encoder.skip_padding = True
-        return module.compare(module.embed(batch), batch).loss(module.temperature)
+        return module.measure(module.embed(batch), batch).loss
 
     return loss
 
@@ -139,7 +137,7 @@ def _ours(module: InstructorModule) -> Loss:
 def _padded(module: InstructorModule) -> Loss:
     def loss(batch: ContrastiveBatch) -> Tensor:
         module.encoder.skip_padding = False
-        return module.compare(module.embed(batch), batch).loss(module.temperature)
+        return module.measure(module.embed(batch), batch).loss
 
     return loss
 

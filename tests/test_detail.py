@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from one_embedder.config.checks import CHOICES
+from one_embedder.config.checks import choices_of
+from one_embedder.config.schema import Config
 from one_embedder.errors import DataError
 from one_embedder.instructions.detail import DETAILS, at_detail
 
@@ -37,4 +38,4 @@ def test_an_instruction_off_the_template_cannot_be_made_simple() -> None:
 
 
 def test_the_configuration_knows_every_level() -> None:
-    assert set(CHOICES["instruction_detail"]) == set(DETAILS)
+    assert set(choices_of(Config, "instruction_detail")) == set(DETAILS)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from argparse import ArgumentParser
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from one_embedder import convert
 from one_embedder.embedding.batches import MAX_TOKENS_PER_BATCH
 from one_embedder.embedding.embedder import InstructionEmbedder
 from one_embedder.encode import main, parser, work
 from one_embedder.encoder.checkpoint import save_encoder
+from one_embedder.encoder.tokenize import JOININGS
 from one_embedder.encoder.truncation import cuts_kept
 from tests.encoder.conftest import tiny_encoder
 
@@ -98,6 +101,12 @@ def test_defaults_are_those_of_encode() -> None:
     options = parser().parse_args(["in.jsonl", "out.npy"])
     assert options.max_tokens_per_batch == MAX_TOKENS_PER_BATCH
     assert options.batch_size == 32
+
+
+@pytest.mark.parametrize("verb", [parser, convert.parser])
+def test_every_joining_can_be_chosen(verb: Callable[[], ArgumentParser]) -> None:
+    (joining,) = (action for action in verb()._actions if action.dest == "joining")
+    assert joining.choices is not None and set(joining.choices) == set(JOININGS)
 
 
 @pytest.mark.slow

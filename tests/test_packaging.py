@@ -36,8 +36,10 @@ def lock(project_root: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def wanted(pyproject: dict[str, Any]) -> list[Requirement]:
+    """Of the core and of all extras."""
     project = pyproject["project"]
-    return [Requirement(line) for line in project["dependencies"] + project["optional-dependencies"]["dev"]]
+    lines = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
+    return [requirement for requirement in map(Requirement, lines) if requirement.name != "one-embedder"]
 
 
 def test_the_lock_names_one_exact_version_of_everything(lock: dict[str, str]) -> None:
@@ -79,6 +81,13 @@ def test_environment_yml_takes_the_locks_versions_and_a_python_the_project_allow
     assert through_pip == ["-r requirements.lock", "-e ."]
     beside = {line for line in environment["dependencies"] if isinstance(line, str)} - {python, "pip"}
     assert not beside, "a package named here would get a version that the lock does not know"
+
+
+def test_all_extras_together_are_the_extra_all(pyproject: dict[str, Any]) -> None:
+    extras = pyproject["project"]["optional-dependencies"]
+    assert set(extras) == {"train", "evaluate", "reproduce", "dev", "all"}
+    assert extras["all"] == ["one-embedder[reproduce,dev]"]
+    assert extras["reproduce"][0] == "one-embedder[train,evaluate]"
 
 
 def test_tools_are_pinned_exactly_because_their_verdicts_change(wanted: list[Requirement]) -> None:
@@ -124,6 +133,7 @@ def test_a_wheel_works_outside_of_the_checkout(project_root: Path, tmp_path: Pat
     subprocess.run([*build, str(copy)], check=True, capture_output=True)
     with zipfile.ZipFile(next(wheels.glob("*.whl"))) as wheel:
         wheel.extractall(installed)
+    assert (installed / "one_embedder" / "py.typed").is_file()
     place.mkdir()
     environment = {**os.environ, "PYTHONPATH": str(installed)}
 
@@ -131,6 +141,10 @@ def test_a_wheel_works_outside_of_the_checkout(project_root: Path, tmp_path: Pat
         command = [sys.executable, "-m", "one_embedder", *arguments]
         return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False)
 
+    (place / "in.txt").write_text("a cat\n")
+    model = project_root / "tests" / "parity" / "tiny_instructor"
+    encoded = one_embedder("encode", "in.txt", "out.npy", "--encoder", str(model), "--device", "cpu")
+    assert (encoded.returncode, (place / "out.npy").is_file()) == (0, True), encoded.stderr
     composed = one_embedder("train", "profile=local")
     assert composed.returncode == 2
     assert str(place / "data" / "local" / "medi") in composed.stderr, "data lies where the command is typed"
@@ -277,8 +291,18 @@ def test_a_dry_run_prints_commands_and_runs_none(target: str, tmp_path: Path) ->
     venv = tmp_path / "venv"
     done = make(target, "DRY_RUN=1", f"VENV={venv}", "ARGS=seed=5")
     assert done.returncode == 0, done.stderr
-    assert str(venv / "bin") in done.stdout
+    assert f'"{venv / "bin"}"/' in done.stdout
     assert not venv.exists()
+
+
+def test_an_environment_whose_path_has_spaces_is_used(tmp_path: Path) -> None:
+    venv = tmp_path / "a folder" / "my venv"
+    (venv / "bin").mkdir(parents=True)
+    (venv / "bin" / "ruff").write_text('#!/bin/sh\necho "ran with $1"\n')
+    (venv / "bin" / "ruff").chmod(0o755)
+    (venv / STAMP).touch()
+    done = make("lint", f"VENV={venv}")
+    assert (done.returncode, "ran with check" in done.stdout) == (0, True), done.stdout + done.stderr
 
 
 def test_profile_and_overrides_reach_the_verb(tmp_path: Path) -> None:

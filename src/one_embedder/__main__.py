@@ -13,6 +13,8 @@ VERBS = {
     "evaluate_views": "a model -> how far instructions steer it, one result file per view set",
     "reproduce": "everything up to Table 1 or an ablation's table, with verdicts",
     "encode": "a file of texts -> a file of embeddings",
+    "compare": "models and a folder of tasks -> one table with intervals",
+    "convert": "a model folder -> one that plain sentence-transformers reads right",
     "push": "a run's checkpoint -> a model on the Hugging Face hub, after a question",
 }
 EXIT_USER_ERROR = 2

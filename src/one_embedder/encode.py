@@ -6,12 +6,11 @@ import sys
 from argparse import ArgumentParser, Namespace, _ArgumentGroup
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from one_embedder.config.caches import settle_caches
-from one_embedder.config.checks import CHOICES
-from one_embedder.config.entry import told
 from one_embedder.config.quiet import quiet
+from one_embedder.ending import told
 
 _DESCRIPTION = """\
 Embed every text of a file. Rows are written in chunks to OUTPUT.partial/, and OUTPUT appears when it is whole, with
@@ -44,7 +43,7 @@ def _add_encoder(group: _ArgumentGroup) -> None:
     add = group.add_argument
     add("--encoder", default="minilm", metavar="NAME", help="minilm, a local folder or a hub id [%(default)s]")
     add("--revision", help="of the hub id")
-    add("--joining", default="pypi", choices=CHOICES["encoder.joining"], help="of instruction and text [%(default)s]")
+    add("--joining", default="pypi", choices=("pypi", "head"), help="of instruction and text [%(default)s]")
     add("--max-length", type=int, metavar="TOKENS", help="of a text with its instruction [what the encoder says]")
     add("--dtype", default="float32", help="float32, bfloat16, float16 or float64 [%(default)s]")
 
@@ -60,20 +59,9 @@ def _add_resources(group: _ArgumentGroup) -> None:
     add = group.add_argument
     add("--device", help="cpu, cuda:0, ...; each of several, as in cuda:0,cuda:1, gets a process [the GPU, if any]")
     add("--batch-size", type=int, default=32, metavar="TEXTS", help="most texts a forward pass [%(default)s]")
-    add(
-        "--max-tokens-per-batch",
-        type=int,
-        default=16_384,  # batches.MAX_TOKENS_PER_BATCH, whose module brings torch
-        metavar="TOKENS",
-        help="most padded tokens a forward pass [%(default)s]",
-    )
-    add(
-        "--chunk-size",
-        type=int,
-        default=1024,
-        metavar="ROWS",
-        help="rows in memory, and lost at most by an interruption [%(default)s]",
-    )
+    # 16,384 is batches.MAX_TOKENS_PER_BATCH, whose module brings torch.
+    add("--max-tokens-per-batch", type=int, default=16_384, help="most padded tokens a forward pass [%(default)s]")
+    add("--chunk-size", type=int, default=1024, help="rows in memory; what an interruption loses at most [%(default)s]")
 
 
 def work(options: Namespace) -> None:
@@ -84,37 +72,23 @@ def work(options: Namespace) -> None:
     from one_embedder.embedding.encode_file import encode_file
     from one_embedder.embedding.records import RecordFile
 
-    source = RecordFile(
-        options.input,
-        text_field=options.text_field,
-        instruction_field=options.instruction_field,
-        instruction=options.instruction,
-        quoted=options.quoted,
-    )
+    fields = _of(options, "text_field", "instruction_field", "instruction", "quoted")
+    source = RecordFile(options.input, **fields)
     devices: list[str] = options.device.split(",") if options.device is not None else []
     embedder = InstructionEmbedder(
         options.encoder,
         device="cpu" if len(devices) > 1 else options.device,  # the processes of several have copies of their own
-        dtype=options.dtype,
-        joining=options.joining,
-        revision=options.revision,
-        max_length=options.max_length,
+        **_of(options, "dtype", "joining", "revision", "max_length"),
     )
+    how = _of(options, "batch_size", "max_tokens_per_batch", "truncate_dim", "precision")
+    what = _of(options, "chunk_size", "with_text", "restart")
     with ExitStack() as stack:
-        encode_file(
-            embedder,
-            source,
-            options.output,
-            batch_size=options.batch_size,
-            max_tokens_per_batch=options.max_tokens_per_batch,
-            truncate_dim=options.truncate_dim,
-            precision=options.precision,
-            chunk_size=options.chunk_size,
-            with_text=options.with_text,
-            restart=options.restart,
-            pool=stack.enter_context(embedder.start_pool(devices)) if len(devices) > 1 else None,
-            say=_say,
-        )
+        pool = stack.enter_context(embedder.start_pool(devices)) if len(devices) > 1 else None
+        encode_file(embedder, source, options.output, pool=pool, say=_say, **how, **what)
+
+
+def _of(options: Namespace, *names: str) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in names}
 
 
 def main() -> NoReturn:

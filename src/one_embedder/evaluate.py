@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from one_embedder.config.entry import run_verb
-from one_embedder.config.schema import Config
+from typing import TYPE_CHECKING
+
+from one_embedder.extras import run_with_settings
+
+if TYPE_CHECKING:
+    from one_embedder.config.schema import Config
 
 
 def work(cfg: Config) -> None:
@@ -15,7 +19,7 @@ def work(cfg: Config) -> None:
 
 def main() -> None:
     """Console script."""
-    run_verb("evaluate", work)
+    run_with_settings("evaluate", work, "evaluate")
 
 
 if __name__ == "__main__":

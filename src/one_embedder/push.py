@@ -7,8 +7,9 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import NoReturn
 
-from one_embedder.config.entry import told
+from one_embedder.ending import told
 from one_embedder.errors import OneEmbedderError
+from one_embedder.extras import needing
 
 
 def parser() -> ArgumentParser:
@@ -28,16 +29,25 @@ def parser() -> ArgumentParser:
 
 def work(options: Namespace) -> None:
     """Import late, show what would be sent, ask, send."""
-    from one_embedder.evaluation.benchmarks import scores_of
-    from one_embedder.evaluation.completed import completed_results
-    from one_embedder.training.upload import plan, publish
+    with needing("one-embedder[train]"):
+        from one_embedder.evaluation.benchmarks import scores_of
+        from one_embedder.evaluation.completed import completed_results
+        from one_embedder.training.upload import plan, publish
 
     scores = scores_of(completed_results(options.results)) if options.results else []
     upload = plan(options.run, options.hub_id, scores=scores, public=options.public)
     sys.stdout.write(f"{upload}\n")
-    if not options.yes and input("Upload? Type the hub id to go on: ").strip() != options.hub_id:
+    if not options.yes and _answer() != options.hub_id:
         raise OneEmbedderError("nothing was uploaded: the hub id was not confirmed")
     sys.stdout.write(f"{publish(upload)}\n")
+
+
+def _answer() -> str:
+    try:
+        return input("Upload? Type the hub id to go on: ").strip()
+    except EOFError as error:
+        told = "nothing was uploaded: there is no terminal to confirm it at; --yes sends without a question"
+        raise OneEmbedderError(told) from error
 
 
 def main() -> NoReturn:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from one_embedder.config.entry import run_verb
-from one_embedder.config.schema import Config
+from typing import TYPE_CHECKING
+
+from one_embedder.extras import needing, run_with_settings
+
+if TYPE_CHECKING:
+    from one_embedder.config.schema import Config
 
 
 def work(cfg: Config) -> None:
@@ -12,15 +16,16 @@ def work(cfg: Config) -> None:
 
     dev = None
     if cfg.trainer.early_stopping.every_n_steps is not None:  # else nothing of mteb is loaded
-        from one_embedder.evaluation.dev import DevBenchmark
+        with needing("one-embedder[train,evaluate]"):
+            from one_embedder.evaluation.dev import DevBenchmark
 
-        dev = DevBenchmark(cfg)
+            dev = DevBenchmark(cfg)
     train(cfg, dev)
 
 
 def main() -> None:
     """Console script."""
-    run_verb("train", work)
+    run_with_settings("train", work, "train")
 
 
 if __name__ == "__main__":

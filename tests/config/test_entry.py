@@ -116,8 +116,28 @@ def test_help_answers_at_once(verb: str, children_seconds: Callable[[], float]) 
     assert children_seconds() - began < HELP_SECONDS
     assert done.returncode == 0, done.stderr
     assert f"python -m one_embedder.{verb}" in done.stdout
-    assert "profile: documentation, local, paper, released, super_ni" in done.stdout
-    assert "temperature:" in done.stdout
+    assert "profile: documentation, local, mixture, paper, released, super_ni" in done.stdout
+    assert "  paths.experiments=experiments " in done.stdout
+
+
+def test_a_mistake_that_needs_no_composition_is_one_message(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flag = run_job(job, "--max_steps", "3")
+    assert (flag.returncode, flag.stderr) == (
+        2,
+        "error: --max_steps: settings have no dashes; type trainer.max_steps=3\n",
+    )
+    monkeypatch.setenv("HF_TOKEN", "hf_abcdefgh")
+    typed = run_job(job, "tracking.group=hf_abcdefgh")
+    assert typed.returncode == 2 and "tracking.group holds the value of HF_TOKEN" in typed.stderr
+    assert not (job.parent / "experiments").exists()
+
+
+def test_a_secret_of_the_environment_gets_into_no_file(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_abcdefgh")
+    done = run_job(job, "tracking.group='${oc.env:HF_TOKEN}'")
+    assert done.returncode == 2 and "error: tracking.group holds the value of HF_TOKEN" in done.stderr
+    written = [path.read_text() for path in job.parent.rglob("*") if path.is_file()]
+    assert len(written) > 1 and "hf_abcdefgh" not in "".join([*written, done.stdout, done.stderr])
 
 
 def test_entry_points_import_nothing_heavy() -> None:

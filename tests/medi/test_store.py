@@ -16,7 +16,6 @@ from one_embedder.medi.store import (
     FURTHER_COLUMNS,
     FURTHER_LABELS,
     MANIFEST_FILE,
-    MediWriter,
     further_negatives,
     load_medi,
     negative_labels,
@@ -96,28 +95,6 @@ def test_an_interrupted_write_leaves_the_older_data_and_no_litter(folder: Path) 
         write_medi(breaks(), folder, about={})
     assert load_medi(folder).sha256 == known
     assert [path.name for path in folder.parent.iterdir()] == ["medi"]
-
-
-def test_a_writer_goes_on_after_what_an_earlier_one_had_put_on_disk(tmp_path: Path) -> None:
-    labelled = replace(ROWS[1], label="good", negative_label="bad", further_negatives=(("i", "a third"),))
-    rows = [ROWS[0], labelled, *ROWS[2:]]
-    straight = write_medi(rows, tmp_path / "straight", about={})
-    with MediWriter(tmp_path / "medi") as first:
-        for row in rows[:3]:
-            first.append(row, "")
-        safe = first.flush()
-        for row in rows[3:6]:
-            first.append(row, "")
-        first.flush()
-    with MediWriter(tmp_path / "medi", safe) as second:
-        assert second.tally.rows == 3
-        for row in rows[3:]:
-            second.append(row, "")
-        assert second.finish({}) == straight
-    again, expected = load_medi(tmp_path / "medi"), load_medi(tmp_path / "straight")
-    assert again.dataset.to_list() == expected.dataset.to_list()
-    assert again.manifest["tasks"] == expected.manifest["tasks"]
-    assert [row_of(item) for item in again.dataset] == rows
 
 
 def test_a_bad_row_is_named_and_nothing_is_written(tmp_path: Path) -> None:

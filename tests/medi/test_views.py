@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ from one_embedder.embedding import embedder as embedder_module
 from one_embedder.errors import ConfigError, DataError
 from one_embedder.medi.build import build
 from one_embedder.medi.mining.candidates import PairTask
+from one_embedder.medi.sources.documentation.views import documentation_views
 from one_embedder.medi.sources.pairs import read_pairs
 from one_embedder.medi.sources.view_sets import read_view_sets
 from one_embedder.medi.sources.views import read_views
 from one_embedder.medi.store import load_medi
-from tests.medi.test_build import HashEmbedder
+from tests.medi.test_build import HashEmbedder, made_up
 from tests.medi.toy import view_rows, view_set, write_rows, write_view_set
 
 Row = dict[str, Any]
@@ -171,20 +173,40 @@ def test_a_choice_of_sets_that_cannot_work_is_refused_before_any_file_is_read(
         check(cfg)
 
 
-REAL = Path(__file__).resolve().parents[3] / "shared" / "data"
-
-
 def test_the_public_sets_are_divided_nine_three_and_five() -> None:
     sets = load_config("build_medi", ["views=public"]).views.sets
     parts = [found.part for found in sets.values()]
     assert [parts.count(part) for part in ("train", "dev", "test")] == [9, 3, 5]
 
 
-@pytest.mark.skipif(not (REAL / "views").is_dir(), reason="the reference copy of the public view sets is not here")
-def test_every_public_set_and_pair_file_has_its_instructions() -> None:
-    cfg = load_config("build_medi", ["medi=mixture", "views=public", f"medi.views={REAL / 'views'}"])
-    assert {path.parent.name for path in (REAL / "views").glob("*/texts.jsonl.gz")} == set(cfg.views.sets)
+def test_every_public_set_and_pair_file_has_its_instructions(shared: Path) -> None:
+    data = shared / "data"
+    if not (data / "views").is_dir():
+        pytest.skip("the reference data have no view sets")
+    cfg = load_config("build_medi", ["medi=mixture", "views=public", f"medi.views={data / 'views'}"])
+    assert {path.parent.name for path in (data / "views").glob("*/texts.jsonl.gz")} == set(cfg.views.sets)
     views = read_views(cfg)
-    assert len(views) == 22
+    assert len(views) == 21
     assert len({task.instruction.render() for task in views}) == len(views)
-    assert len(read_pairs(REAL / "pairs", 10, cfg.medi.pair_instructions)) == 10
+    assert len(read_pairs(data / "pairs", 10, cfg.medi.pair_instructions)) == 10
+
+
+def test_the_documentations_texts_become_sets_of_two_labelings_each_of_frequent_classes() -> None:
+    objects = [*made_up("alpha", "test", "toy"), *made_up("beta", "train", "data")]
+    sets = documentation_views(objects, "test")
+    assert list(sets) == ["TestParameters", "TestPassages", "TestSummaries"]
+    for rows in sets.values():
+        assert len({row["text"] for row in rows}) == len(rows)
+        assert not any("beta" in row["text"] for row in rows)
+        for labeling in {name for row in rows for name in row["labels"]}:
+            counts = Counter(row["labels"][labeling] for row in rows if labeling in row["labels"])
+            assert min(counts.values()) >= 20
+    passages = {row["text"]: row["labels"] for row in sets["TestPassages"]}
+    assert passages[objects[5].notes] == {"section": "notes", "area": "alpha.area1"}
+
+
+def test_the_default_profile_builds_the_view_sets_that_it_names(tmp_path: Path) -> None:
+    sets = load_config("reproduce", ["table.name=views"]).views.sets
+    built = {name for side in ("dev", "test") for name in documentation_views([], side)}
+    assert set(sets) == built
+    assert all(sets[name].part == name[: len(sets[name].part)].lower() for name in sets)

@@ -51,12 +51,8 @@ def small_record() -> AblationRecord:
                 difference=Interval(0.1, 0.07, 0.13),
                 p_value=0.002,
                 p_adjusted=0.004,
-                p_items=0.001,
-                p_seeds=0.25,
-                effect_seeds=4.0,
                 tasks_won=9,
                 tasks_total=9,
-                effect_tasks=3.0,
                 verdict="supported",
             ),
             Tested(

@@ -124,5 +124,5 @@ def test_another_environment_with_the_same_data_is_judged() -> None:
 def test_other_data_or_settings_in_the_same_environment_are_stale(change: dict[str, object]) -> None:
     comparison = compared({"STS": 50.0, AVERAGE: 50.0}, replace(HERE, **change))  # type: ignore[arg-type]
     assert {cell.verdict for cell in comparison.cells} == {Verdict.STALE}
-    assert "table.write_expected=true" in comparison.note
+    assert "table.record=true" in comparison.note
     assert comparison.exit_code == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from one_embedder.evaluation.resampling import Interval
-from one_embedder.reproduction.statistics.decision import decide_together, told
+from one_embedder.reproduction.statistics.decision import decide_together, told, trainings
 
 ABOVE, BELOW, AROUND = Interval(0.02, 0.01, 0.03), Interval(-0.02, -0.03, -0.01), Interval(0.01, -0.01, 0.03)
 
@@ -39,9 +39,10 @@ def test_the_level_is_one_minus_the_confidence() -> None:
     assert [decide_together([(ABOVE, 0.08)], level)[0][1] for level in (0.9, 0.95)] == ["supported", "undecided"]
 
 
-def test_readers_are_told_what_an_interval_or_one_seed_would_hide() -> None:
-    assert told("supported", ABOVE, one_seed=False) == "supported"
-    assert told("supported", ABOVE, one_seed=True) == "supported, one seed"
-    assert told("undecided", ABOVE, one_seed=False) == told("undecided", BELOW, one_seed=False) == "undecided by p"
-    assert told("undecided", AROUND, one_seed=True) == "undecided, one seed"
-    assert told("missing", None, one_seed=True) == "missing"
+def test_readers_are_told_seeds_and_steps_and_what_an_interval_would_hide() -> None:
+    assert told("supported", ABOVE, trainings(3, [800])) == "supported (3 seeds, 800 steps)"
+    assert told("one seed", ABOVE, trainings(1, [800])) == "one seed (800 steps)"
+    assert told("undecided", ABOVE) == told("undecided", BELOW) == "undecided by p"
+    assert told("undecided", AROUND, trainings(2, [150, 300])) == "undecided (2 seeds, 150 or 300 steps)"
+    assert told("supported", ABOVE, trainings(0, [])) == "supported", "nothing was trained"
+    assert told("missing", None, trainings(3, [800])) == "missing"

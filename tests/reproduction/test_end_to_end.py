@@ -57,7 +57,7 @@ def test_a_tiny_reproduction_fills_every_cell_and_a_second_one_trains_and_scores
     no_network: None,
 ) -> None:
     cfg, stages = tiny_project(configure, tmp_path)
-    cfg.table.write_expected = True
+    cfg.table.record = True
     assert reproduce(cfg, stages) == 0
     with (tmp_path / "experiments" / "table1" / "documentation.csv").open() as stream:
         rows = list(csv.DictReader(stream))
@@ -68,7 +68,7 @@ def test_a_tiny_reproduction_fills_every_cell_and_a_second_one_trains_and_scores
     weights = {path: path.stat().st_mtime_ns for path in (tmp_path / "experiments" / "runs").rglob("*.safetensors")}
     results = {path: path.stat().st_mtime_ns for path in (tmp_path / "experiments" / "results").rglob("*.json")}
     assert len(weights) == 2 and len(results) >= 4 * 9
-    cfg.table.write_expected = False
+    cfg.table.record = False
     capsys.readouterr()
     assert reproduce(cfg, stages) == 0
     assert "70 ok" in capsys.readouterr().out
@@ -112,7 +112,7 @@ def test_a_tiny_ablation_trains_and_scores_every_child_and_a_second_sweep_does_n
 
     sweep()
     assert ablate(cfg, stages) == 0
-    record = read_record(tmp_path / "experiments" / "ablations" / "tiny" / "documentation.json")
+    record = read_record(tmp_path / "experiments" / "own" / "ablations" / "tiny" / "documentation.json")
     assert [cell.id for cell in record.cells][:4] == ["plain", "plain_2", "shallow+right", "shallow+shuffled"]
     averages = [cell.scores[AVERAGE] for cell in record.cells]
     assert len(set(averages)) == len(averages) == 6, "six models or ways to score one, not one six times"

@@ -114,7 +114,7 @@ def test_no_expected_file_is_a_normal_state(path: Path) -> None:
 def test_a_damaged_or_older_expected_file_names_itself_and_the_remedy(tmp_path: Path, content: str) -> None:
     path = tmp_path / "table1.yaml"
     path.write_text(content)
-    with pytest.raises(DataError, match=r"table1\.yaml.*delete.*table\.write_expected=true"):
+    with pytest.raises(DataError, match=r"table1\.yaml.*delete.*table\.record=true"):
         read_expected(path)
 
 

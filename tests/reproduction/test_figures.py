@@ -10,8 +10,13 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from one_embedder.reproduction.ablation.record import PublishedPoint, read_records
-from one_embedder.reproduction.show.figures import ablation_figure, averages_figure, claims_figure, differences_figure
-from one_embedder.reproduction.show.svg import inline_svg
+from one_embedder.reproduction.show.figures import (
+    ablation_figure,
+    averages_figure,
+    claims_figure,
+    differences_figure,
+    inline_svg,
+)
 from one_embedder.reproduction.statistics.layout import COLUMNS
 from tests.reproduction.ablations import small_record
 

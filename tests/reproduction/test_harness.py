@@ -10,6 +10,7 @@ import pytest
 
 from one_embedder.config.compose import load_config
 from one_embedder.errors import DataError
+from one_embedder.reproduction.compare import harness
 from one_embedder.reproduction.compare.harness import (
     PublishedModel,
     PublishedTask,
@@ -125,3 +126,17 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
     path.write_text("{}")
     with pytest.raises(DataError, match=r"published\.yaml: not a record"):
         read_record(path)
+
+
+def test_a_record_of_more_tasks_is_not_replaced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    facts = {"environment": {}, "hardware": {}, "code": {}}
+    options = harness.parser().parse_args(["anywhere", "--record"])
+    monkeypatch.setattr(harness, "RECORD", tmp_path / "minilm.json")
+    for scores in ({"STS12": 0.7, "SciFact": 0.6}, {"STS12": 0.5, "SciFact": 0.6}):
+        monkeypatch.setattr(harness, "verify", lambda *_, scores=scores: {"scores": scores, **facts})
+        harness.work(options)
+    monkeypatch.setattr(harness, "verify", lambda *_: {"scores": {"STS12": 0.7}, **facts})
+    with pytest.raises(DataError, match=r"minilm\.json: not recorded anew, .* 1 tasks where it has 2"):
+        harness.work(options)
+    there = read_record(tmp_path / "minilm.json")
+    assert there is not None and there["scores"] == {"STS12": 0.5, "SciFact": 0.6}

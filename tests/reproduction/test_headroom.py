@@ -201,7 +201,10 @@ def cfg(configure: Configure, tmp_path: Path) -> Config:
     cfg = configure()
     cfg.ablation = design()
     cfg.medi.folder, cfg.benchmark.root = str(tmp_path / "data"), str(tmp_path / "benchmark")
-    tasks = [{"task_id": number, "task_name": name} for number, name in enumerate(("area/web", "type/web"), start=1)]
+    tasks = [
+        {"task_id": 1, "task_name": "area/web", "rows": 100},
+        {"task_id": 2, "task_name": "type/web", "rows": 300},
+    ]
     manifest = tmp_path / "data" / "medi" / "manifest.json"
     manifest.parent.mkdir(parents=True)
     manifest.write_text(json.dumps({"sha256": "abc", "tasks": tasks}))
@@ -218,6 +221,27 @@ def test_a_kind_that_the_data_do_not_have_is_refused_with_the_plan(cfg: Config) 
         ConfigError, match=r"child without\+aera-s0: sampler\.tasks: 'aera/\*' fits none of the 2 tasks"
     ):
         plan(cfg)
+
+
+def test_the_plan_counts_a_specialist_by_the_share_of_its_rows(
+    cfg: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both kinds, on both sides, with three seeds: six runs' worth of specialists beside six generalists."""
+    monkeypatch.setattr("one_embedder.reproduction.ablation.plan.COMMITTED_RUNS", tmp_path / "none")
+    manifest = tmp_path / "experiments" / "runs" / "earlier" / "manifest.yaml"
+    manifest.parent.mkdir(parents=True)
+    cost = {"wall_s": 60.0, "steps": 800}
+    earlier = {"schema": 1, "status": "completed", "name": "train", "data": [], "cost": cost}
+    manifest.write_text(json.dumps({**earlier, "model": {"base": "minilm"}}))
+    scored = (
+        tmp_path / "experiments" / "results" / "earlier" / f"{cfg.benchmark.name}_{cfg.benchmark.split}" / "results"
+    )
+    scored.mkdir(parents=True)
+    (scored / "STSTask.json").write_text(json.dumps({"evaluation_time": 1.0}))
+    assert "18 trainings of 800 steps" in plan(cfg) and " 18 minutes of training" in plan(cfg)
+    for kind in MIRRORS:
+        cfg.ablation.axes["kind"].levels[kind]["trainer.share_of_steps"] = True
+    assert "18 trainings of up to 800 steps" in plan(cfg) and " 12 minutes of training" in plan(cfg)
 
 
 def test_a_mirrored_task_that_the_benchmark_does_not_have_is_refused_with_the_plan(cfg: Config) -> None:

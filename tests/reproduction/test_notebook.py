@@ -74,13 +74,17 @@ def test_table1_shows_the_table_the_figures_and_the_claims(
     execute: Callable[[str], list[str]], tmp_path: Path, configure: Callable[..., Config], work: FakeWork
 ) -> None:
     reproduce(configure("table.bootstrap_resamples=199"), work.stages)
+    reproduce(configure("table.seeds=[0,1]", "table.bootstrap_resamples=199", "table.record=true"), work.stages)
     run = tmp_path / "experiments" / "runs" / "with-s0"
     run.mkdir(parents=True)
     (run / "metrics.csv").write_text("step,loss\n0,3.0\n1,2.0\n1,1.9\n")
     outputs = execute("table1")
-    assert sum("image/png" in output for output in outputs) == 4
+    assert sum("image/png" in output for output in outputs) == 2 * 6
     assert any("INSTRUCTOR (finetuned with instructions)" in output for output in outputs)
-    assert any("supported, one seed" in output for output in outputs)
+    assert any("one seed (800 steps)" in output for output in outputs)
+    assert any("supported (2 seeds, 800 steps)" in output for output in outputs)
+    whose = [output for output in outputs if "**Recorded**" in output or "**Your run**" in output]
+    assert len(whose) == 2 * 6 and "**Recorded**" in whose[0] and "**Your run**" in whose[1]
 
 
 def test_ablations_shows_each_record_with_its_figures_and_verdicts(
@@ -89,7 +93,7 @@ def test_ablations_shows_each_record_with_its_figures_and_verdicts(
     write_small_record(tmp_path / "experiments", missing=("with-s2",))
     outputs = execute("ablations")
     assert sum("image/png" in output for output in outputs) == 2
-    assert any("+10.0 [+7.0, +13.0]" in output and "supported" in output for output in outputs)
+    assert any("+10.0 [+7.0, +13.0]" in output and "supported (3 seeds" in output for output in outputs)
     assert any("missing: with-s2" in output for output in outputs)
 
 

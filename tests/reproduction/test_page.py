@@ -50,6 +50,7 @@ def experiments(tmp_path_factory: pytest.TempPathFactory, project_root: Path) ->
     for kept in ("table1", "folder"):
         shutil.copytree(project_root / "experiments" / kept, folder / kept)
     write_small_record(folder, missing=("with-s2",))
+    write_small_record(folder / "own")
     return folder
 
 
@@ -89,6 +90,14 @@ def test_what_is_missing_is_said_with_the_command(experiments: Path) -> None:
     ]
 
 
+def test_ones_own_results_stand_beside_the_recorded_ones_and_are_told_apart(experiments: Path) -> None:
+    titles = [section.title for section in sections(experiments, ABLATIONS)]
+    assert titles[0] == "Table 1, profile documentation: recorded"
+    place = titles.index("Ablation: wording, profile documentation: recorded")
+    assert titles[place + 1] == "Ablation: wording, profile documentation: your run"
+    assert sum(title.endswith(": your run") for title in titles) == 1, "nothing is said of what was not run"
+
+
 def test_an_empty_folder_gives_a_page_that_says_what_to_run(tmp_path: Path) -> None:
     text = write_page(tmp_path).read_text(encoding="utf-8")
     for command in ("make reproduce-table1", "make ablation-with_without_instructions"):
@@ -117,7 +126,7 @@ def test_a_training_is_found_by_its_own_record_or_by_that_of_an_ablations_child(
     runs = run_index(tmp_path)
     assert (runs["t1"].target, runs["t2"].target) == (alone, own)
     (table,) = runs_section(runs).tables
-    assert [row[0].text for row in table.rows] == ["t2", "temperature-a", "temperature-b"]
+    assert [link.text for (link,) in table.links] == ["t2", "temperature-a", "temperature-b"]
 
 
 def test_the_same_records_give_the_same_page(experiments: Path, text: str) -> None:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,8 @@ from one_embedder.reproduction.show.readme import (
     recorded_table,
 )
 from one_embedder.reproduction.statistics.layout import ROWS
-from one_embedder.reproduction.table1.expected import read_expected
+from one_embedder.reproduction.table1.expected import ExpectedTable, read_expected
+from one_embedder.reproduction.table1.record import read_table1
 from one_embedder.reproduction.table1.run import reproduce
 from tests.reproduction.ablations import small_record
 from tests.reproduction.fakes import FakeWork
@@ -79,33 +81,40 @@ def test_without_a_recorded_run_every_cell_is_not_run() -> None:
     assert recorded_averages(None).count("not run") == len(ROWS)
 
 
+def recorded(cfg: Config) -> tuple[dict[str, Any], ExpectedTable]:
+    expected = read_expected(Path(cfg.table.expected))
+    assert expected is not None
+    return read_table1(Path(cfg.paths.experiments) / "table1" / "documentation.json"), expected
+
+
 def test_a_recorded_run_is_shown_with_intervals_seeds_and_claims(
     configure: Callable[..., Config], work: FakeWork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cfg = configure("table.seeds=[0,1]", "table.write_expected=true", "table.bootstrap_resamples=199")
+    cfg = configure("table.seeds=[0,1]", "table.record=true", "table.bootstrap_resamples=199")
     reproduce(cfg, work.stages)
-    table = recorded_table(read_expected(Path(cfg.table.expected)))
+    table = recorded_table(recorded(cfg))
     assert "seeds 0, 1" in table
     assert "95 % interval" in table
-    assert table.count("supported (") == table.count(", p 0.0") == 3
+    assert table.count("supported (2 seeds, 800 steps); +") == table.count(", p 0.0") == 3
     assert "Kind of machine: torch " in table
     with monkeypatch.context() as patch:
         patch.setattr("one_embedder.reproduction.steps.machine.arithmetic", lambda: "another machine")
         work.quality[True, True] += 0.004
         reproduce(cfg, work.stages)
-    table = recorded_table(read_expected(Path(cfg.table.expected)))
+    table = recorded_table(recorded(cfg))
     assert re.search(r"last one shown: torch [^;]*; another machine\. Between them .* in the average and 0\.\d", table)
 
 
 def test_a_recorded_claim_from_one_seed_says_so(configure: Callable[..., Config], work: FakeWork) -> None:
-    cfg = configure("table.write_expected=true", "table.bootstrap_resamples=199")
+    cfg = configure("table.record=true", "table.bootstrap_resamples=199")
     reproduce(cfg, work.stages)
-    assert recorded_table(read_expected(Path(cfg.table.expected))).count("supported, one seed (") == 3
+    assert recorded_table(recorded(cfg)).count(": one seed (800 steps); +") == 3
 
 
 def test_an_ablations_claims_from_one_seed_say_so() -> None:
-    part = recorded_ablations([replace(small_record(), seeds=[0])], [])
-    assert "| supported, one seed |" in part and "| undecided, one seed |" in part
+    claims = [replace(claim, verdict="one seed") for claim in small_record().claims]
+    part = recorded_ablations([replace(small_record(), seeds=[0], claims=claims)], [])
+    assert part.count("| one seed (400 steps) |") == 2
 
 
 def test_the_ablations_are_shown_claim_by_claim_and_those_without_a_record_are_named() -> None:
@@ -113,8 +122,11 @@ def test_the_ablations_are_shown_claim_by_claim_and_those_without_a_record_are_n
     undecided = replace(record.claims[1], difference=None, p_adjusted=None, verdict="missing")
     part = recorded_ablations([replace(record, claims=[record.claims[0], undecided], missing=["a"])], ["a", "wording"])
     claim = "Finetuning with instructions is better than without."
-    assert f"| `wording`: {claim} | figure 3 | +10.0 [+7.0, +13.0] | 0.004 | 9 of 9 | supported |" in part
-    assert "| ours | not run |  |  | missing |" in part
+    assert (
+        f"| `wording`: {claim} | figure 3 | +10.0 [+7.0, +13.0] | 0.004 | 9 of 9 | supported (3 seeds, 400 steps) |"
+        in part
+    )
+    assert "| ours | - | - | - | missing |" in part
     assert (
         "6 trainings" not in part and "3 trainings of 400 steps, seeds 0, 1, 2; 15 minutes. 1 runs are missing." in part
     )

@@ -73,11 +73,11 @@ def test_a_result_file_has_its_main_score_where_the_readme_says(
 def test_the_tables_of_a_reproduction_have_the_columns_that_the_readme_names(
     said: Callable[[str], None], configure: Callable[..., Config], work: FakeWork
 ) -> None:
-    said("`experiments/table1/documentation.{csv,md,tex,json}`")
+    said("`experiments/own/table1/documentation.{csv,md,tex,json}`")
     said("(CSV: one row a model, one column a category plus `average`; `documentation_tasks.csv`: every task)")
     cfg = configure("table.seeds=[0,1]")
     reproduce(cfg, work.stages)
-    folder = Path(cfg.paths.experiments) / "table1"
+    folder = Path(cfg.paths.experiments) / "own" / "table1"
     assert {path.name for path in folder.iterdir() if path.is_file()} >= {
         f"documentation{ending}" for ending in (".csv", ".md", ".tex", ".json", "_tasks.csv")
     }

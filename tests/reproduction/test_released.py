@@ -90,7 +90,7 @@ def stages(models: PublishedModels, shift: Callable[[str, str], float | None]) -
 
 
 def record(cfg: Config) -> dict:
-    return json.loads((Path(cfg.paths.experiments) / "table1" / f"{cfg.profile}.json").read_text())
+    return json.loads((Path(cfg.paths.experiments) / "own" / "table1" / f"{cfg.profile}.json").read_text())
 
 
 def test_the_published_file_is_what_the_collected_facts_say(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +126,7 @@ def test_the_released_model_on_its_published_numbers_is_ok_in_every_cell(
     made = record(cfg)
     assert [row["id"] for row in made["rows"]] == ["backbone", "instructor"]
     assert {cell["verdict"] for cell in made["verdicts"]["cells"]} == {"ok"}
-    report = (Path(cfg.paths.experiments) / "table1" / "released.md").read_text()
+    report = (Path(cfg.paths.experiments) / "own" / "table1" / "released.md").read_text()
     gain = next(line for line in report.splitlines() if line.startswith("| relative gain, %, published"))
     assert "+18.3" in gain and "+10.0" in gain
     line = next(line for line in report.splitlines() if "(instructor-large): ArguAna |" in line)
@@ -156,7 +156,7 @@ def test_a_task_without_a_score_leaves_its_cell_not_run_with_the_reason_and_the_
         assert verdicts["instructor", column]["obtained"] is None, "a mean of fourteen is not the mean of fifteen"
         assert verdicts["backbone", column]["verdict"] == "ok"
     assert verdicts["instructor", "STS"]["verdict"] == "ok"
-    report = (Path(cfg.paths.experiments) / "table1" / "released.md").read_text()
+    report = (Path(cfg.paths.experiments) / "own" / "table1" / "released.md").read_text()
     line = next(line for line in report.splitlines() if "(instructor-large): FEVER |" in line)
     assert "not run: the hub refuses access" in line and "| not run |" in line
 
@@ -244,7 +244,7 @@ def test_a_share_is_scored_without_a_table_and_only_where_nothing_is_trained(
     cfg.benchmark.shares, cfg.benchmark.share = 4, 1
     assert reproduce(cfg, stages(models, lambda model, task: 0.0)) == 0
     assert "share 1 of 4 is scored" in capsys.readouterr().out
-    assert not (Path(cfg.paths.experiments) / "table1").exists()
+    assert not (Path(cfg.paths.experiments) / "own" / "table1").exists()
     cfg.profile, cfg.encoder.name_or_path = "paper", GTR
     with pytest.raises(ConfigError, match="profile=paper trains"):
         reproduce(cfg, stages(models, lambda model, task: 0.0))

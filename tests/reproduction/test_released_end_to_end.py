@@ -73,7 +73,7 @@ def test_the_released_profile_runs_from_the_hub_to_the_table_and_again_without_s
     printed = capsys.readouterr().out
     assert "instructions of INSTRUCTOR: table paper_base" in printed
     assert "not run, INSTRUCTOR (instructor-base): TextEvaluation wmt20_zh_en: there is no folder" in printed
-    folder = tmp_path / "experiments/table1"
+    folder = tmp_path / "experiments/own/table1"
     made = json.loads((folder / "released.json").read_text())
     cells = {(cell["row"], cell["column"]): cell for cell in made["verdicts"]["cells"]}
     for row in ("backbone", "instructor"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMNS, ROWS
 from one_embedder.reproduction.steps.circumstances import circumstances, data_identity
 from one_embedder.reproduction.table1.expected import read_expected
 from one_embedder.reproduction.table1.run import reproduce
+from tests.evaluation.conftest import write_benchmark
 from tests.locked import held
 from tests.reproduction.fakes import FakeWork
 
@@ -78,7 +80,7 @@ def test_the_plan_comes_first_and_the_table_is_printed_with_paper_profiles_cost_
         "No expected values",
         "Time and memory",
         "peak memory",
-        "Written:",
+        "Your own table; table.record=true records it:",
     ):
         place = told.find(landmark, place)
         assert place >= 0, landmark
@@ -90,7 +92,7 @@ def test_the_csv_has_one_row_a_model_one_column_a_category_and_their_mean(
     configure: Configure, work: FakeWork, tmp_path: Path
 ) -> None:
     reproduce(configure(), work.stages)
-    with (tmp_path / "experiments" / "table1" / "documentation.csv").open() as stream:
+    with (tmp_path / "experiments" / "own" / "table1" / "documentation.csv").open() as stream:
         lines = list(csv.DictReader(stream))
     assert [line["model"] for line in lines] == [row.label for row in ROWS]
     assert list(lines[0]) == ["model", *COLUMNS, AVERAGE]
@@ -115,42 +117,45 @@ def test_markdown_latex_and_the_record_carry_the_same_average(
     assert f"& {points} & [" in latex
     assert r"\toprule" in latex and r"gain over backbone, \%" in latex
     assert record["data"] == work.data
-    assert not (tmp_path / "experiments" / "table1").exists(), "output= moves the table"
+    assert not (tmp_path / "experiments" / "own").exists(), "output= moves the table"
 
 
 @pytest.mark.parametrize(
     ("seeds", "told"),
-    [("[0]", "over test items; one seed: another may turn a verdict"), ("[0,1]", "over test items, seeds redrawn too")],
+    [
+        ("[0]", "over test items; one seed: another may turn a difference"),
+        ("[0,1]", "over test items, seeds redrawn too"),
+    ],
 )
 def test_the_verdicts_come_with_what_their_intervals_hold(
     configure: Configure, work: FakeWork, tmp_path: Path, capsys: pytest.CaptureFixture[str], seeds: str, told: str
 ) -> None:
     reproduce(configure(f"table.seeds={seeds}"), work.stages)
     assert f"Claims (paired bootstrap {told}" in capsys.readouterr().out
-    assert f"Intervals: paired bootstrap {told}" in (tmp_path / "experiments/table1/documentation.md").read_text()
+    assert f"Intervals: paired bootstrap {told}" in (tmp_path / "experiments/own/table1/documentation.md").read_text()
 
 
-def test_a_verdict_from_one_seed_says_so_wherever_it_stands(
+def test_a_verdict_tells_seeds_and_steps_and_with_one_seed_no_more_than_that(
     configure: Configure, work: FakeWork, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for seeds, verdict in (("[0]", "supported, one seed"), ("[0,1]", "supported")):
+    for seeds, verdict, trained in (("[0]", "one seed", "800 steps"), ("[0,1]", "supported", "2 seeds, 800 steps")):
         reproduce(configure(f"table.seeds={seeds}", "table.bootstrap_resamples=199"), work.stages)
-        folder = tmp_path / "experiments" / "table1"
-        assert capsys.readouterr().out.count(f": {verdict} (+") == 3
-        assert (folder / "documentation.md").read_text().count(f": {verdict} (+") == 3
+        folder = tmp_path / "experiments" / "own" / "table1"
+        assert capsys.readouterr().out.count(f": {verdict} ({trained}); +") == 3
+        assert (folder / "documentation.md").read_text().count(f": {verdict} ({trained}); +") == 3
         claims = json.loads((folder / "documentation.json").read_text())["claims"]
-        assert {(claim["verdict"], claim["told"]) for claim in claims} == {("supported", verdict)}
+        assert {claim["verdict"] for claim in claims} == {verdict}
         (table,) = (
             table
-            for table in table1_section(tmp_path / "experiments", "documentation", {}).tables
+            for table in table1_section(folder / "documentation.json", "your run", {}).tables
             if table.caption.startswith("Claims")
         )
-        assert [row[1].text for row in table.rows] == [verdict] * 3
+        assert [row[1] for row in table.grid.rows] == [f"{verdict} ({trained})"] * 3
 
 
 def test_the_appendix_has_every_task_of_every_run(configure: Configure, work: FakeWork, tmp_path: Path) -> None:
     reproduce(configure("table.seeds=[0,1]"), work.stages)
-    with (tmp_path / "experiments" / "table1" / "documentation_tasks.csv").open() as stream:
+    with (tmp_path / "experiments" / "own" / "table1" / "documentation_tasks.csv").open() as stream:
         lines = list(csv.DictReader(stream))
     assert len(lines) == (1 + 1 + 2 + 2) * 18
     assert {line["seed"] for line in lines} == {"", "0", "1"}
@@ -159,7 +164,7 @@ def test_the_appendix_has_every_task_of_every_run(configure: Configure, work: Fa
 def test_a_recorded_run_judges_itself_ok_and_a_worse_one_off(
     configure: Configure, work: FakeWork, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert reproduce(configure("table.seeds=[0,1]", "table.write_expected=true"), work.stages) == 0
+    assert reproduce(configure("table.seeds=[0,1]", "table.record=true"), work.stages) == 0
     assert reproduce(configure("table.seeds=[0,1]"), work.stages) == 0
     assert "120 ok. Judged by the same seed on the same kind of machine: 120." in printed(capsys)
     work.quality[True, True] -= 0.1
@@ -177,7 +182,7 @@ def test_instructors_numbers_in_the_row_without_instructions_are_off(
 ) -> None:
     work.quality[False, False] = work.quality[True, True] - 0.002  # a difference of a few tenths of a point
     if place != "nothing recorded":
-        reproduce(configure("table.seeds=[0,2]", "table.write_expected=true"), work.stages)
+        reproduce(configure("table.seeds=[0,2]", "table.record=true"), work.stages)
     if place == "other kind":
         monkeypatch.setattr("one_embedder.reproduction.steps.machine.arithmetic", lambda: "another machine")
     seeds = "table.seeds=[1]" if place == "other seed" else "table.seeds=[0]"
@@ -195,7 +200,7 @@ def test_a_row_that_moved_is_seen_in_its_difference_where_the_row_alone_is_ok(
         monkeypatch.setattr("one_embedder.reproduction.steps.machine.arithmetic", lambda name=machine: name)
         for side in ((False, False), (True, True)):
             work.quality[side] += better
-        assert reproduce(configure("table.write_expected=true"), work.stages) == 0
+        assert reproduce(configure("table.record=true"), work.stages) == 0
     monkeypatch.setattr("one_embedder.reproduction.steps.machine.arithmetic", lambda: "a third")
     assert reproduce(configure(), work.stages) == 0
     work.quality[False, False] += 0.01
@@ -209,7 +214,7 @@ def test_a_row_that_moved_is_seen_in_its_difference_where_the_row_alone_is_ok(
 def test_a_run_on_another_kind_of_machine_stands_beside_the_recorded_one(
     configure: Configure, work: FakeWork, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cfg = configure("table.seeds=[0,1]", "table.write_expected=true")
+    cfg = configure("table.seeds=[0,1]", "table.record=true")
     reproduce(cfg, work.stages)
     monkeypatch.setattr("one_embedder.reproduction.steps.machine.arithmetic", lambda: "another machine")
     work.quality[True, True] += 0.004
@@ -228,7 +233,7 @@ def test_a_run_on_another_kind_of_machine_stands_beside_the_recorded_one(
 def test_near_ends_with_a_code_of_its_own_unless_it_is_accepted(
     configure: Configure, work: FakeWork, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    reproduce(configure("table.write_expected=true"), work.stages)
+    reproduce(configure("table.record=true"), work.stages)
 
     def moved(cfg: Config) -> list[TaskScore]:
         """One task of two of a category, by 0.3 points: the category by 0.15, in every row alike."""
@@ -258,7 +263,7 @@ def test_the_kind_of_machine_is_that_of_the_runs_and_not_of_whoever_tabulates(
             run.mkdir(parents=True, exist_ok=True)
             (run / "manifest.yaml").write_text(manifest_of(name, 1.0) + "hardware: {arithmetic: AVX2}\n")
 
-    cfg = configure("table.write_expected=true")
+    cfg = configure("table.record=true")
     write()
     reproduce(cfg, work.stages)
     expected = read_expected(Path(cfg.table.expected))
@@ -282,7 +287,7 @@ def test_a_recorded_run_keeps_the_records_and_curves_of_its_trainings(
     reproduce(configure("table.seeds=[0,1]"), work.stages)
     kept = tmp_path / "experiments" / "table1" / "runs"
     assert not kept.exists()
-    reproduce(configure("table.seeds=[0,1]", "table.write_expected=true"), work.stages)
+    reproduce(configure("table.seeds=[0,1]", "table.record=true"), work.stages)
     assert sorted(path.name for path in kept.iterdir()) == sorted(
         f"{n}{end}" for n in names for end in (".csv", ".yaml")
     )
@@ -293,7 +298,7 @@ def test_a_recorded_run_keeps_the_records_and_curves_of_its_trainings(
 def test_the_recorded_cost_of_work_found_again_is_that_of_doing_it(
     configure: Configure, work: FakeWork, tmp_path: Path
 ) -> None:
-    cfg = configure("table.write_expected=true")
+    cfg = configure("table.record=true")
     records = {
         "runs/with-s0": manifest_of("with-s0", 700.0),
         "results/with-s0/documentation_test": manifest_of("with-s0", 90.0),
@@ -312,7 +317,7 @@ def test_the_recorded_cost_of_work_found_again_is_that_of_doing_it(
 
 
 def test_a_better_number_than_expected_is_off_too(configure: Configure, work: FakeWork) -> None:
-    reproduce(configure("table.write_expected=true"), work.stages)
+    reproduce(configure("table.record=true"), work.stages)
     work.quality[None, False] += 0.1
     assert reproduce(configure(), work.stages) == 1
 
@@ -320,7 +325,7 @@ def test_a_better_number_than_expected_is_off_too(configure: Configure, work: Fa
 def test_a_run_with_other_settings_is_stale_and_not_off(
     configure: Configure, work: FakeWork, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    reproduce(configure("table.write_expected=true"), work.stages)
+    reproduce(configure("table.record=true"), work.stages)
     work.quality[True, True] -= 0.05
     assert reproduce(configure("trainer.max_steps=3"), work.stages) == 2
     assert "stale" in capsys.readouterr().out
@@ -376,7 +381,7 @@ def test_the_committed_record_was_made_with_the_default_settings() -> None:
 def test_other_data_from_another_python_are_not_judged(
     configure: Configure, work: FakeWork, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    reproduce(configure("table.write_expected=true"), work.stages)
+    reproduce(configure("table.record=true"), work.stages)
     capsys.readouterr()
     work.data["medi"] = "c" * 64
     monkeypatch.setattr("platform.python_version", lambda: "3.13.99")
@@ -403,7 +408,7 @@ def test_an_evaluation_error_ends_the_run_and_leaves_no_table(
 
     with pytest.raises(EvaluationError, match="STS0"):
         reproduce(configure(), replace(work.stages, evaluate=fail))  # type: ignore[arg-type]
-    assert {path.name for path in (tmp_path / "experiments" / "table1").iterdir()} == {".documentation.lock"}
+    assert {path.name for path in (tmp_path / "experiments" / "own" / "table1").iterdir()} == {".documentation.lock"}
 
 
 @pytest.mark.parametrize(
@@ -428,11 +433,11 @@ def test_settings_that_contradict_each_other_or_the_encoder_come_before_the_plan
 def test_a_table_that_another_process_makes_is_refused_before_any_work_and_another_profile_s_is_not(
     configure: Configure, work: FakeWork, tmp_path: Path
 ) -> None:
-    with held(tmp_path / "experiments" / "table1", "documentation") as other:
+    with held(tmp_path / "experiments" / "own" / "table1", "documentation") as other:
         with pytest.raises(LockedError, match=rf"process {other.pid} on .* is writing .*table1"):
             reproduce(configure(), work.stages)
         assert not work.calls
-    with held(tmp_path / "experiments" / "table1", "super_ni"):
+    with held(tmp_path / "experiments" / "own" / "table1", "super_ni"):
         reproduce(configure(), work.stages)
 
 
@@ -474,3 +479,43 @@ def test_the_identity_of_the_data_follows_its_content(configure: Configure) -> N
     assert before["medi"] == "abc"
     (task / "test.jsonl").write_text('{"score": 2}\n')
     assert data_identity(cfg)["benchmark"] != before["benchmark"]
+
+
+def test_a_recorded_table_is_not_replaced_by_one_of_fewer_seeds_steps_or_tasks(
+    configure: Configure, work: FakeWork, tmp_path: Path
+) -> None:
+    reproduce(configure("table.record=true", "table.seeds=[0,1]"), work.stages)
+    path = tmp_path / "experiments/table1/documentation.json"
+    before, done = path.read_text(), len(work.calls)
+    for less, told in (
+        (["table.seeds=[0]"], "1 seeds where it has 2"),
+        (["table.seeds=[0,1]", "trainer.max_steps=4"], "4 steps where it has 800"),
+    ):
+        with pytest.raises(DataError, match=rf"table1/documentation\.json: not recorded anew.*{told}.*delete this"):
+            reproduce(configure("table.record=true", *less), work.stages)
+    assert len(work.calls) == done, "told before any work"
+    fewer = replace(work.stages, evaluate=lambda cfg: work.evaluate(cfg)[1:])
+    with pytest.raises(DataError, match="17 tasks where it has 18"):
+        reproduce(configure("table.record=true", "table.seeds=[0,1]"), fewer)
+    assert path.read_text() == before
+    assert reproduce(configure("table.seeds=[0]"), work.stages) == 0, "one's own may be smaller"
+
+
+def test_tasks_that_leave_out_a_category_are_refused_before_the_first_training(
+    configure: Configure, work: FakeWork
+) -> None:
+    cfg = configure("benchmark.tasks=[TinySTS,TinyPairs]")
+    write_benchmark(Path(cfg.benchmark.root))
+    with pytest.raises(ConfigError, match=r"benchmark\.tasks=.* leaves out Retrieval, .*no claim can be decided"):
+        reproduce(cfg, work.stages)
+    assert "train" not in [name for name, _ in work.calls]
+
+
+def test_a_benchmark_without_a_category_is_told_and_its_other_columns_are_filled(
+    configure: Configure, work: FakeWork, caplog: pytest.LogCaptureFixture
+) -> None:
+    cfg = configure()
+    shutil.rmtree(write_benchmark(Path(cfg.benchmark.root)) / "billboard")
+    part = replace(work.stages, evaluate=lambda c: [s for s in work.evaluate(c) if s.category != "TextEvaluation"])
+    assert reproduce(cfg, part) == 2
+    assert "has no task of TextEvaluation: claims about the average will be missing" in caplog.text

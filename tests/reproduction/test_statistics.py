@@ -10,6 +10,7 @@ import pytest
 from one_embedder.errors import EvaluationError
 from one_embedder.reproduction.statistics.bootstrap import Bootstrap, paired_bootstrap
 from one_embedder.reproduction.statistics.claims import decide_claims
+from one_embedder.reproduction.statistics.decision import holm, told
 from one_embedder.reproduction.statistics.layout import (
     AVERAGE,
     BACKBONE,
@@ -19,7 +20,6 @@ from one_embedder.reproduction.statistics.layout import (
     WITHOUT,
 )
 from one_embedder.reproduction.statistics.rows import RowRuns, relative_gain
-from one_embedder.reproduction.statistics.significance import holm
 from tests.reproduction.fakes import make_row, make_scores
 
 
@@ -133,16 +133,16 @@ def test_three_claims_that_would_each_stand_alone_may_not_stand_together() -> No
     rng = np.random.default_rng(0)
     noise = rng.standard_normal(9999)
     samples = {spec.id: {AVERAGE: np.zeros(9999)} for spec in (BACKBONE, INSTRUCTED_BACKBONE, WITHOUT)}
-    for level, told in ((2.2, "undecided by p"), (2.6, "supported")):  # p of 0.028 and 0.009
+    for level, shown in ((2.2, "undecided by p"), (2.6, "supported")):  # p of 0.028 and 0.009
         estimates = {name: {AVERAGE: 0.0} for name in samples} | {INSTRUCTOR.id: {AVERAGE: level}}
         made = Bootstrap(estimates, samples | {INSTRUCTOR.id: {AVERAGE: level + noise}}, 0.95)
         claims = decide_claims(made, 3)
         assert all(claim.p_value < 0.05 and claim.difference.low > 0 for claim in claims)
-        assert {claim.told for claim in claims} == {told}
+        assert {told(claim.verdict, claim.difference) for claim in claims} == {shown}
 
 
 def test_a_claim_from_one_seed_says_so(rows: list[RowRuns]) -> None:
-    assert {claim.told for claim in decide_claims(bootstrap(rows), 1)} == {"supported, one seed"}
+    assert {claim.verdict for claim in decide_claims(bootstrap(rows), 1)} == {"one seed"}
 
 
 def test_relative_gain_is_computed_per_column_in_percent() -> None:

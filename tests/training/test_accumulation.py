@@ -137,15 +137,13 @@ def test_a_step_takes_the_mean_of_its_batches_gradients_and_logs_the_last_ones_l
     settings = {"max_steps": 1, "gradient_clip_val": None, "mini_batch_size": mini_batch_size}
     catch = Catch()
     folder = run(cfg, monkeypatch, catch, accumulate_grad_batches=3, **settings)
-    module = InstructorModule(
-        tiny_encoder(), loss=cfg.loss, optimizer=cfg.optimizer, schedule=cfg.schedule, max_steps=1
-    )
+    module = InstructorModule(tiny_encoder(), cfg)
     medi = Path(cfg.medi.folder) / "medi"
     data = MediDataModule(
         medi, instruction_tokenizer(16), sampler=SamplerConfig(global_batch_size=4), with_instructions=True, seed=0
     )
     batches = [batch for _, batch in zip(range(3), data.train_dataloader(), strict=False)]
-    losses = torch.stack([module.compare(module.embed(batch), batch).loss(0.1) for batch in batches])
+    losses = torch.stack([module.measure(module.embed(batch), batch).loss for batch in batches])
     losses.mean().backward()
     for name, weight in module.named_parameters():
         assert weight.grad is not None and weight.grad.abs().max() > 0

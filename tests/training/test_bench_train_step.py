@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from one_embedder.config.schema import LossConfig, OptimizerConfig, SamplerConfig, ScheduleConfig
+from one_embedder.config.schema import Config, LossConfig, OptimizerConfig, SamplerConfig
 from one_embedder.medi.batches.datamodule import MediDataModule
 from one_embedder.training.module import InstructorModule
 from scripts.bench_train_step import _distance, _ours, _padded, _released, rendered
@@ -16,10 +16,8 @@ from tests.training.tiny import tiny_encoder
 
 
 def test_the_three_ways_compute_one_loss_and_ours_the_padded_gradient(workplace: Path) -> None:
-    optimizer = OptimizerConfig(dropout=False)
-    module = InstructorModule(
-        tiny_encoder(), loss=LossConfig(temperature=0.1), optimizer=optimizer, schedule=ScheduleConfig(), max_steps=1
-    )
+    settings = Config(loss=LossConfig(temperature=0.1), optimizer=OptimizerConfig(dropout=False))
+    module = InstructorModule(tiny_encoder(), settings)
     data = MediDataModule(
         workplace / "data" / "medi",
         instruction_tokenizer(),

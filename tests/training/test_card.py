@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,17 @@ def test_without_the_confirmation_nothing_is_sent(cfg: Config, monkeypatch: pyte
     monkeypatch.setattr("huggingface_hub.HfApi", lambda: hub)
     monkeypatch.setattr("builtins.input", lambda question: "yes")
     with pytest.raises(OneEmbedderError, match="not confirmed"):
+        push.work(push.parser().parse_args([str(run), "owner/name"]))
+    assert not hub.calls
+
+
+def test_where_nobody_can_answer_nothing_is_sent_and_the_way_to_send_is_told(
+    cfg: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, hub = train(cfg), Hub()
+    monkeypatch.setattr("huggingface_hub.HfApi", lambda: hub)
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    with pytest.raises(OneEmbedderError, match="no terminal to confirm it at; --yes sends without a question"):
         push.work(push.parser().parse_args([str(run), "owner/name"]))
     assert not hub.calls
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from one_embedder.config.checks import CHOICES
+from one_embedder.config.checks import choices_of
 from one_embedder.config.schema import LossConfig
 from one_embedder.medi.batches.collate import NO_CLASS, LabelNumbers, TextNumbers
 from one_embedder.training.loss import SPELLINGS, AlsoRight, Comparison, ContrastiveLoss, Sides
@@ -50,7 +50,7 @@ def assert_same(ours: tuple[Tensor, Sequence[Tensor]], theirs: tuple[Tensor, Seq
 
 
 def test_every_spelling_that_can_be_chosen_has_a_reference() -> None:
-    assert set(SPELLINGS) == set(REFERENCES) == set(CHOICES["loss.spelling"])
+    assert set(SPELLINGS) == set(REFERENCES) == set(choices_of(LossConfig, "spelling"))
 
 
 def test_every_setting_of_the_loss_reaches_it() -> None:

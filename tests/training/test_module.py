@@ -8,7 +8,7 @@ import torch
 from pytorch_lightning import Callback, Trainer
 from torch import Tensor
 
-from one_embedder.config.schema import LossConfig, OptimizerConfig, SamplerConfig, ScheduleConfig
+from one_embedder.config.schema import Config, LossConfig, OptimizerConfig, SamplerConfig, TrainerConfig
 from one_embedder.errors import OneEmbedderError
 from one_embedder.medi.batches.datamodule import MediDataModule
 from one_embedder.medi.store import load_medi
@@ -21,20 +21,18 @@ from tests.training.tiny import tiny_encoder
 def make_module(*, max_steps: int = 30, clip: float | None = 1.0, **loss: Any) -> InstructorModule:
     return InstructorModule(
         tiny_encoder(),
-        loss=LossConfig(**{"temperature": 0.1, **loss}),
-        optimizer=OptimizerConfig(learning_rate=5e-3),
-        schedule=ScheduleConfig(),
-        max_steps=max_steps,
-        gradient_clip_val=clip,
+        Config(
+            loss=LossConfig(**{"temperature": 0.1, **loss}),
+            optimizer=OptimizerConfig(learning_rate=5e-3),
+            trainer=TrainerConfig(max_steps=max_steps, gradient_clip_val=clip),
+        ),
     )
 
 
 @pytest.mark.parametrize("dropout", [True, False])
 def test_dropout_is_active_exactly_when_asked_for(dropout: bool) -> None:
     encoder = tiny_encoder(dropout=0.5)
-    InstructorModule(
-        encoder, loss=LossConfig(), optimizer=OptimizerConfig(dropout=dropout), schedule=ScheduleConfig(), max_steps=1
-    )
+    InstructorModule(encoder, Config(optimizer=OptimizerConfig(dropout=dropout)))
     batch = encoder.tokenizer(["", ""], ["alpha beta", "gamma"])
     assert torch.equal(encoder(batch), encoder(batch)) is not dropout
 
@@ -44,8 +42,7 @@ def test_dropout_is_active_exactly_when_asked_for(dropout: bool) -> None:
 def test_sides_embedded_together_are_those_embedded_one_by_one(workplace: Path, family: str, dropout: bool) -> None:
     """Texts that stand in several rows included, and each of those with dropout of its own."""
     encoder = tiny_encoder(family, dropout=0.5 if dropout else 0.0)
-    optimizer = OptimizerConfig(dropout=dropout)
-    module = InstructorModule(encoder, loss=LossConfig(), optimizer=optimizer, schedule=ScheduleConfig(), max_steps=1)
+    module = InstructorModule(encoder, Config(optimizer=OptimizerConfig(dropout=dropout)))
     data = make_data(workplace)
     batch = data.collator([data.medi.dataset[row] for row in (0, 1, 2, 3, 0, 1)])
     together = torch.cat(module.embed(batch))
@@ -76,7 +73,7 @@ class Watch(Callback):
 
 def fit(module: InstructorModule, data: MediDataModule, *callbacks: Callback, log_every: int = 1) -> Trainer:
     trainer = Trainer(
-        max_steps=module.max_steps,
+        max_steps=module.cfg.trainer.max_steps,
         accelerator="cpu",
         logger=False,
         enable_checkpointing=False,
@@ -131,7 +128,7 @@ def test_dropout_is_active_while_training_although_encoders_are_loaded_without(w
 def test_every_weight_gets_a_gradient(workplace: Path) -> None:
     module = make_module()
     batch = next(iter(make_data(workplace).train_dataloader()))
-    module.compare(module.embed(batch), batch).loss(0.1).backward()
+    module.measure(module.embed(batch), batch).loss.backward()
     assert all(weight.grad is not None and weight.grad.abs().max() > 0 for weight in module.encoder.parameters())
 
 
@@ -164,7 +161,7 @@ def test_bf16_autocast_trains_with_gradients_and_weights_in_float32(workplace: P
     batch = next(iter(make_data(workplace, batch=2).train_dataloader()))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         embeddings = module.embed(batch)
-        loss = module.compare(embeddings, batch).loss(0.1)
+        loss = module.measure(embeddings, batch).loss
     loss.backward()
     assert {embedding.dtype for embedding in embeddings} == {torch.float32}
     assert all(weight.grad.dtype == torch.float32 for weight in module.encoder.parameters())
@@ -176,9 +173,9 @@ def test_similarities_are_computed_in_full_precision_under_bf16_autocast(workpla
     with torch.no_grad():
         embeddings = module.embed(batch)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            compared = module.compare(embeddings, batch)
+            loss = module.measure(embeddings, batch).loss
             assert (embeddings[0] @ embeddings[2].T).dtype == torch.bfloat16  # what autocast would have done
-        assert torch.equal(compared.to_documents, module.compare(embeddings, batch).to_documents)
+        assert torch.equal(loss, module.measure(embeddings, batch).loss)
 
 
 def test_random_state_is_restored_before_the_first_step_only() -> None:

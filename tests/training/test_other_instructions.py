@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from one_embedder.config.checks import check
-from one_embedder.config.schema import Config, LossConfig, OptimizerConfig, SamplerConfig, ScheduleConfig
+from one_embedder.config.schema import Config, LossConfig, OptimizerConfig, SamplerConfig
 from one_embedder.encoder.checkpoint import load_encoder
 from one_embedder.errors import ConfigError
 from one_embedder.instructions.detail import at_detail
@@ -286,13 +286,8 @@ def test_the_unpadded_path_embeds_the_other_queries_as_the_padded_one_with_the_s
 ) -> None:
     """Row 0 and row 20 have one query text, and rows 0 and 1 here are one row: every occurrence has its own vector."""
     encoder = tiny_encoder(family, dropout=0.0)
-    module = InstructorModule(
-        encoder,
-        loss=LossConfig(temperature=0.1, other_instruction_negatives=True),
-        optimizer=OptimizerConfig(dropout=False),
-        schedule=ScheduleConfig(),
-        max_steps=1,
-    )
+    loss = LossConfig(temperature=0.1, other_instruction_negatives=True)
+    module = InstructorModule(encoder, Config(loss=loss, optimizer=OptimizerConfig(dropout=False)))
     data = make_data(place, strategy="mixed")
     batch: ContrastiveBatch = data.collator(data.medi.dataset.__getitems__([0, 0, 20, 3]))
     found = []

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from one_embedder.config.schema import LossConfig, OptimizerConfig, SamplerConfig, ScheduleConfig
+from one_embedder.config.schema import Config, LossConfig, OptimizerConfig, SamplerConfig, TrainerConfig
 from one_embedder.errors import ConfigError
 from one_embedder.medi.batches.datamodule import MediDataModule
 from one_embedder.training.loss import ContrastiveLoss, Sides
@@ -19,10 +19,11 @@ from tests.training.tiny import tiny_encoder
 def module_with(learn: bool) -> InstructorModule:
     return InstructorModule(
         tiny_encoder(),
-        loss=LossConfig("paper", temperature=0.1, learn_temperature=learn, mask_same_text=True),
-        optimizer=OptimizerConfig(weight_decay=0.5),
-        schedule=ScheduleConfig(),
-        max_steps=3,
+        Config(
+            loss=LossConfig("paper", temperature=0.1, learn_temperature=learn, mask_same_text=True),
+            optimizer=OptimizerConfig(weight_decay=0.5),
+            trainer=TrainerConfig(max_steps=3, gradient_clip_val=None),
+        ),
     )
 
 
@@ -40,7 +41,7 @@ def test_a_learned_temperature_gives_the_loss_and_the_gradient_of_the_number_it_
     losses = []
     for module in (fixed, learned):
         torch.manual_seed(5)
-        losses.append(module.compare(module.embed(batch), batch).loss(module.temperature))
+        losses.append(module.measure(module.embed(batch), batch).loss)
         losses[-1].backward()
     torch.testing.assert_close(*losses)
     for mine, its in zip(learned.encoder.parameters(), fixed.encoder.parameters(), strict=True):

@@ -15,7 +15,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.functional import normalize
 from torch.nn.parallel import DistributedDataParallel
 
-from one_embedder.config.schema import LossConfig, OptimizerConfig, SamplerConfig, ScheduleConfig
+from one_embedder.config.schema import Config, LossConfig, SamplerConfig, TrainerConfig
 from one_embedder.medi.batches.collate import NO_CLASS, ContrastiveBatch, LabelNumbers, TextNumbers
 from one_embedder.medi.batches.datamodule import MediDataModule
 from one_embedder.medi.row import MediRow
@@ -158,12 +158,17 @@ def first_step(case: Case, medi: Path, devices: int) -> tuple[Gradients, list[fl
     kind: Callable[..., InstructorModule] = InstructorModule if case.in_chunks is None else PlainInChunks
     module = kind(
         tiny_encoder(dropout=case.dropout),
-        loss=LossConfig("paper", temperature=0.1, learn_temperature=True, gather_negatives=True, mask_same_text=True),
-        optimizer=OptimizerConfig(),
-        schedule=ScheduleConfig(),
-        max_steps=1,
-        mini_batch_size=case.mini_batch_size,
-        accumulate_grad_batches=case.accumulate,
+        Config(
+            loss=LossConfig(
+                "paper", temperature=0.1, learn_temperature=True, gather_negatives=True, mask_same_text=True
+            ),
+            trainer=TrainerConfig(
+                max_steps=1,
+                gradient_clip_val=None,
+                mini_batch_size=case.mini_batch_size,
+                accumulate_grad_batches=case.accumulate,
+            ),
+        ),
     )
     if isinstance(module, PlainInChunks):
         module.chunk = case.in_chunks or 0

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 from one_embedder.config.ablation import jobs
 from one_embedder.config.checks import check
 from one_embedder.config.messages import as_config_errors
-from one_embedder.config.schema import Config
+from one_embedder.config.own_class import TARGET, completed
+from one_embedder.config.schema import Config, LossConfig
+from one_embedder.config.secret import require_no_secrets
+from one_embedder.errors import ConfigError
 from one_embedder.files.location import CONF, PROJECT_ROOT
 from one_embedder.instructions.table import written_out
 
@@ -26,9 +30,17 @@ def in_project(path: str) -> str:
     return str(PROJECT_ROOT / Path(path).expanduser()) if path.strip() else path  # an empty one is refused later
 
 
+@dataclass
+class _Composed(Config):
+    """As Hydra composes it: the group ``loss`` brings its own keys, ours by ``defaults: [schema]``."""
+
+    loss: Any = MISSING
+
+
 def register() -> None:
     """Make the schema and our resolvers known to Hydra; may be called again."""
-    ConfigStore.instance().store(name="schema", node=Config)
+    ConfigStore.instance().store(name="schema", node=_Composed)
+    ConfigStore.instance().store(group="loss", name="schema", node=LossConfig)
     OmegaConf.register_new_resolver("in_project", in_project, replace=True)
     OmegaConf.register_new_resolver("children_of", jobs, replace=True)
 
@@ -43,12 +55,35 @@ def typed(cfg: DictConfig) -> Config:
         # As plain containers first: Hydra lets `+key=value` add keys even to a typed node, this merge does not.
         values = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=False))
         values["instructions"]["table"] = written_out(values["instructions"]["table"])
-        merged = OmegaConf.merge(OmegaConf.structured(Config), values)
+        merged = OmegaConf.merge(OmegaConf.structured(_schema_for(values["loss"])), values)
         for key in ("data", "experiments"):
             merged.paths[key] = in_project(merged.paths[key])
         config = cast(Config, OmegaConf.to_object(merged))
+    require_no_secrets(asdict(config))
+    complete(config)
     check(config)
     return config
+
+
+def _schema_for(loss: Any) -> Config:
+    """The schema in which the section ``loss`` has the keys of its class: ours, or any."""
+    if not isinstance(loss, dict) or TARGET not in loss:
+        raise ConfigError("loss names no class: begin its file with defaults: [released], or see docs/extend.md")
+    return Config() if loss[TARGET] == LossConfig._target_ else Config(loss={})
+
+
+def complete(cfg: Config) -> None:
+    """Check the classes that are not ours against their signatures, and fill in the arguments that were left out.
+
+    Raises:
+        ConfigError: see ``own_class.completed``.
+    """
+    if not isinstance(cfg.loss, LossConfig):
+        cfg.loss = completed("loss", cfg.loss)
+    if isinstance(cfg.sampler.strategy, dict):
+        cfg.sampler.strategy = completed("sampler.strategy", cfg.sampler.strategy, given=3)
+    if isinstance(cfg.prompt_retrieval.learner, dict):
+        cfg.prompt_retrieval.learner = completed("prompt_retrieval.learner", cfg.prompt_retrieval.learner)
 
 
 def compose_verb(verb: str, overrides: Sequence[str] = ()) -> DictConfig:

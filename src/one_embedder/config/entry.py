@@ -14,14 +14,15 @@ from omegaconf import DictConfig
 
 from one_embedder.config.caches import settle_caches
 from one_embedder.config.compose import register, typed
-from one_embedder.config.ending import ending_of
-from one_embedder.config.help import help_text
+from one_embedder.config.help import help_text, wants_help
+from one_embedder.config.messages import as_config_errors, refuse_flags
 from one_embedder.config.quiet import quiet
 from one_embedder.config.schema import Config
+from one_embedder.config.secret import require_no_secrets
 from one_embedder.config.sweep import run_job
+from one_embedder.ending import told
 from one_embedder.errors import OneEmbedderError
 from one_embedder.files.location import CONF
-from one_embedder.interruption import termination_raises
 
 
 def run_verb(verb: str, work: Callable[[Config], int | None]) -> NoReturn:
@@ -48,7 +49,8 @@ def run_verb(verb: str, work: Callable[[Config], int | None]) -> NoReturn:
             errors.append(error)  # raised after Hydra's end, which would add a line of its own
 
     def run() -> None:
-        _run_hydra(verb, task)
+        with as_config_errors():
+            _run_hydra(verb, task)
         if errors:
             raise errors[0]
 
@@ -58,31 +60,17 @@ def run_verb(verb: str, work: Callable[[Config], int | None]) -> NoReturn:
 def _run(cfg: Config, work: Callable[[Config], int | None]) -> int:
     quiet()
     settle_caches()
-    return work(cfg) or 0
+    with as_config_errors():
+        return work(cfg) or 0
 
 
 def _run_hydra(verb: str, task: Callable[[DictConfig], None]) -> None:
     arguments = sys.argv[1:]
-    if {"--help", "-h"} & set(arguments):
-        sys.stdout.write(help_text(verb, [word for word in arguments if not word.startswith("-")]))
+    if wants_help(arguments):
+        sys.stdout.write(help_text(verb, arguments))
         return
+    require_no_secrets(arguments)  # Hydra writes down what was typed
+    refuse_flags(arguments)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hand errors on: they are told below, by our rules
     register()
     hydra.main(config_path=str(CONF), config_name=verb, version_base="1.3")(task)()
-
-
-def told(run: Callable[[], object]) -> int:
-    """Run it; tell an expected error, Ctrl-C or SIGTERM on stderr and give its exit code, 0 without one."""
-    try:
-        with termination_raises():
-            run()
-    except BaseException as error:
-        ending = ending_of(error)
-        if ending is None:
-            raise
-        if isinstance(error, BrokenPipeError):  # the reader of a pipe, `head` say, has seen enough
-            sys.stdout = open(os.devnull, "w")  # noqa: PTH123 - it must outlive this function
-        if ending.message:
-            sys.stderr.write(f"{ending.message}\n")
-        return ending.code
-    return 0

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import yaml
+from hydra._internal.utils import get_args_parser
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
@@ -16,6 +17,14 @@ from one_embedder.config.overrides import explain_override
 from one_embedder.config.schema import Config
 from one_embedder.errors import ConfigError
 from one_embedder.files.location import CONF
+
+_PLACES = {
+    "encoder": "encoder.name_or_path",
+    "medi": "medi=file medi.path",
+    "benchmark": "benchmark=folder benchmark.root",
+    "prompt_retrieval": "prompt_retrieval=language_model prompt_retrieval.model.name_or_path",
+}
+"""Groups that are easily taken for a path, and what takes one."""
 
 
 @contextmanager
@@ -42,6 +51,26 @@ def explain(error: Exception) -> str:
     if isinstance(error, yaml.YAMLError):
         return f"not valid YAML: {error}"
     return f"{_place(error)}{error}"
+
+
+def refuse_flags(arguments: Sequence[str]) -> None:
+    """Refuse settings typed as ``--key value``.
+
+    Raises:
+        ConfigError: for a word with dashes that Hydra does not know, with the setting that was probably meant.
+    """
+    known = tuple(get_args_parser()._option_string_actions)
+    for place, word in enumerate(arguments):
+        flag, sign, value = word.partition("=")
+        if not word.startswith("--") or any(option.startswith(flag) for option in known):
+            continue
+        if not sign and place + 1 < len(arguments) and not re.search("^-|=", arguments[place + 1]):
+            value = arguments[place + 1]
+        key = flag.lstrip("-").replace("-", "_")
+        known_names = known_keys()
+        meant = [key] if key in known_names else [name for name in known_names if name.endswith(f".{key}")]
+        typed = " or ".join(f"{name}={value or 'VALUE'}" for name in meant)
+        raise ConfigError(f"{flag}: settings have no dashes; " + (f"type {typed}" if typed else suggestion(key)))
 
 
 def suggestion(key: str) -> str:
@@ -102,5 +131,7 @@ def _missing_choice(error: MissingConfigException) -> str:
     match = re.search(r"Could not find '(?P<asked>[^']+)'", str(error))
     if match is None or not error.options:
         return _first_line(error)
-    group, _, choice = match["asked"].rpartition("/")
+    group, _, choice = match["asked"].partition("/") if "/" in match["asked"] else ("", "", match["asked"])
+    if group in _PLACES and ("/" in choice or choice.startswith((".", "~"))):
+        return f"unknown {group} {choice!r}: a folder or a hub id is given with {_PLACES[group]}={choice}"
     return f"unknown {group or 'config'} {choice!r}: {nearest(choice, tuple(sorted(error.options)))}"

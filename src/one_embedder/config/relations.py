@@ -9,6 +9,9 @@ from __future__ import annotations
 from one_embedder.config.schema import Config
 from one_embedder.errors import ConfigError
 
+# Strategies of ours that fill a batch from one task.
+_ONE_TASK = ("proportional", "uniform", "temperature", "capped", "released")
+
 
 def require_trainable(cfg: Config) -> None:
     """Refuse settings with which no training can begin.
@@ -34,7 +37,7 @@ def require_reproducible(cfg: Config) -> None:
     """Refuse settings with which data are built that no training can use; raises as ``require_trainable``."""
     troubles = [*_building(cfg), *_training(cfg)]
     batch, rows = cfg.sampler.global_batch_size, cfg.medi.rows_per_task
-    if cfg.medi.source != "file" and cfg.sampler.strategy != "mixed" and batch > rows:
+    if cfg.medi.source != "file" and cfg.sampler.strategy in _ONE_TASK and batch > rows:
         troubles.append(
             f"sampler.global_batch_size={batch} rows of one task, and medi.rows_per_task={rows} builds tasks of fewer: "
             f"add medi.rows_per_task={batch} or a smaller batch"

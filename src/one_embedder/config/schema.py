@@ -11,16 +11,20 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from one_embedder.config import limits
+
+_INSTRUCTOR_LOSS = "one_embedder.training.objective.InstructorLoss"
+
 
 @dataclass
 class EncoderConfig:
     """A text encoder: ``minilm`` (the embedded wheel), a hub id or a local folder."""
 
-    name_or_path: str = "minilm"
-    revision: str | None = None
-    max_length: int | None = None  # tokens, instruction included; None: what the checkpoint says
-    joining: str = "pypi"
-    layers: int | None = None  # keep so many of the lowest transformer layers; None: all
+    name_or_path: limits.Text = "minilm"  # minilm, a hub id or a local folder, such as RUN/checkpoint
+    revision: str | None = None  # of the hub: a commit, tag or branch; None: the newest
+    max_length: limits.AtLeastTwo | None = None  # tokens, instruction included; None: what the checkpoint says
+    joining: limits.Joining = "pypi"  # of instruction and text, as the published package does or its repository's head
+    layers: limits.Count | None = None  # keep so many of the lowest transformer layers; None: all
 
 
 @dataclass
@@ -48,82 +52,80 @@ class HubDatasetConfig:
 class MiningConfig:
     """Which candidates become hard negatives; by default the paper's. Told in ``conf/medi/documentation.yaml``."""
 
-    max_share_of_positive: float | None = None
-    positive_margin: float | None = None
-    first_rank: int = 1
-    last_rank: int = 1
-    negatives: int = 1
-    seed: int = 0
-    none_left: str = "least_similar"  # least_similar | drop
+    max_share_of_positive: limits.ShareOfPositive | None = None  # at most, of a negative; None: no bound
+    positive_margin: limits.Distance | None = None  # at least, of a negative; None: no bound
+    first_rank: limits.Count = 1  # negatives are drawn from these ranks, the most similar is 1
+    last_rank: int = 1  # the last of these ranks
+    negatives: limits.Count = 1  # of a row
+    seed: limits.Natural = 0  # of the draw
+    none_left: limits.NoneLeft = "least_similar"  # what where no candidate is left
 
 
 @dataclass
 class MediConfig:
     """Training data: where it comes from and where it is on disk."""
 
-    source: str = "documentation"
-    folder: str = "${paths.data}/${medi.source}"  # holds medi/ (Arrow), benchmark/{dev,test}/ and report.md
-    rows_per_task: int = 400
-    min_rows_per_task: int = 32
-    workers: int = 2
+    source: str = "documentation"  # documentation, super_ni, full or file; choose it with the group medi
+    folder: limits.Text = "${paths.data}/${medi.source}"  # holds medi/ (Arrow), benchmark/{dev,test}/ and report.md
+    rows_per_task: limits.Count = 400  # at most
+    min_rows_per_task: limits.Count = 32  # a task of fewer is left out
+    workers: limits.Count = 2  # processes that build
     mining: MiningConfig = field(default_factory=MiningConfig)  # not file, whose rows have their negatives
-    path: str | None = None  # file: a file, folder or hub id of MEDI as others give it; None: medi.folder is built
-    max_rejected: float = 0.01  # file: share of the rows that may be unusable before the whole is refused
+    path: limits.Text | None = None  # file: MEDI as others give it, a file, folder or hub id; None: it is built
+    max_rejected: limits.Share = 0.01  # file: share of the rows that may be unusable before the whole is refused
     root: str | None = None  # super_ni, and mixture and full to join it: the original repository, or a compact copy
-    tasks: list[str] | None = None  # super_ni: which of its tasks are built, names or patterns with *; None: all
-    instances_per_task: int = 6500  # super_ni and views: read of a task or set; more are drawn from
-    text_output: str = (
-        "inputs"  # super_ni, where outputs are texts: inputs (those with like outputs) | outputs (with their input)
-    )
+    tasks: limits.Some | None = None  # super_ni: which of its tasks are built, names or patterns with *; None: all
+    instances_per_task: limits.Count = 6500  # super_ni and views: read of a task or set; more are drawn from
+    text_output: limits.TextOutput = "inputs"  # super_ni: which of the two are alike where outputs are texts
     instructions: dict[str, dict[str, str]] = field(default_factory=dict)  # super_ni: task -> what the rule gets wrong
     pairs: str | None = None  # super_ni, mixture and full: a folder of pairs to add
-    instances_of_pairs: int = 5000  # read of a file of pairs
-    pair_instructions: dict[str, dict[str, dict[str, str]]] = field(
-        default_factory=dict
-    )  # file of query and positive -> query and document -> parts of the template
+    instances_of_pairs: limits.Count = 5000  # read of a file of pairs
+    # File of query and positive -> query and document -> parts of the template.
+    pair_instructions: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
     views: str | None = None  # super_ni, mixture and full: a folder of view sets to add (see ViewsConfig)
-    view_sets: list[str] | None = None  # which of them; None: those of views.sets whose part is train
+    view_sets: limits.Some | None = None  # which of them; None: those of views.sets whose part is train
     leakage: str | None = None  # not documentation: a benchmark folder; what overlaps with it is dropped
     hub: dict[str, HubDatasetConfig] = field(default_factory=dict)  # task name -> data set
-    datasets: list[str] | None = None  # which of them; None: all
+    datasets: limits.Some | None = None  # which of them; None: all
 
 
 @dataclass
 class SamplerConfig:
     """Which rows share a batch; the strategies are told in ``one_embedder.medi.batches.strategies``."""
 
-    global_batch_size: int = 32
-    strategy: str = "proportional"  # proportional | uniform | temperature | capped | released | mixed
-    temperature: float | None = None  # of strategy temperature: weights are rows ** (1 / temperature)
-    cap: int | None = None  # of strategy capped: rows that a task counts as, at most
-    tasks: list[str] | None = None  # which tasks are trained on, names or patterns with *; None: all
+    global_batch_size: limits.AtLeastTwo = 32  # rows of a batch, over all devices
+    strategy: limits.StrategyName = "proportional"  # or another class
+    temperature: limits.Positive | None = None  # of strategy temperature: weights are rows ** (1 / temperature)
+    cap: limits.AtLeastTwo | None = None  # of strategy capped: rows that a task counts as, at most
+    tasks: limits.Some | None = None  # which tasks are trained on, names or patterns with *; None: all
     symmetric: bool | None = None  # only tasks whose two sides have one instruction, or (False) only others; None: all
 
 
 @dataclass
 class LossConfig:
-    """Contrastive loss."""
+    """INSTRUCTOR's contrastive loss; another class has its arguments as keys (``one_embedder.config.own_class``)."""
 
-    spelling: str = "released"
+    _target_: str = field(default=_INSTRUCTOR_LOSS, kw_only=True)  # the class; choose it with the group loss
+    spelling: limits.Spelling = "released"  # paper: other rows' positives are negatives too
     bidirectional: bool = True  # also find the query of a positive; False: the documents of a query only
-    temperature: float = 0.01
+    temperature: limits.Positive = 0.01  # what similarities are divided by
     learn_temperature: bool = False  # temperature is then where it begins
     gather_negatives: bool = False  # candidates from all devices, with their gradient; False: from a device's own rows
     hard_negatives: bool = True  # False: the rows' own negatives are no candidates
     other_instruction_negatives: bool = False  # a further candidate: the query's text under another task's instruction
     mask_same_text: bool = False  # leave out in-batch negatives whose text is also a right answer
     mask_same_label: bool = False  # leave out in-batch negatives of the row's own class, where the data name classes
-    mask_margin: float | None = None  # leave out negatives more similar than the positive by more than this
+    mask_margin: limits.Margin | None = None  # leave out negatives more similar than the positive by more than this
 
 
 @dataclass
 class OptimizerConfig:
     """AdamW."""
 
-    learning_rate: float = 2e-5
-    weight_decay: float = 0.01
-    layer_decay: float = 1.0  # each layer learns so many times as fast as the one above it; 1: all alike
-    frozen_layers: int = 0  # lowest transformer layers (and the word embeddings with them) left as they are
+    learning_rate: limits.Positive = 2e-5  # the highest, after the warm-up
+    weight_decay: limits.NotNegative = 0.01  # of matrices; biases and norms have none
+    layer_decay: limits.ShareOfPositive = 1.0  # each layer learns so many times as fast as the one above; 1: all alike
+    frozen_layers: limits.Natural = 0  # lowest transformer layers (and the word embeddings with them) left as they are
     dropout: bool = True  # False: no dropout while training, a fifth less time on a CPU
 
 
@@ -131,46 +133,46 @@ class OptimizerConfig:
 class ScheduleConfig:
     """Linear warm-up, then linear decay to zero."""
 
-    warmup_ratio: float = 0.1
+    warmup_ratio: limits.Share = 0.1  # share of the steps
 
 
 @dataclass
 class EarlyStoppingConfig:
     """Evaluation while training: the best encoder is kept in ``best/``, beside the last one in ``checkpoint/``."""
 
-    every_n_steps: int | None = None  # how often; None: never
-    patience: int | None = 5  # ends training after so many evaluations in a row without a better score; None: does not
-    root: str | None = None  # benchmark folder, scored by the mean of its category means; None: below medi.folder
-    tasks: list[str] | None = None  # which of its tasks; None: all
+    every_n_steps: limits.Count | None = None  # how often; None: never
+    patience: limits.Count | None = 5  # ends training after so many evaluations without a better score; None: never
+    root: limits.Text | None = None  # benchmark folder; its mean of category means counts; None: medi.folder's
+    tasks: limits.Some | None = None  # which of its tasks; None: all
 
 
 @dataclass
 class TrainerConfig:
     """Arguments of the Lightning trainer."""
 
-    max_steps: int = 200
+    max_steps: limits.Count = 200  # steps of the optimizer
     share_of_steps: bool = False  # True: only the part of max_steps that the chosen tasks have in a run over all tasks
-    accelerator: str = "auto"
-    devices: int = 1
-    num_nodes: int = 1
-    strategy: str = "auto"
-    precision: str = "32-true"  # 32-true | bf16-mixed; a CPU without bfloat16 takes a hundred times longer with it
-    gradient_clip_val: float | None = 1.0
-    mini_batch_size: int | None = None  # texts embedded at a time, with the whole batch's exact gradient (GradCache)
-    accumulate_grad_batches: int = 1  # batches of a step, each contrasted in itself
-    backbone_share: float = 0.0  # of the saved weights: mixed with the backbone's, as WiSE-FT does; 0: as trained
+    accelerator: limits.Accelerator = "auto"  # auto: the GPU if there is one
+    devices: limits.Count = 1  # of each node
+    num_nodes: limits.Count = 1  # machines
+    strategy: str = "auto"  # auto, ddp or fsdp; choose it with the group devices
+    precision: limits.Precision = "32-true"  # a CPU without bfloat16 takes a hundred times longer with bf16-mixed
+    gradient_clip_val: limits.Positive | None = 1.0  # largest norm of the gradient; None: no limit
+    mini_batch_size: limits.Count | None = None  # texts embedded at a time, with the batch's exact gradient (GradCache)
+    accumulate_grad_batches: limits.Count = 1  # batches of a step, each contrasted in itself
+    backbone_share: limits.BelowOne = 0.0  # of the saved weights: mixed with the backbone's, as WiSE-FT does; 0: none
     gradient_checkpointing: bool = False  # compute activations again instead of keeping them: less memory, more time
-    log_every_n_steps: int = 10
-    checkpoint_every_n_steps: int = 50
+    log_every_n_steps: limits.Count = 10  # to metrics.csv and W&B
+    checkpoint_every_n_steps: limits.Count = 50  # where an interrupted run goes on
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
-    max_length: int | None = 64  # training tokens per text, instruction included
+    max_length: limits.AtLeastTwo | None = 64  # training tokens per text, instruction included
 
 
 @dataclass
 class InstructionsConfig:
     """Evaluation instructions: a table of task, or category -> side -> instruction."""
 
-    name: str = "none"
+    name: str = "none"  # of the table; choose it with the group instructions
     table: dict[str, dict[str, Any]] = field(default_factory=dict)  # texts; in files also parts of the template
 
 
@@ -178,8 +180,8 @@ class InstructionsConfig:
 class TaskFolderConfig:
     """Where a task folder departs from its category's protocol; what another category reads is refused."""
 
-    samples_per_label: int | None = None  # Classification: training texts of each label; None: 8
-    splits: list[str] | None = None  # STS: files that are scored together; None: test
+    samples_per_label: limits.Count | None = None  # Classification: training texts of each label; None: 8
+    splits: limits.Some | None = None  # STS: files that are scored together; None: test
     ignore_identical_ids: bool | None = None  # Retrieval: a document with the query's own id is no answer; None: it is
 
 
@@ -187,14 +189,14 @@ class TaskFolderConfig:
 class BenchmarkConfig:
     """Which tasks are scored."""
 
-    name: str = "documentation"
-    root: str = "${medi.folder}/benchmark/${benchmark.split}"
-    split: str = "test"
+    name: str = "documentation"  # of the benchmark; choose it with the group benchmark
+    root: limits.Text = "${medi.folder}/benchmark/${benchmark.split}"  # the folder of tasks
+    split: limits.Split = "test"  # of the documentation benchmark
     mteb: str | None = None  # a benchmark of mteb's registry; its tasks' data come from the hub
     folders: dict[str, str] = field(default_factory=dict)  # task -> category: which folders below root; none: all
-    tasks: list[str] | None = None  # which of all these; None: all
-    shares: int = 1  # among so many runs the tasks are divided, all with the same output
-    share: int = 0  # which of them this run is; from 0
+    tasks: limits.Some | None = None  # which of all these; None: all
+    shares: limits.Count = 1  # among so many runs the tasks are divided, all with the same output
+    share: limits.Natural = 0  # which of them this run is; from 0
     protocol: dict[str, TaskFolderConfig] = field(default_factory=dict)  # by a task's name, or as MTEB spells it
 
 
@@ -215,23 +217,23 @@ class ViewsConfig:
     name: str = "none"
     root: str | None = None  # holds <set>/texts.jsonl: {text, labels: {labeling: class}, split: train or test}
     sets: dict[str, ViewSetConfig] = field(default_factory=dict)
-    part: str = "test"  # dev | test: whose sets are scored
-    chosen: list[str] | None = None  # or these sets instead
-    texts_per_set: int | None = 1000  # of the test texts, drawn; None: all
-    neighbours: int = 10  # that vote about a text's class
-    repeats: int = 5  # of each clustering, with another seed
-    seed: int = 0  # of the draw and of the first clustering
+    part: limits.Split = "test"  # whose sets are scored
+    chosen: limits.Some | None = None  # or these sets instead
+    texts_per_set: limits.AtLeastFour | None = 1000  # of the test texts, drawn; None: all
+    neighbours: limits.Count = 10  # that vote about a text's class
+    repeats: limits.Count = 5  # of each clustering, with another seed
+    seed: limits.Natural = 0  # of the draw and of the first clustering
 
 
 @dataclass
 class EvaluationConfig:
     """How tasks are scored."""
 
-    batch_size: int = 64
-    dtype: str = "float32"  # of the encoder's weights; bfloat16 and float16 are faster and move scores a little
+    batch_size: limits.Count = 64  # texts embedded at a time
+    dtype: limits.Dtype = "float32"  # of the encoder's weights; the shorter ones are faster and move scores a little
     document_instructions: bool = True  # the published retrieval scores were probably computed without them
-    instructions: str = "right"  # right | wrong (another task's) | shuffled (the words in another order)
-    demonstrations: int = 1  # shown to the in-context learner for each test input of prompt retrieval
+    instructions: limits.Shown = "right"  # right | wrong (another task's) | shuffled (the words in another order)
+    demonstrations: limits.Count = 1  # shown to the in-context learner for each test input of prompt retrieval
 
 
 @dataclass
@@ -243,23 +245,23 @@ class PromptTaskConfig:
     output: str | None = None
     remove_prefix: dict[str, str] = field(default_factory=dict)  # field -> what its text starts with, left out
     keep: dict[str, str] = field(default_factory=dict)  # field -> value of the eval rows that count, others left out
-    pool_size: int | None = None  # rows drawn from the train file; None: all
-    eval_size: int | None = None
-    seed: int = 0  # of the draws
+    pool_size: limits.Count | None = None  # rows drawn from the train file; None: all
+    eval_size: limits.Count | None = None
+    seed: limits.Natural = 0  # of the draws
     group: str | None = None  # field of what the score is made over: the tenth percentile of the groups' means
-    groups: int | None = None  # drawn, with `group_size` eval rows each
-    group_size: int | None = None
-    max_demonstrations: int | None = None  # of the most similar ones; None with a token budget: no limit
-    token_budget: int | None = None  # demonstrations and test input together, in the learner's tokens
-    tokens_per_demonstration: int | None = None  # longer ones are passed over
+    groups: limits.Count | None = None  # drawn, with `group_size` eval rows each
+    group_size: limits.Count | None = None
+    max_demonstrations: limits.Count | None = None  # of the most similar ones; None with a token budget: no limit
+    token_budget: limits.Count | None = None  # demonstrations and test input together, in the learner's tokens
+    tokens_per_demonstration: limits.Count | None = None  # longer ones are passed over
     skip_identical: bool = False  # pass over demonstrations of cosine 1; one with the test input's text always is
-    centring: str = "none"  # none | separate (pool and eval each by their own mean) | pool (only the pool)
-    labels: dict[str, str] = field(default_factory=dict)  # label in the data -> word in the prompt; scored by number
+    centring: limits.Centring = "none"  # none | separate (pool and eval each by their own mean) | pool (only the pool)
+    labels: limits.Labels = field(default_factory=dict)  # label in the data -> word in the prompt; scored by number
     options: str | None = None  # field with a row's own list of answers to choose from
     between: str = "\n\n\n"  # written between two demonstrations, and before the test input
     before_output: str = "\n"
-    max_new_tokens: int = 64  # without labels or options the learner writes its answer
-    stop: list[str] = field(default_factory=list)  # the answer ends before any of these
+    max_new_tokens: limits.Count = 64  # without labels or options the learner writes its answer
+    stop: limits.Stops = field(default_factory=list)  # the answer ends before any of these
     stemmer: bool = False  # ROUGE-L of word stems
 
 
@@ -267,39 +269,37 @@ class PromptTaskConfig:
 class LanguageModelConfig:
     """The causal language model of ``learner: model``: a hub id or a local folder."""
 
-    name_or_path: str = "EleutherAI/gpt-j-6b"
-    revision: str | None = None
-    dtype: str = "float32"
-    batch_size: int = 8
+    name_or_path: limits.Text = "EleutherAI/gpt-j-6b"  # a hub id or a local folder
+    revision: str | None = None  # of the hub; None: the newest
+    dtype: limits.Dtype = "float32"  # of its weights
+    batch_size: limits.Count = 8  # sequences at a time
 
 
 @dataclass
 class PromptRetrievalConfig:
     """Prompt retrieval: the in-context learner, and the tasks that have their own protocol."""
 
-    name: str = "none"
-    learner: str = "nearest"  # nearest | vote (both copy a demonstration's output) | model
+    name: str = "none"  # of the protocol; choose it with the group prompt_retrieval
+    learner: limits.LearnerName = "nearest"  # nearest and vote copy a demonstration's output; or another class
     model: LanguageModelConfig = field(default_factory=LanguageModelConfig)
-    centring: str | None = None  # None: as each task says
-    metric: str = "rouge_l"  # of words of a-z and 0-9, as published | rouge_l_unicode: of every script
-    tasks: dict[str, PromptTaskConfig] = field(default_factory=dict)
+    centring: limits.Centring | None = None  # None: as each task says
+    metric: limits.Metric = "rouge_l"  # of words of a-z and 0-9, as published | rouge_l_unicode: of every script
+    tasks: dict[str, PromptTaskConfig] = field(default_factory=dict)  # task -> how it is run
 
 
 @dataclass
 class TableConfig:
     """What the results table is made of."""
 
-    name: str = "table1"
-    seeds: list[int] = field(default_factory=lambda: [0])
-    bootstrap_resamples: int = 1000  # with fewer than 40 for each claim of a table, none can be supported
-    confidence: float = 0.95
+    name: str = "table1"  # views: how far instructions steer, in place of Table 1 (docs/views.md)
+    seeds: limits.Seeds = field(default_factory=lambda: [0])  # of trainings; finetuned rows are means over them
+    bootstrap_resamples: limits.Count = 1000  # with fewer than 40 for each claim of a table, none can be supported
+    confidence: limits.Confidence = 0.95  # of intervals
     expected: str = "experiments/expected/${table.name}_${profile}.yaml"  # from the project's root, as is the next
-    published: str = "experiments/expected/paper_table2.yaml"
-    published_models: str = (
-        "experiments/expected/published_models.yaml"  # what profiles released and paper stand beside
-    )
+    published: str = "experiments/expected/paper_table2.yaml"  # the paper's rows
+    published_models: str = "experiments/expected/published_models.yaml"  # beside profiles released and paper
     backbone: str | None = None  # their first row, a hub id or a folder; None: what the model was finetuned from
-    write_expected: bool = False  # record this run; later ones are judged by it and by those of other machines
+    record: bool = False  # write where git looks, for pages and later verdicts; without, below experiments/own
     accept_near: bool = False  # exit code 0 although cells are near; without, 3
 
 
@@ -321,7 +321,7 @@ class ClaimConfig:
     plus: list[dict[str, str]] = field(default_factory=list)  # cells: axis -> level, or reference -> name
     minus: list[dict[str, str]] = field(default_factory=list)
     gap_over: str | None = None  # an evaluated axis: what is compared is its best minus its worst level
-    column: str = "average"
+    column: str = "average"  # of the table
 
 
 @dataclass
@@ -351,13 +351,13 @@ class AblationConfig:
     """What an ablation varies, trains, evaluates and claims; a file in ``conf/ablation`` sets it."""
 
     name: str = ""  # of the file; empty: there is no ablation
-    question: str = ""
-    seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
-    axes: dict[str, AxisConfig] = field(default_factory=dict)
+    question: str = ""  # for readers
+    seeds: limits.Seeds = field(default_factory=lambda: [0, 1, 2])  # of trainings
+    axes: dict[str, AxisConfig] = field(default_factory=dict)  # what is varied: name -> levels
     references: dict[str, dict[str, Any]] = field(default_factory=dict)  # untrained models: name -> settings
-    claims: dict[str, ClaimConfig] = field(default_factory=dict)
-    published: list[PublishedPointConfig] = field(default_factory=list)
-    headroom: HeadroomConfig = field(default_factory=HeadroomConfig)
+    claims: dict[str, ClaimConfig] = field(default_factory=dict)  # what is tested
+    published: list[PublishedPointConfig] = field(default_factory=list)  # the paper's numbers, shown beside
+    headroom: HeadroomConfig = field(default_factory=HeadroomConfig)  # what its tables of specialists need
     child: str | None = None  # the one that this job runs; None: tabulate those that ran
 
 
@@ -365,8 +365,8 @@ class AblationConfig:
 class TrackingConfig:
     """Weights & Biases; the run record and CSV metrics are always written."""
 
-    wandb: str = "offline"  # disabled | offline | online
-    project: str = "one-embedder"
+    wandb: limits.WandbMode = "offline"  # Weights & Biases
+    project: str = "one-embedder"  # of Weights & Biases
     group: str | None = None  # runs that belong together, such as a sweep's; None: the table's, for what it runs
     tags: list[str] = field(default_factory=list)  # beside profile, encoder, side and loss
     checkpoints: bool = True  # online: send the trained encoder too
@@ -376,33 +376,33 @@ class TrackingConfig:
 class PathsConfig:
     """Where things are written; relative paths start at the project's root."""
 
-    data: str = "data"
-    experiments: str = "experiments"
+    data: limits.Text = "data"  # what build_medi makes
+    experiments: limits.Text = "experiments"  # runs, results and tables
 
 
 @dataclass
 class AboutConfig:
     """What a profile is and what it takes, in words; printed, never computed with."""
 
-    description: str = ""
-    command: str = ""
-    hardware: str = ""
-    time: str = ""
+    description: str = ""  # what the profile is
+    command: str = ""  # that runs it
+    hardware: str = ""  # that it takes
+    time: str = ""  # that it takes
 
 
 @dataclass
 class Config:
     """Everything a verb can be told."""
 
-    profile: str = "documentation"
-    seed: int = 0
-    output: str | None = None
-    with_instructions: bool = True
-    instruction_detail: str = "detailed"  # detailed | simple (domain and kind of text) | tag (the task's name)
+    profile: str = "documentation"  # which model, data and benchmark: see the groups
+    seed: limits.Natural = 0  # of weights, order and dropout
+    output: str | None = None  # folder of the result; None: named after what determines it
+    with_instructions: bool = True  # False: texts are embedded without their instructions
+    instruction_detail: limits.Detail = "detailed"  # simple: domain and kind of text alone; tag: the task's name
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     medi: MediConfig = field(default_factory=MediConfig)
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
-    loss: LossConfig = field(default_factory=LossConfig)
+    loss: Any = field(default_factory=LossConfig)  # LossConfig, or a dict: _target_ and its arguments
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)

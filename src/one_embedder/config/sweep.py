@@ -17,7 +17,7 @@ from textwrap import shorten
 
 from hydra.core.hydra_config import HydraConfig
 
-from one_embedder.config.ending import EXIT_BUG, Ending, JobsFailed, ending_of
+from one_embedder.ending import EXIT_BUG, Ending, JobsFailed, ending_of
 from one_embedder.interruption import EXIT_TERMINATED, Terminated, termination_raises
 
 ENDINGS = "endings"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, TypedDict
+from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from one_embedder.embedding.processes import EncoderPool
 from one_embedder.errors import ConfigError
 
 
-class EncodeOptions(TypedDict, total=False):
+class Options(TypedDict, total=False):
     """The options of ``InstructionEmbedder.encode`` that leave its result's type alone."""
 
     prompt: str | None
@@ -33,13 +33,29 @@ class EncodeOptions(TypedDict, total=False):
     chunk_size: None
 
 
-class Elsewhere(NamedTuple):
-    """An argument that others have and this package has not.
+class ArrayOptions(Options, total=False):
+    """Give an array."""
 
-    Attributes:
-        same: values that ask for nothing else than what is done here.
-        instead: what to do for another.
-    """
+    convert_to_numpy: Literal[True]
+    convert_to_tensor: Literal[False]
+
+
+class TensorOptions(Options):
+    """Give one tensor."""
+
+    convert_to_numpy: NotRequired[bool]
+    convert_to_tensor: Literal[True]
+
+
+class ListOptions(Options):
+    """Give a list of tensors."""
+
+    convert_to_numpy: Literal[False]
+    convert_to_tensor: NotRequired[Literal[False]]
+
+
+class Elsewhere(NamedTuple):
+    """An argument that others have and this package has not: values that change nothing here, and what else to do."""
 
     same: tuple[Any, ...]
     instead: str
@@ -56,11 +72,9 @@ OF_CONSTRUCTOR: Mapping[str, Elsewhere] = {
     "model_name_or_path": Elsewhere((), "the model is called name_or_path, the first argument"),
     "modules": Elsewhere((None,), "pass an InstructionEncoder as the first argument"),
     "similarity_fn_name": Elsewhere((None, "cosine"), "similarity is the cosine"),
-    "cache_folder": Elsewhere((None,), "set the environment variable HF_HOME"),
     "trust_remote_code": Elsewhere((None, False), "no code of a model folder is run here; leave it out"),
     "local_files_only": Elsewhere((None, False), "set the environment variable HF_HUB_OFFLINE=1"),
-    "token": Elsewhere((None,), "run 'hf auth login' or set the environment variable HF_TOKEN"),
-    "use_auth_token": Elsewhere((None,), "run 'hf auth login' or set the environment variable HF_TOKEN"),
+    "use_auth_token": Elsewhere((None,), "it is called token"),
     "truncate_dim": Elsewhere((None,), "pass it to encode"),
     "model_kwargs": Elsewhere((None, {}), "use dtype= and device="),
     "tokenizer_kwargs": Elsewhere((None, {}), "use max_length="),

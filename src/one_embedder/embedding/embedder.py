@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, Unpack, overload
+from typing import Any, TypeAlias, Unpack, overload
 
 import numpy as np
 import torch
@@ -15,10 +15,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from one_embedder.embedding.arguments import OF_CONSTRUCTOR, OF_ENCODE, EncodeOptions, devices_of, refuse_others
+from one_embedder.embedding.arguments import (
+    OF_CONSTRUCTOR,
+    OF_ENCODE,
+    ArrayOptions,
+    ListOptions,
+    TensorOptions,
+    devices_of,
+    refuse_others,
+)
 from one_embedder.embedding.batches import MAX_TOKENS_PER_BATCH, check_budgets, embed_in_batches
 from one_embedder.embedding.inputs import Instructions, Sentences, pair_up
-from one_embedder.embedding.output import Precision, check_output, dequantize, quantize, truncate
+from one_embedder.embedding.output import Precision, check_output, cosine, quantize, truncate
 from one_embedder.embedding.processes import EncoderPool
 from one_embedder.embedding.prompts import chosen, named, read_prompts
 from one_embedder.encoder.checkpoint import check_positions, is_quantized, load_encoder, weights_sha256
@@ -50,11 +58,16 @@ class InstructionEmbedder:
         joining, revision, max_length: as in ``load_encoder``; not for an encoder that is already loaded.
         prompts: instructions by name, for ``encode(..., prompt_name=...)``; None takes those of the folder.
         default_prompt_name: of the instruction of calls that name none; None takes what the folder says, usually none.
+        cache_folder, token: where a model of the hub is kept, and by whose leave it is fetched; None leaves both to
+            huggingface_hub.
         others: further arguments of sentence-transformers' constructor: accepted where they ask for what is done
             anyway (``trust_remote_code=False``), otherwise refused with a remedy.
 
     Attributes:
-        encoder, device, dtype: as they were made; they cannot be set.
+        encoder: what embeds.
+        name: of the model, or its folder, as it was asked for; of an encoder that was loaded before, its folder.
+        device: where it is.
+        dtype: of the transformer's weights.
         max_seq_length: most tokens of a text with its instruction; may be set, for the calls from then on.
         prompts, default_prompt_name: may be set.
 
@@ -62,6 +75,11 @@ class InstructionEmbedder:
         CheckpointError: if the model cannot be loaded.
         ConfigError: if an argument is wrong, or an attribute is set that would have no effect.
     """
+
+    encoder: InstructionEncoder
+    name: str
+    device: torch.device
+    dtype: str
 
     def __init__(
         self,
@@ -74,13 +92,15 @@ class InstructionEmbedder:
         max_length: int | None = None,
         prompts: Mapping[str, str] | None = None,
         default_prompt_name: str | None = None,
+        cache_folder: str | Path | None = None,
+        token: str | bool | None = None,
         **others: Any,
     ) -> None:
         refuse_others("InstructionEmbedder", others, OF_CONSTRUCTOR)
         if dtype not in _DTYPES:
             raise ConfigError(f"dtype={dtype!r} is unknown; choose one of {', '.join(_DTYPES)}")
         # Nothing is moved first, so that a wrong name is told before weights are read.
-        self._device = find_device(device)
+        self.device = find_device(device)
         own: dict[str, str] = {}
         default: str | None = None
         if isinstance(name_or_path, InstructionEncoder):
@@ -88,43 +108,32 @@ class InstructionEmbedder:
                 raise ConfigError("joining, revision and max_length belong to load_encoder: the encoder is loaded")
             if dtype != "float32" and is_quantized(name_or_path):
                 raise ConfigError(f"dtype={dtype!r}: the encoder is quantised, its weights keep their type; drop it")
-            self._encoder = name_or_path
+            self.encoder, self.name = name_or_path, str(name_or_path.backbone.name_or_path)
         else:
-            folder = locate(name_or_path, revision)
-            self._encoder = load_encoder(folder, joining=joining, max_length=max_length)
+            folder = locate(name_or_path, revision, cache_folder=cache_folder, token=token)
+            self.name = str(name_or_path)
+            self.encoder = load_encoder(folder, joining=joining, max_length=max_length)
             own, default = read_prompts(folder)
         self.prompts = dict(own if prompts is None else prompts)
         self.default_prompt_name = default if default_prompt_name is None else default_prompt_name
-        _move(self._encoder.eval(), self._device)
-        self._dtype = dtype
-        _cast(self._encoder, _DTYPES[dtype])
+        _move(self.encoder.eval(), self.device)
+        self.dtype = dtype
+        _cast(self.encoder, _DTYPES[dtype])
         self._revisions: dict[int, str] = {}
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set what has an effect; what would only be kept, and ignored, is refused."""
-        ours = hasattr(InstructionEmbedder, name)
-        free = type(self) is not InstructionEmbedder and not ours  # a subclass keeps what it likes
-        if not (free or name in _SETTABLE or name.startswith("_") or callable(getattr(type(self), name, None))):
+        if name in InstructionEmbedder.__annotations__:
+            has_effect = name not in vars(self)  # it is being made
+        else:
+            own = type(self) is not InstructionEmbedder and not hasattr(InstructionEmbedder, name)  # a subclass's
+            has_effect = own or name in _SETTABLE or name.startswith("_") or callable(getattr(type(self), name, None))
+        if not has_effect:
             raise ConfigError(
                 f"{name} of an embedder cannot be set: it would change nothing. max_seq_length, prompts and "
                 "default_prompt_name can; the rest are arguments of InstructionEmbedder(...) and of encode"
             )
         super().__setattr__(name, value)
-
-    @property
-    def encoder(self) -> InstructionEncoder:
-        """What embeds."""
-        return self._encoder
-
-    @property
-    def device(self) -> torch.device:
-        """Where it is."""
-        return self._device
-
-    @property
-    def dtype(self) -> str:
-        """Of the transformer's weights."""
-        return self._dtype
 
     @property
     def dimension(self) -> int:
@@ -155,35 +164,17 @@ class InstructionEmbedder:
 
     @overload
     def encode(
-        self,
-        sentences: Sentences,
-        instruction: Instructions = ...,
-        *,
-        convert_to_numpy: Literal[True] = ...,
-        convert_to_tensor: Literal[False] = ...,
-        **options: Unpack[EncodeOptions],
+        self, sentences: Sentences, instruction: Instructions = ..., **options: Unpack[ArrayOptions]
     ) -> NDArray[Any]: ...
 
     @overload
     def encode(
-        self,
-        sentences: Sentences,
-        instruction: Instructions = ...,
-        *,
-        convert_to_numpy: bool = ...,
-        convert_to_tensor: Literal[True],
-        **options: Unpack[EncodeOptions],
+        self, sentences: Sentences, instruction: Instructions = ..., **options: Unpack[TensorOptions]
     ) -> Tensor: ...
 
     @overload
     def encode(
-        self,
-        sentences: Sentences,
-        instruction: Instructions = ...,
-        *,
-        convert_to_numpy: Literal[False],
-        convert_to_tensor: Literal[False] = ...,
-        **options: Unpack[EncodeOptions],
+        self, sentences: Sentences, instruction: Instructions = ..., **options: Unpack[ListOptions]
     ) -> list[Tensor]: ...
 
     def encode(
@@ -210,7 +201,7 @@ class InstructionEmbedder:
         """Embed texts.
 
         Everything is read and checked before the first text is encoded, a generator too: its texts have to fit in
-        memory. ``encoder.stream.encode_file`` reads, encodes and writes piece by piece.
+        memory. ``embedding.encode_file`` reads, encodes and writes piece by piece.
 
         Args:
             sentences: one text, several in any ordered collection (list, array, pandas or ``datasets`` column,
@@ -278,29 +269,17 @@ class InstructionEmbedder:
         tensor = torch.from_numpy(rows).to(self.device)
         return tensor if convert_to_tensor else list(tensor)
 
-    def similarity(
-        self,
-        one: Embeddings,
-        other: Embeddings,
-        *,
-        precision: Precision = "float32",
-        ranges: NDArray[np.float32] | None = None,
-    ) -> Tensor:
-        """Cosine similarities (N, M) of N embeddings to M, by sentence-transformers' function.
+    def similarity(self, one: Embeddings, other: Embeddings) -> Tensor:
+        """Cosine similarities (N, M) of N embeddings to M.
 
         Args:
             one: (N, D), or one embedding (D,).
             other: (M, D), or one embedding (D,).
-            precision: that both were encoded with. Signs are compared as -1 and 1; of "int8" and "uint8" the middles of
-                the steps.
-            ranges: that both were encoded with, for "int8" and "uint8".
 
         Raises:
-            ConfigError: if the rows are not of this precision, or ranges lack or are of another width.
+            ConfigError: if the embeddings are quantised.
         """
-        from sentence_transformers.util import cos_sim  # seconds to import
-
-        return cos_sim(*(dequantize(rows, precision, ranges, self.dimension) for rows in (one, other)))
+        return cosine(one, other)
 
     def start_pool(self, devices: Sequence[str | int]) -> EncoderPool:
         """Start a process on each device, for many calls of ``encode(..., pool=...)``.

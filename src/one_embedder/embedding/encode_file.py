@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from one_embedder.embedding.batches import MAX_TOKENS_PER_BATCH
 from one_embedder.embedding.embedder import InstructionEmbedder
-from one_embedder.embedding.output import Precision, needs_ranges, quantize
+from one_embedder.embedding.output import Precision, measured, needs_ranges, quantize
 from one_embedder.embedding.processes import EncoderPool
 from one_embedder.embedding.records import Record, RecordFile
-from one_embedder.embedding.store import EmbeddingStore, StoreState, finished
-from one_embedder.embedding.survey import Survey, TextsHash, survey, unchanged
+from one_embedder.embedding.store import EmbeddingStore, OutputRecord, finished, opened
 from one_embedder.encoder.truncation import Truncation, cuts_kept
-from one_embedder.errors import ConfigError, OneEmbedderError
+from one_embedder.errors import ConfigError, DataError, OneEmbedderError
+from one_embedder.extras import needing
+from one_embedder.files.hashes import file_sha256
 from one_embedder.files.progress import Pace, size
 
 CHUNK_CHARACTERS = 16_000_000  # a chunk of very long texts ends earlier, so that it fits in memory
 _PARQUET_GROUP = 8192
 _FIRST_ROWS = 128  # of the first chunk, so that there is an estimate soon
 _LARGE_BYTES = 100_000_000  # a file whose survey takes seconds
-_STEADY_ROWS = 100  # sentence-transformers warns of int8 steps measured on fewer
+
+
+class FileOptions(TypedDict, total=False):
+    """Options of ``InstructionEmbedder.encode`` that go with files."""
+
+    batch_size: int
+    max_tokens_per_batch: int | None
+    truncate_dim: int | None
+    pool: EncoderPool | None
 
 
 def encode_file(
@@ -35,15 +44,12 @@ def encode_file(
     source: RecordFile,
     output: Path,
     *,
-    batch_size: int = 32,
-    max_tokens_per_batch: int | None = MAX_TOKENS_PER_BATCH,
-    truncate_dim: int | None = None,
     precision: Precision = "float32",
     chunk_size: int = 1024,
     with_text: bool = False,
     restart: bool = False,
-    pool: EncoderPool | None = None,
     say: Callable[[str], Any] = lambda line: None,
+    **options: Unpack[FileOptions],
 ) -> int:
     """Embed every text of a file.
 
@@ -56,74 +62,59 @@ def encode_file(
         embedder: encodes.
         source: the texts.
         output: ``.npy``, an array (N, D), or ``.parquet`` with the columns ``row``, ``embedding`` and, if wanted,
-            ``text``. Settings, counts and hashes are written beside it, to ``OUTPUT.json``.
-        batch_size: as in ``InstructionEmbedder.encode``, as are the next three.
-        max_tokens_per_batch: see there.
-        truncate_dim: see there.
-        precision: see there; the steps of int8 and uint8 are measured on the first chunk and kept in ``OUTPUT.json``
-            under ``ranges``, which ``encode`` takes for other texts.
+            ``text``. Settings, encoder and counts are written beside it, to ``OUTPUT.json``.
+        precision: as in ``InstructionEmbedder.encode``; the steps of int8 and uint8 are measured on the first chunk and
+            kept in ``OUTPUT.json`` under ``ranges``, which ``encode`` takes for other texts.
         chunk_size: rows held in memory and lost at most by an interruption.
         with_text: adds the texts to a ``.parquet`` output.
         restart: begin anew, whatever an earlier call left.
-        pool: processes to encode in.
         say: is told the plan, the progress and the end, a line each.
+        options: of ``InstructionEmbedder.encode``.
 
     Returns:
         The number of rows.
 
     Raises:
-        DataError: if a row cannot be used, or the texts encoded earlier have changed since.
+        DataError: if a row cannot be used, or the file is not the one that an earlier call encoded.
         ConfigError: if an argument is out of range, or an earlier call had other settings.
         OneEmbedderError: if the disk or the memory does not suffice, or an embedding is not finite.
     """
     kind = _checked(source, output, with_text, chunk_size)
-    empty = embedder.encode(
-        [], batch_size=batch_size, max_tokens_per_batch=max_tokens_per_batch, truncate_dim=truncate_dim,
-        precision=precision,
-    )  # fmt: skip
-    settings = _settings(embedder, source, truncate_dim, precision) | {"with_text": with_text}
-
-    def embed(records: list[Record]) -> tuple[NDArray[np.float32], Truncation]:
-        texts, instructions = [record.text for record in records], [record.instruction for record in records]
-        with cuts_kept() as cuts:
-            embeddings = embedder.encode(
-                texts, instructions, batch_size=batch_size, max_tokens_per_batch=max_tokens_per_batch,
-                truncate_dim=truncate_dim, show_progress_bar=False, pool=pool,
-            )  # fmt: skip
-        return embeddings, sum(map(Truncation.of, cuts), Truncation())
-
+    empty = embedder.encode([], precision=precision, **options)
     if source.path.stat().st_size > _LARGE_BYTES:
         say(f"reading {source.path} once, to count and check its texts")
-    done = None if restart else finished(output, settings)
-    if done is not None:
-        survey(source, done, output, complete=True)
-        _tell(say, f"{output} is complete already: {done.rows:,} rows", done, embedder.max_seq_length)
+    settings = _settings(embedder, source) | {"truncate_dim": options.get("truncate_dim"), "precision": precision}
+    record = OutputRecord(settings | {"with_text": with_text}, _encoder(embedder), empty.shape[1], empty.dtype.name)
+    if not restart and (done := finished(output, record)) is not None:
+        say(f"{output} is complete already: {done.rows:,} rows{_what_was_cut(done, embedder)}")
         return done.rows
-    with EmbeddingStore(output, settings, width=empty.shape[1], dtype=empty.dtype, restart=restart) as store:
-        found = survey(source, store.state, store.folder)
-        _require_space(store, found.rows, copies=2 if kind == ".parquet" else 1)
-        say(_plan(source, store, found.rows))
-        _encode_rest(source, store, found, embed, precision, chunk_size, say)
+    total = sum(1 for _ in source)
+    with opened(output, record, total, restart=restart) as store:
+        _require_space(store, output, copies=2 if kind == ".parquet" else 1)
+        say(_plan(source, store))
+        _encode_rest(source, store, partial(_embedded, embedder, options), chunk_size, say)
         rows = store.complete()
         if kind == ".parquet":
-            rows = _as_parquet(rows, unchanged(source, found) if with_text else None)
-        store.publish(rows)
-    line = f"{output}: {found.rows:,} rows of {store.width} {store.dtype.name}"
-    _tell(say, line, store.state, embedder.max_seq_length)
-    return found.rows
+            rows = _as_parquet(rows, iter(source) if with_text else None)
+        if file_sha256(source.path) != settings["input_sha256"]:
+            raise DataError(f"{source.path} was changed while it was read; run the same command with --restart")
+        store.publish(rows, output)
+    made = f"{output}: {total:,} rows of {record.width} {record.dtype}"
+    say(made + _what_was_cut(store.record, embedder))
+    return total
 
 
-def chunks(records: Iterable[Record], size: int, first: int | None = None) -> Iterator[list[Record]]:
-    """Consecutive records in lists of at most ``size`` (the first: ``first``) and ``CHUNK_CHARACTERS`` (or one)."""
+def chunks(texts: Iterable[Record], size: int, first: int | None = None) -> Iterator[list[Record]]:
+    """Consecutive texts in lists of at most ``size`` (the first: ``first``) and ``CHUNK_CHARACTERS`` (or one)."""
     most = first or size
     chunk: list[Record] = []
     characters = 0
-    for record in records:
-        length = len(record.instruction) + len(record.text)
+    for each in texts:
+        length = len(each.instruction) + len(each.text)
         if chunk and (len(chunk) == most or characters + length > CHUNK_CHARACTERS):
             yield chunk
             chunk, characters, most = [], 0, size
-        chunk.append(record)
+        chunk.append(each)
         characters += length
     if chunk:
         yield chunk
@@ -140,80 +131,80 @@ def _checked(source: RecordFile, output: Path, with_text: bool, chunk_size: int)
         raise ConfigError(f"{output} holds numbers only; texts go with them into .parquet")
     if chunk_size < 1:
         raise ConfigError(f"chunk_size={chunk_size} must be at least 1")
+    if kind == ".parquet":
+        with needing("pyarrow"):  # before hours of encoding
+            import pyarrow  # noqa: F401
     return kind
 
 
-def _settings(
-    embedder: InstructionEmbedder, source: RecordFile, truncate_dim: int | None, precision: str
-) -> dict[str, Any]:
+def _settings(embedder: InstructionEmbedder, source: RecordFile) -> dict[str, Any]:
     return {
         "encoder_revision": embedder.revision,
         "dtype": embedder.dtype,
-        "truncate_dim": truncate_dim,
-        "precision": precision,
         "text_field": source.text_field,
         "instruction_field": source.instruction_field,
         "instruction": source.instruction,
+        "input_sha256": file_sha256(source.path),
     }
 
 
-def _require_space(store: EmbeddingStore, total: int, copies: int) -> None:
-    needed = (total * copies - store.state.rows) * store.row_bytes
+def _encoder(embedder: InstructionEmbedder) -> dict[str, Any]:
+    """What tells the reader of a record which encoder it was; that it is the same, its revision says."""
+    joining = embedder.encoder.tokenizer.joining
+    return {"name": embedder.name, "joining": joining, "max_length": embedder.max_seq_length}
+
+
+def _require_space(store: EmbeddingStore, output: Path, copies: int) -> None:
+    needed = (store.total * copies - store.record.rows) * store.record.row_bytes
     free = shutil.disk_usage(store.folder).free
     if needed > free:
         raise OneEmbedderError(
-            f"{store.output} takes {size(needed)} more, and {size(free)} are free; free some, or choose another "
+            f"{output} takes {size(needed)} more, and {size(free)} are free; free some, or choose another "
             "place, --truncate-dim or --precision"
         )
 
 
-def _plan(source: RecordFile, store: EmbeddingStore, total: int) -> str:
-    begun = f", {store.state.rows:,} of them done by an earlier run" if store.state.rows else ""
+def _plan(source: RecordFile, store: EmbeddingStore) -> str:
+    begun = f", {store.record.rows:,} of them done by an earlier run" if store.record.rows else ""
     free = size(shutil.disk_usage(store.folder).free)
-    read = "; ".join([f"{total:,} texts{begun}", *source.notes])
-    return f"{source.path}: {read}; output {size(total * store.row_bytes)}, {free} free"
+    read = "; ".join([f"{store.total:,} texts{begun}", *source.notes])
+    return f"{source.path}: {read}; output {size(store.total * store.record.row_bytes)}, {free} free"
 
 
-def _tell(say: Callable[[str], Any], line: str, state: StoreState, max_length: int) -> None:
-    """Say how it ended, and what was cut."""
-    truncation = state.counted()
-    say(line + (f"; {truncation.sentence(max_length)}" if truncation.cut else ""))
+def _what_was_cut(record: OutputRecord, embedder: InstructionEmbedder) -> str:
+    truncation = record.cut()
+    return f"; {truncation.sentence(embedder.max_seq_length)}" if truncation.cut else ""
 
 
 def _encode_rest(
     source: RecordFile,
     store: EmbeddingStore,
-    found: Survey,
-    embed: Callable[[list[Record]], tuple[NDArray[np.float32], Truncation]],
-    precision: Precision,
+    embed: Callable[[list[Record], int], tuple[NDArray[np.float32], Truncation]],
     chunk_size: int,
     say: Callable[[str], Any],
 ) -> None:
     """Encode and write what the store lacks."""
-    records = unchanged(source, found)
-    seen = TextsHash()
-    for record in islice(records, store.state.rows):
-        seen.add(record)
-    pace = Pace(store.state.rows, found.rows, say)
+    record, precision = store.record, store.record.settings["precision"]
+    pace = Pace(record.rows, store.total, say)
     # Only where no earlier run wrote rows: the chunks, and with them the bytes, are those of an uninterrupted run.
-    first = min(_FIRST_ROWS, chunk_size) if not store.state.rows and not needs_ranges(precision) else None
-    for chunk in chunks(records, chunk_size, first):
-        embeddings, truncation = _embedded(embed, chunk, store.state.rows)
-        if needs_ranges(precision) and store.state.ranges is None:
-            store.state.ranges = _measured(embeddings, precision, say)
-        ranges = None if store.state.ranges is None else np.array(store.state.ranges, dtype=np.float32)
-        for record in chunk:
-            seen.add(record)
-        store.state.add(truncation)
-        store.append(quantize(embeddings, precision, ranges), seen.value())
-        pace.tell(store.state.rows)
+    first = min(_FIRST_ROWS, chunk_size) if not record.rows and not needs_ranges(precision) else None
+    for chunk in chunks(islice(source, record.rows, store.total), chunk_size, first):
+        embeddings, truncation = embed(chunk, record.rows)
+        if needs_ranges(precision) and record.ranges is None:
+            record.ranges = measured(embeddings).tolist()
+        ranges = None if record.ranges is None else np.array(record.ranges, dtype=np.float32)
+        store.append(quantize(embeddings, precision, ranges), truncation)
+        pace.tell(record.rows)
 
 
 def _embedded(
-    embed: Callable[[list[Record]], tuple[NDArray[np.float32], Truncation]], chunk: list[Record], before: int
+    embedder: InstructionEmbedder, options: FileOptions, chunk: list[Record], before: int
 ) -> tuple[NDArray[np.float32], Truncation]:
+    texts, instructions = [each.text for each in chunk], [each.instruction for each in chunk]
     try:
-        return embed(chunk)
+        with cuts_kept() as cuts:
+            embeddings = embedder.encode(texts, instructions, show_progress_bar=False, **options)
+        return embeddings, sum(map(Truncation.of, cuts), Truncation())
     except torch.OutOfMemoryError as error:
         raise OneEmbedderError(
             f"the device's memory does not suffice ({error}); run the same command with a smaller "
@@ -221,12 +212,6 @@ def _embedded(
         ) from error
     except OneEmbedderError as error:
         raise OneEmbedderError(f"among rows {before + 1} to {before + len(chunk)}: {error}") from error
-
-
-def _measured(embeddings: NDArray[np.float32], precision: str, say: Callable[[str], Any]) -> list[list[float]]:
-    if len(embeddings) < _STEADY_ROWS:
-        say(f"the steps of {precision} are measured on only {len(embeddings)} texts; more make them steadier")
-    return [embeddings.min(axis=0).tolist(), embeddings.max(axis=0).tolist()]
 
 
 def _as_parquet(rows: Path, texts: Iterator[Record] | None) -> Path:
@@ -243,9 +228,7 @@ def _as_parquet(rows: Path, texts: Iterator[Record] | None) -> Path:
             block = np.array(embeddings[start : start + _PARQUET_GROUP])
             columns: list[Any] = [np.arange(start, start + len(block))]
             if texts is not None:
-                columns.append([record.text for record in islice(texts, len(block))])
+                columns.append([each.text for each in islice(texts, len(block))])
             vectors = pa.FixedSizeListArray.from_arrays(pa.array(block.reshape(-1)), embeddings.shape[1])
             writer.write_table(pa.table([*columns, vectors], schema=schema))
-    for _ in texts or ():  # none is left, unless the file was changed; the reading is checked at its end
-        pass
     return path

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Literal, TypeAlias, cast, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
+from one_embedder.encoder.pooling import at_least_float32
 from one_embedder.errors import ConfigError
 
+log = logging.getLogger(__name__)
+
 Precision: TypeAlias = Literal["float32", "int8", "uint8", "binary", "ubinary"]
+
+_STEADY_ROWS = 100
 
 
 def check_output(dimension: int, truncate_dim: int | None, precision: str, ranges: NDArray[np.float32] | None) -> None:
@@ -53,13 +60,12 @@ def truncate(embeddings: NDArray[np.float32], truncate_dim: int | None) -> NDArr
 def quantize(
     embeddings: NDArray[np.float32], precision: Precision, ranges: NDArray[np.float32] | None
 ) -> NDArray[np.generic]:
-    """Embeddings in a lower precision, by sentence-transformers' function.
+    """Embeddings in a lower precision, with the numbers that sentence-transformers gives.
 
     Args:
         embeddings: (N, D).
         precision: see ``InstructionEmbedder.encode``.
-        ranges: (2, D), for int8 and uint8; None measures them on these embeddings, and sentence-transformers warns
-            if these are fewer than 100.
+        ranges: (2, D), for int8 and uint8; None measures them on these embeddings.
 
     Returns:
         (N, D), or (N, D / 8 rounded up) for "binary" and "ubinary", eight signs a byte.
@@ -69,71 +75,38 @@ def quantize(
     """
     if precision == "float32":
         return embeddings
-    if needs_ranges(precision) and ranges is None and len(embeddings) == 1:
+    if not needs_ranges(precision):
+        codes = np.packbits(embeddings > 0, axis=1)
+    elif ranges is None and len(embeddings) == 1:
         raise ConfigError(f"precision={precision!r} of a single text needs ranges, those of the others it is meant for")
-    from sentence_transformers.util import quantize_embeddings  # seconds to import, and rarely wanted
+    elif not len(embeddings):
+        codes = np.zeros(embeddings.shape, dtype=np.uint8)
+    else:
+        start, end = np.asarray(measured(embeddings) if ranges is None else ranges, dtype=np.float32)
+        step = np.where(end == start, 1, (end - start) / 255)
+        codes = np.clip(np.floor((embeddings - start) / step), 0, 255).astype(np.uint8)
+    return codes if precision.startswith("u") else (codes.astype(np.int16) - 128).astype(np.int8)
 
-    known = None if ranges is None else np.asarray(ranges, dtype=np.float32)
-    return cast("NDArray[np.generic]", quantize_embeddings(embeddings, precision=precision, ranges=known))
+
+def measured(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Smallest and largest value of each dimension, (2, D); steady steps take a hundred embeddings."""
+    if len(embeddings) < _STEADY_ROWS:
+        log.warning("int8 steps are measured on only %d texts; more make them steadier", len(embeddings))
+    return np.stack([embeddings.min(axis=0), embeddings.max(axis=0)])
 
 
-def dequantize(rows: Any, precision: str, ranges: NDArray[np.float32] | None, dimension: int) -> Tensor:
-    """What rows of a precision stand for.
-
-    Args:
-        rows: (N, D) as ``quantize`` gives them, or one of them (D,); an array, a tensor or a list of rows.
-        precision: of the rows.
-        ranges: that the rows were quantised with, for int8 and uint8.
-        dimension: of the encoder; so many of the signs are embeddings', the rest fills the last byte.
-
-    Returns:
-        (N, D) floats as they are; the middles of the steps of int8 and uint8; the signs of "binary" and "ubinary", -1
-        or 1. Where embeddings were truncated to another number of dimensions than a multiple of 8, the signs that fill
-        the last byte are left in: -1.
+def cosine(one: Any, other: Any) -> Tensor:
+    """Cosine similarities (N, M) of rows (N, D) to rows (M, D); a single row may be (D,).
 
     Raises:
-        ConfigError: if the rows are not of this precision, or the ranges lack or are of another width.
+        ConfigError: if the rows are quantised: the codes of int8 say nothing of angles without their ranges.
     """
-    if precision not in _STORED:
-        raise ConfigError(f"precision={precision!r} is unknown; choose one of {', '.join(_STORED)}")
-    values = _tensor(rows)
-    values = values.unsqueeze(0) if values.dim() == 1 else values
-    stored = _STORED[precision]
-    if values.dtype != stored and (stored != torch.float32 or not values.is_floating_point()):
-        raise ConfigError(
-            f"rows of {values.dtype} are not of precision={precision!r}; pass the precision and the ranges that they "
-            "were encoded with"
-        )
-    if stored == torch.float32:
-        return values
-    codes: NDArray[np.int16] = values.cpu().numpy().astype(np.int16) + (128 if stored == torch.int8 else 0)
-    if needs_ranges(precision):
-        return torch.from_numpy(_middles(codes, ranges))
-    signs = np.unpackbits(codes.astype(np.uint8), axis=1).astype(np.float32) * 2 - 1
-    return torch.from_numpy(signs[:, :dimension] if signs.shape[1] - dimension in range(8) else signs)
+    return _unit_rows(one) @ _unit_rows(other).T
 
 
-_STORED = {
-    "float32": torch.float32,
-    "int8": torch.int8,
-    "uint8": torch.uint8,
-    "binary": torch.int8,
-    "ubinary": torch.uint8,
-}
-
-
-def _tensor(rows: Any) -> Tensor:
-    if isinstance(rows, list | tuple) and rows and not isinstance(rows[0], int | float):
-        return torch.stack([torch.as_tensor(row) for row in rows])
-    return torch.as_tensor(rows)
-
-
-def _middles(codes: NDArray[np.int16], ranges: NDArray[np.float32] | None) -> NDArray[np.float32]:
-    if ranges is None or np.shape(ranges) != (2, codes.shape[1]):
-        raise ConfigError(
-            f"rows of int8 and uint8 are compared by the ranges that they were encoded with, of shape "
-            f"(2, {codes.shape[1]}), not {None if ranges is None else np.shape(ranges)}; pass ranges="
-        )
-    start, end = np.asarray(ranges, dtype=np.float32)
-    middles: NDArray[np.float32] = start + (codes.astype(np.float32) + np.float32(0.5)) * (end - start) / 255
-    return middles
+def _unit_rows(given: Any) -> Tensor:
+    several = isinstance(given, list | tuple) and given and not isinstance(given[0], int | float)
+    rows = torch.stack([torch.as_tensor(row) for row in given]) if several else torch.as_tensor(given)
+    if not rows.is_floating_point():
+        raise ConfigError(f"rows of {rows.dtype} are quantised; compare those of precision='float32'")
+    return functional.normalize(at_least_float32(rows if rows.dim() > 1 else rows[None]))

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
 from one_embedder.errors import ConfigError, DataError
-from one_embedder.files.delimited import Line, Place, csv_rows, is_quoted, require_columns, tsv_rows
+from one_embedder.extras import needing
+from one_embedder.files.delimited import Line, Place, csv_rows, require_columns, tsv_rows
 from one_embedder.files.json_lines import decoded
 from one_embedder.files.text import fault
 
 _PARQUET_ROWS = 1024  # read together
+_IN_QUOTES = re.compile(r'"(?:[^"]|"")*"')  # as CSV would write a cell
 
 
 class Record(NamedTuple):
@@ -27,8 +30,8 @@ class RecordFile:
     """A file of texts, read anew by every iteration.
 
     ``.jsonl`` and ``.ndjson`` hold an object or a string a line, and blank lines are skipped; ``.txt`` holds a text a
-    line, blank ones included; ``.csv`` (by RFC 4180) and ``.tsv`` (without quotes) have a header; all of these may end
-    with ``.gz``. ``.parquet`` has columns.
+    line, blank ones included; ``.csv`` (with quotes where needed) and ``.tsv`` (without quotes) have a header; all of
+    these may end with ``.gz``. ``.parquet`` has columns.
 
     Args:
         path: the file; its name's ending says how it is read.
@@ -73,7 +76,7 @@ class RecordFile:
             raise ConfigError(f"{self.path}: only the cells of a .tsv may be quoted or not; drop --quoted")
         if not self.path.is_file():
             raise DataError(f"there is no file {self.path}")
-        self._rows = _quoted_tsv_rows if quoted else _READERS[kind]
+        self._rows = _QUOTED_TSV if quoted else _READERS[kind]
         self._takes_quotes_as_text = kind == "tsv" and not quoted
         self.notes: list[str] = []
 
@@ -88,7 +91,7 @@ class RecordFile:
         for place, row in self._rows(self.path, fields):
             text = self._value(row, self.text_field, place)
             spread += place.startswith("lines")
-            quoted += self._takes_quotes_as_text and is_quoted(text)
+            quoted += self._takes_quotes_as_text and _IN_QUOTES.fullmatch(text) is not None
             if self.instruction_field is None:
                 yield Record(self.instruction, text)
             else:
@@ -135,18 +138,6 @@ def _text_lines(path: Path, fields: Sequence[str]) -> Iterator[tuple[Place, str]
         yield f"line {number}", line.rstrip("\r\n")
 
 
-def _csv_rows(path: Path, fields: Sequence[str]) -> Iterator[tuple[Place, dict[str, str]]]:
-    return csv_rows(path, _decoded(path), fields)
-
-
-def _tsv_rows(path: Path, fields: Sequence[str]) -> Iterator[tuple[Place, dict[str, str]]]:
-    return tsv_rows(path, _decoded(path), fields)
-
-
-def _quoted_tsv_rows(path: Path, fields: Sequence[str]) -> Iterator[tuple[Place, dict[str, str]]]:
-    return csv_rows(path, _decoded(path), fields, delimiter="\t")
-
-
 def _decoded(path: Path) -> Iterator[Line]:
     for number, line in _lines(path):
         try:
@@ -166,8 +157,9 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def _parquet_rows(path: Path, fields: Sequence[str]) -> Iterator[tuple[Place, dict[str, Any]]]:
-    import pyarrow
-    from pyarrow import parquet
+    with needing("pyarrow"):
+        import pyarrow
+        from pyarrow import parquet
 
     number = 0
     try:
@@ -185,11 +177,13 @@ def _opened(path: Path) -> IO[bytes]:
     return cast(IO[bytes], gzip.open(path, "rb")) if path.suffix.lower() == ".gz" else path.open("rb")
 
 
-_READERS: dict[str, Callable[[Path, Sequence[str]], Iterator[tuple[Place, Any]]]] = {
+_Reader = Callable[[Path, Sequence[str]], Iterator[tuple[Place, Any]]]
+_READERS: dict[str, _Reader] = {
     "jsonl": _json_lines,
     "ndjson": _json_lines,
     "txt": _text_lines,
-    "csv": _csv_rows,
-    "tsv": _tsv_rows,
+    "csv": lambda path, fields: csv_rows(path, _decoded(path), fields),
+    "tsv": lambda path, fields: tsv_rows(path, _decoded(path), fields),
     "parquet": _parquet_rows,
 }
+_QUOTED_TSV: _Reader = lambda path, fields: csv_rows(path, _decoded(path), fields, delimiter="\t")  # noqa: E731

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from one_embedder.encoder.truncation import Truncation
 from one_embedder.errors import ConfigError, DataError
@@ -23,183 +23,169 @@ _ROWS, _STATE = "embeddings.npy", "state.json"
 
 
 @dataclass
-class StoreState:
-    """What is known of the rows written so far.
+class OutputRecord:
+    """What is known of the rows written so far; in the end ``OUTPUT.json``.
 
     Attributes:
-        settings: all that the embeddings depend on besides the texts.
+        settings: all that the embeddings depend on; an earlier run's must be equal.
+        encoder: what made them, in the words of who asked for it.
+        width: numbers a row.
+        dtype: of the numbers.
         rows: how many are written and safe.
-        texts_sha256: hash of their instructions and texts; empty for no rows.
         ranges: smallest and largest value of every dimension, for int8 and uint8.
-        truncation: how many of the texts were cut, and how many of these lost everything; None where an older version
-            that did not count wrote them.
+        truncation: how many of the texts were cut, and how many of these lost everything.
     """
 
     settings: dict[str, Any]
+    encoder: dict[str, Any]
+    width: int
+    dtype: str
     rows: int = 0
-    texts_sha256: str = ""
     ranges: list[list[float]] | None = None
-    truncation: dict[str, int] | None = field(default_factory=lambda: {"cut": 0, "lost": 0})
-
-    def add(self, truncation: Truncation) -> None:
-        """Count further texts."""
-        if self.truncation is not None:
-            self.truncation["cut"] += truncation.cut
-            self.truncation["lost"] += truncation.lost
-
-    def counted(self) -> Truncation:
-        """The counts; none where they are not known."""
-        return Truncation(self.rows, **(self.truncation or {}))
-
-
-def finished(output: Path, settings: dict[str, Any]) -> StoreState | None:
-    """The record of an output that is there already, or None.
-
-    Raises:
-        ConfigError: if it was made with other settings, or not here.
-        DataError: if its record is damaged.
-    """
-    if not output.exists():
-        return None
-    if not _record(output).is_file():
-        raise ConfigError(f"{output} exists and was not made by this command; choose another name or add --restart")
-    return _read_state(_record(output), settings, output)
-
-
-class EmbeddingStore:
-    """``OUTPUT.partial/`` while rows are added; ``OUTPUT`` and its record ``OUTPUT.json`` once it is published.
-
-    Args:
-        output: the file to be made.
-        settings: must equal those of the earlier run that is gone on with.
-        width: numbers a row.
-        dtype: of the numbers.
-        restart: forget what an earlier run left, finished or not.
-
-    Raises:
-        ConfigError: if an earlier run had other settings, or the place cannot be written to.
-        DataError: if what an earlier run left is damaged.
-        LockedError: if another process writes the same output.
-    """
-
-    def __init__(
-        self, output: Path, settings: dict[str, Any], *, width: int, dtype: DTypeLike, restart: bool = False
-    ) -> None:
-        self.output = output
-        self.folder = output.with_name(f"{output.name}.partial")
-        self.width, self.dtype = width, np.dtype(dtype)
-        with ExitStack() as opened:
-            # The lock is in the folder that goes away once the output is published: none is left beside it.
-            opened.enter_context(holding(self.folder))
-            self._file = opened.enter_context(self._opened())
-            if restart:
-                self._forget()
-            self.state = self._found(settings)
-            self._header = self._write_header()
-            self._file.truncate(self._end())
-            self._open = opened.pop_all()
+    truncation: dict[str, int] = field(default_factory=lambda: {"cut": 0, "lost": 0})
 
     @property
     def row_bytes(self) -> int:
         """Bytes of one row."""
-        return self.width * self.dtype.itemsize
+        return self.width * np.dtype(self.dtype).itemsize
 
-    def append(self, rows: NDArray[Any], texts_sha256: str) -> None:
-        """Add rows (N, width) durably; if this is cut short, the next run finds the rows before them."""
-        self._file.seek(self._end())
-        self._file.write(np.ascontiguousarray(rows, dtype=self.dtype).data)
-        self._sync()
-        self.state.rows += len(rows)
-        self.state.texts_sha256 = texts_sha256
-        _write_json(self.folder / _STATE, asdict(self.state))
+    def add(self, rows: int, truncation: Truncation) -> None:
+        """Count further rows."""
+        self.rows += rows
+        self.truncation = {name: count + getattr(truncation, name) for name, count in self.truncation.items()}
+
+    def cut(self) -> Truncation:
+        """What was cut of the rows."""
+        return Truncation(self.rows, **self.truncation)
+
+    def earlier(self, path: Path, made: Path) -> OutputRecord | None:
+        """The record that an earlier run with the same settings left, or None.
+
+        Raises:
+            ConfigError: if it had other settings.
+            DataError: if it is damaged, or was made of other texts.
+        """
+        if not path.is_file():
+            return None
+        try:
+            found = OutputRecord(**json.loads(path.read_text(encoding="utf-8")))
+            found.cut()
+            then, now = dict(found.settings), dict(self.settings)
+        except (ValueError, TypeError) as error:
+            raise DataError(f"{path} is damaged ({error}); add --restart") from error
+        if then.pop("input_sha256", None) != now.pop("input_sha256"):
+            raise DataError(
+                f"{made} was made of another input file; restore that file, choose another output or add --restart"
+            )
+        if different := [
+            f"{key} was {then.get(key)!r} and is {now[key]!r}" for key in sorted(now) if then.get(key) != now[key]
+        ]:
+            raise ConfigError(
+                f"{made} was made with other settings ({'; '.join(different)}): repeat those, choose another output or "
+                "add --restart"
+            )
+        return found
+
+
+def finished(output: Path, record: OutputRecord) -> OutputRecord | None:
+    """The record of an output that is there already, or None; raises as ``OutputRecord.earlier`` does."""
+    if not output.exists():
+        return None
+    found = record.earlier(_beside(output), output)
+    if found is None:
+        raise ConfigError(f"{output} exists and was not made by this command; choose another name or add --restart")
+    return found
+
+
+@dataclass
+class EmbeddingStore:
+    """An array on disk whose rows are added.
+
+    Attributes:
+        folder: of the array and its state.
+        file: the array; its header, that of all the rows, is written.
+        header: bytes of that header.
+        record: of the rows so far.
+        total: how many rows there will be.
+    """
+
+    folder: Path
+    file: BinaryIO
+    header: int
+    record: OutputRecord
+    total: int
+
+    def append(self, rows: NDArray[Any], truncation: Truncation) -> None:
+        """Add rows (N, width) durably; if this is cut short, the next run writes them again."""
+        self.file.seek(self.header + self.record.rows * self.record.row_bytes)
+        self.file.write(np.ascontiguousarray(rows, dtype=self.record.dtype).data)
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        self.record.add(len(rows), truncation)
+        _write_json(self.folder / _STATE, asdict(self.record))
 
     def complete(self) -> Path:
-        """The rows as a whole ``.npy`` file, still in the partial folder."""
-        self._write_header()
-        self._sync()
+        """All the rows as a ``.npy`` file, still in the partial folder."""
+        self.file.truncate(self.header + self.total * self.record.row_bytes)
+        self.file.flush()
         return self.folder / _ROWS
 
-    def publish(self, file: Path) -> None:
+    def publish(self, file: Path, output: Path) -> None:
         """Put the record and then the output in place. Cut short in between, the next run publishes again."""
-        facts = {"rows": self.state.rows, "width": self.width, "dtype": self.dtype.name}
-        _write_json(_record(self.output), facts | asdict(self.state))
-        file.replace(self.output)
+        _write_json(_beside(output), asdict(self.record))
+        file.replace(output)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def close(self) -> None:
-        """Let go of the file; the rows written stay."""
-        if not self.state.rows:
-            shutil.rmtree(self.folder, ignore_errors=True)
-        self._open.close()
 
-    def __enter__(self) -> EmbeddingStore:
-        return self
+@contextmanager
+def opened(output: Path, record: OutputRecord, total: int, *, restart: bool = False) -> Iterator[EmbeddingStore]:
+    """``OUTPUT.partial/`` while rows are added; ``OUTPUT`` and ``OUTPUT.json`` once it is published.
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    Args:
+        output: the file to be made.
+        record: of no rows; replaced by that of an earlier run, which is gone on with.
+        total: how many rows there will be.
+        restart: forget what an earlier run left, finished or not.
 
-    def _opened(self) -> BinaryIO:
-        rows = self.folder / _ROWS
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            return rows.open("r+b" if rows.exists() else "w+b")
-        except OSError as error:
-            raise ConfigError(f"{self.output} cannot be written ({error}); choose another place") from error
-
-    def _forget(self) -> None:
-        for path in (self.output, _record(self.output), self.folder / _STATE):
+    Raises:
+        ConfigError: if an earlier run had other settings, or the place cannot be written to.
+        DataError: if what an earlier run left is damaged, or was made of other texts.
+        LockedError: if another process writes the same output.
+    """
+    folder = output.with_name(f"{output.name}.partial")
+    # The lock is in the folder that goes away once the output is published: none is left beside it.
+    with holding(folder), _array(folder, output) as file:
+        for path in (output, _beside(output), folder / _STATE) if restart else ():
             path.unlink(missing_ok=True)
-
-    def _found(self, settings: dict[str, Any]) -> StoreState:
-        """The state that an earlier run left, or a new one."""
-        path = self.folder / _STATE
-        if not path.is_file():
-            return StoreState(settings)
-        state = _read_state(path, settings, self.folder)
-        if self._file.seek(0, os.SEEK_END) < state.rows * self.row_bytes:
-            raise DataError(f"{self.folder} lacks rows that its {_STATE} counts; add --restart")
-        return state
-
-    def _write_header(self) -> int:
-        """Write the header and give its length, which numpy makes independent of the number of rows."""
-        self._file.seek(0)
-        shape = (self.state.rows, self.width)
-        npy.write_array_header_1_0(
-            self._file, {"descr": npy.dtype_to_descr(self.dtype), "fortran_order": False, "shape": shape}
-        )
-        return self._file.tell()
-
-    def _end(self) -> int:
-        return self._header + self.state.rows * self.row_bytes
-
-    def _sync(self) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        record = record.earlier(folder / _STATE, folder) or record
+        try:
+            yield EmbeddingStore(folder, file, _write_header(file, record, total), record, total)
+        finally:
+            if not record.rows:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
-def _record(output: Path) -> Path:
-    return output.with_name(f"{output.name}.json")
-
-
-def _read_state(path: Path, settings: dict[str, Any], made: Path) -> StoreState:
+def _array(folder: Path, output: Path) -> BinaryIO:
+    rows = folder / _ROWS
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        content.setdefault("truncation", None)
-        state = StoreState(**{each.name: content[each.name] for each in fields(StoreState)})
-        state.counted()
-        names = sorted(settings.keys() | state.settings.keys())
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path} is damaged ({error}); add --restart") from error
-    now, then = settings.get, state.settings.get
-    different = [f"{name} was {then(name)!r} and is {now(name)!r}" for name in names if then(name) != now(name)]
-    if different:
-        told = "; ".join(different)
-        raise ConfigError(
-            f"{made} was made with other settings ({told}): repeat those, choose another output or add --restart"
-        )
-    return state
+        folder.mkdir(parents=True, exist_ok=True)
+        return rows.open("r+b" if rows.exists() else "w+b")
+    except OSError as error:
+        raise ConfigError(f"{output} cannot be written ({error}); choose another place") from error
+
+
+def _write_header(file: BinaryIO, record: OutputRecord, total: int) -> int:
+    size = file.seek(0, os.SEEK_END)
+    descr = npy.dtype_to_descr(np.dtype(record.dtype))
+    file.seek(0)
+    npy.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": (total, record.width)})
+    if record.rows and size < file.tell() + record.rows * record.row_bytes:
+        raise DataError(f"{Path(file.name).parent} lacks rows that its {_STATE} counts; add --restart")
+    return file.tell()
+
+
+def _beside(output: Path) -> Path:
+    return output.with_name(f"{output.name}.json")
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

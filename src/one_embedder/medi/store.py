@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -31,17 +30,16 @@ MANIFEST_FILE = "manifest.json"
 SCHEMA_VERSION = 4
 TEXT_COLUMNS = tuple(f"{key}_{part}" for key in RELEASED_KEYS.values() for part in ("instruction", "text"))
 FURTHER_COLUMNS = ("further_neg_instruction", "further_neg_text")  # a list each; empty for a row of one hard negative
-# Arrow's own 32-bit offsets hold 2 GiB of text a batch, far above ROWS_AT_ONCE rows.
-_ONE_NEGATIVE = pa.schema(
-    [("task_id", pa.int64()), ("task_name", pa.string()), *((name, pa.string()) for name in TEXT_COLUMNS)]
-)
-_SEVERAL_NEGATIVES = pa.schema([*_ONE_NEGATIVE, *((name, pa.list_(pa.string())) for name in FURTHER_COLUMNS)])
 FURTHER_LABELS = "further_neg_label"  # as many as further negatives, or none at all
-_CLASSES = pa.schema([*_SEVERAL_NEGATIVES, *((name, pa.string()) for name in LABEL_KEYS.values())])
-ARROW_SCHEMA = pa.schema([*_CLASSES, (FURTHER_LABELS, pa.list_(pa.string()))])
-_ARROW_SCHEMAS = {1: _ONE_NEGATIVE, 2: _SEVERAL_NEGATIVES, 3: _CLASSES, SCHEMA_VERSION: ARROW_SCHEMA}  # all are read
+# Arrow's own 32-bit offsets hold 2 GiB of text a batch, far above ROWS_AT_ONCE rows.
+ARROW_SCHEMA = pa.schema([
+    ("task_id", pa.int64()),
+    *((name, pa.string()) for name in ("task_name", *TEXT_COLUMNS)),
+    *((name, pa.list_(pa.string())) for name in FURTHER_COLUMNS),
+    *((name, pa.string()) for name in LABEL_KEYS.values()),
+    (FURTHER_LABELS, pa.list_(pa.string())),
+])  # fmt: skip
 ROWS_AT_ONCE = 1000
-_END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ class Medi:
     @property
     def negatives_per_row(self) -> int:
         """The most hard negatives that a row has."""
-        return int(self.manifest.get("negatives_per_row", 1))
+        return int(self.manifest["negatives_per_row"])
 
     @property
     def task_names(self) -> dict[int, str]:
@@ -112,31 +110,18 @@ class Tally:
 class MediWriter:
     """Rows appended to a folder's Arrow file, of which ``finish`` makes training data.
 
-    Arrow's stream format is its schema, any number of batches and an end mark, so that a file without the mark can be
-    gone on with.
-
     Attributes:
         tally: what is known of the rows so far.
     """
 
-    def __init__(self, folder: Path, safe_bytes: int = 0) -> None:
-        """Begin, or go on with what an earlier writer of this folder left.
-
-        Args:
-            folder: made if it is not there.
-            safe_bytes: what ``flush`` gave the earlier writer; anything after it is forgotten. 0 begins anew.
-        """
+    def __init__(self, folder: Path) -> None:
+        """Begin; ``folder`` is made if it is not there, and what was in its data file is forgotten."""
         folder.mkdir(parents=True, exist_ok=True)
         self.tally = Tally()
         self._folder = folder
         self._waiting: list[MediRow] = []
-        self._file = (folder / DATA_FILE).open("r+b" if safe_bytes else "wb")
-        if safe_bytes:
-            self._file.truncate(safe_bytes)
-            self._count_again()
-            self._file.seek(safe_bytes)
-        else:
-            self._file.write(ARROW_SCHEMA.serialize())
+        self._file = pa.OSFile(str(folder / DATA_FILE), "wb")
+        self._batches = pa.ipc.new_stream(self._file, ARROW_SCHEMA)
 
     def append(self, row: MediRow, where: str) -> None:
         """Add a row that is valid (see ``validate_row``).
@@ -148,17 +133,6 @@ class MediWriter:
         self._waiting.append(row)
         if len(self._waiting) == ROWS_AT_ONCE:
             self._write_waiting()
-
-    def flush(self) -> int:
-        """Put all rows on disk.
-
-        Returns:
-            Bytes that another writer can go on after.
-        """
-        self._write_waiting()
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        return self._file.tell()
 
     def finish(self, about: Mapping[str, Any]) -> str:
         """Complete the file and write the manifest.
@@ -175,13 +149,13 @@ class MediWriter:
         if not self.tally.rows:
             raise DataError("no rows to write: the training data would be empty")
         self._write_waiting()
-        self._file.write(_END_OF_STREAM)
         self.close()
         _write_manifest(self.tally, self._folder, about)
         return self.tally.digest.hexdigest()
 
     def close(self) -> None:
         """Let go of the file."""
+        self._batches.close()
         self._file.close()
 
     def __enter__(self) -> MediWriter:
@@ -192,14 +166,8 @@ class MediWriter:
 
     def _write_waiting(self) -> None:
         if self._waiting:
-            self._file.write(_record_batch(self._waiting).serialize())
+            self._batches.write_batch(_record_batch(self._waiting))
             self._waiting = []
-
-    def _count_again(self) -> None:
-        with pa.OSFile(str(self._folder / DATA_FILE)) as source, pa.ipc.open_stream(source) as batches:
-            for batch in batches:
-                for item in batch.to_pylist():
-                    self.tally.add(row_of(item), DATA_FILE)
 
 
 def write_medi(rows: Iterable[MediRow], folder: Path, about: Mapping[str, Any]) -> str:
@@ -252,19 +220,18 @@ def load_medi(folder: Path) -> Medi:
         dataset = Dataset.from_file(str(data))
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{data} cannot be read as Arrow ({error}); build the data again") from error
-    expected = _ARROW_SCHEMAS[manifest["schema"]]
-    if not dataset.features.arrow_schema.remove_metadata().equals(expected) or len(dataset) != manifest["rows"]:
+    if not dataset.features.arrow_schema.remove_metadata().equals(ARROW_SCHEMA) or len(dataset) != manifest["rows"]:
         raise DataError(f"{data}: columns or rows differ from {MANIFEST_FILE}; build the data again")
     return Medi(dataset=dataset, manifest=manifest, folder=folder)
 
 
 def further_negatives(row: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(instruction, text) of the hard negatives after a row's first; none in folders written before there were any.
+    """(instruction, text) of the hard negatives after a row's first.
 
     Args:
         row: an item of ``Medi.dataset``.
     """
-    return list(zip(*(row.get(name, ()) for name in FURTHER_COLUMNS), strict=True))
+    return list(zip(*(row[name] for name in FURTHER_COLUMNS), strict=True))
 
 
 def negative_labels(row: Mapping[str, Any]) -> list[str | None]:
@@ -273,15 +240,15 @@ def negative_labels(row: Mapping[str, Any]) -> list[str | None]:
     Args:
         row: an item of ``Medi.dataset``.
     """
-    further = row.get(FURTHER_LABELS) or [None] * len(further_negatives(row))
-    return [row.get(LABEL_KEYS["negative_label"]), *further]
+    further = row[FURTHER_LABELS] or [None] * len(further_negatives(row))
+    return [row[LABEL_KEYS["negative_label"]], *further]
 
 
 def row_of(item: Mapping[str, Any]) -> MediRow:
     """The row that an item of ``Medi.dataset`` holds."""
     query, positive, negative = ((item[f"{key}_instruction"], item[f"{key}_text"]) for key in RELEASED_KEYS.values())
-    labels: dict[str, Any] = {name: item.get(key) for name, key in LABEL_KEYS.items()}
-    labels["further_negative_labels"] = tuple(item.get(FURTHER_LABELS) or ())
+    labels: dict[str, Any] = {name: item[key] for name, key in LABEL_KEYS.items()}
+    labels["further_negative_labels"] = tuple(item[FURTHER_LABELS])
     further = tuple(further_negatives(item))
     return MediRow(item["task_id"], item["task_name"], query, positive, negative, further, **labels)
 
@@ -319,11 +286,10 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         schema = manifest["schema"]
-        for key in ("sha256", "file_sha256", "file_bytes", "rows", "tasks"):
+        for key in ("sha256", "file_sha256", "file_bytes", "rows", "negatives_per_row", "tasks"):
             manifest[key]
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is not a manifest of training data ({error!r}); build the data again") from error
-    if schema not in _ARROW_SCHEMAS:
-        known = ", ".join(map(str, _ARROW_SCHEMAS))
-        raise DataError(f"{path} has schema {schema!r}, this version reads {known}; build the data again")
+    if schema != SCHEMA_VERSION:
+        raise DataError(f"{path} has schema {schema!r}, this version reads {SCHEMA_VERSION}; build the data again")
     return dict(manifest)

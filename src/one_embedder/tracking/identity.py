@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from one_embedder.config.schema import Config
+from one_embedder.config.schema import Config, LossConfig
 
 # What determines a trained checkpoint, next to its data (whose hash callers pass as a part). Where things are written,
 # how often progress is logged and how it is later evaluated are left out on purpose.
@@ -38,6 +38,7 @@ NEUTRAL: Mapping[str, Any] = MappingProxyType(
         "encoder.layers": None,
         "evaluation.dtype": "float32",
         "evaluation.instructions": "right",
+        "loss._target_": LossConfig._target_,
         "loss.bidirectional": True,
         "loss.hard_negatives": True,
         "loss.learn_temperature": False,
@@ -93,8 +94,11 @@ def run_id(cfg: Config, name: str, *parts: str) -> str:
 
 
 def effective(section: str, value: Any) -> Any:
-    """What in a section of the configuration can change a result; ``section`` is its top-level key."""
-    if not isinstance(value, Mapping):
+    """What in a section of the configuration can change a result; ``section`` is its top-level key.
+
+    A class that is not ours may have arguments of our keys' names: none of its values are neutral.
+    """
+    if not isinstance(value, Mapping) or value.get("_target_", LossConfig._target_) != LossConfig._target_:
         return value
     return {
         key: item

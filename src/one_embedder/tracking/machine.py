@@ -36,7 +36,9 @@ def command() -> list[str]:
     """What was typed; for a job of a sweep, whose process may be a launcher's own, what would run this job alone."""
     if HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN:
         hydra = HydraConfig.get()
-        return ["python", "-m", f"one_embedder.{hydra.job.config_name}", *hydra.overrides.task]
+        typed = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
+        folders = [word for path in typed for word in ("--config-dir", inside_project(path))]
+        return ["python", "-m", f"one_embedder.{hydra.job.config_name}", *folders, *hydra.overrides.task]
     return [inside_project(argument) for argument in sys.orig_argv]
 
 

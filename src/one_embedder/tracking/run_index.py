@@ -11,7 +11,12 @@ import yaml
 
 from one_embedder.errors import DataError
 
-_PLACES = ("runs/*/manifest.yaml", "ablations/*/*/*/manifest.yaml", "*/runs/*.yaml")
+_PLACES = (
+    "runs/*/manifest.yaml",
+    "own/ablations/*/*/*/manifest.yaml",
+    "ablations/*/*/*/manifest.yaml",
+    "*/runs/*.yaml",
+)
 """This machine's own, those of ablations, and those that were put beside a table; a later place wins."""
 
 

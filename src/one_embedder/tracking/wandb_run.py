@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-from one_embedder.config.schema import Config
+from one_embedder.config.own_class import class_name
+from one_embedder.config.schema import Config, LossConfig
 from one_embedder.tracking.identity import resolved
 from one_embedder.tracking.sending import SENDERS
 
@@ -59,7 +60,7 @@ def init_arguments(cfg: Config, folder: Path, job_type: str, *, name: str, id: s
     Args:
         cfg: the whole of it is shown with the run; ``cfg.tracking`` and what the tags say are read here.
         folder: its files go to ``<folder>/wandb``; made if missing.
-        job_type: "train", "evaluate", "reproduce" or "ablation".
+        job_type: "train", "evaluate", "evaluate_views", "reproduce" or "ablation".
         name: shown in lists of runs.
         id: of a run that may be there already; None: a new run.
     """
@@ -109,8 +110,9 @@ def tags(cfg: Config, job_type: str) -> list[str]:
     """What runs are most often filtered by, and ``tracking.tags``."""
     side = "with instructions" if cfg.with_instructions else "without instructions"
     of_job = {
-        "train": [side, f"loss {cfg.loss.spelling}"],
+        "train": [side, f"loss {cfg.loss.spelling if isinstance(cfg.loss, LossConfig) else class_name(cfg.loss)}"],
         "evaluate": [f"instructions {cfg.instructions.name}", f"{cfg.benchmark.name} {cfg.benchmark.split}"],
+        "evaluate_views": [f"views {cfg.views.name} {cfg.views.part}"],
         "reproduce": [cfg.table.name],
         "ablation": [cfg.ablation.name],
     }
@@ -146,7 +148,7 @@ def log_results(
     Args:
         cfg: the configuration that gave them.
         folder: W&B's files go to ``<folder>/wandb``.
-        job_type: "evaluate", "reproduce" or "ablation".
+        job_type: "evaluate", "evaluate_views", "reproduce" or "ablation".
         name: of the run.
         tables: name -> table.
         summary: name -> number, for comparing runs.

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from one_embedder.config.own_class import TARGET
+from one_embedder.config.schema import LossConfig
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.encoder.tokenize import JOININGS
 from one_embedder.files.location import inside_project
@@ -181,11 +183,12 @@ def _is_plain(layer: Any) -> bool:
 def _training(manifest: Mapping[str, Any], settings: Mapping[str, Any], steps: int | None) -> str:
     data, batch, code = manifest["data"][0], manifest["batch"], manifest["code"]
     loss, optimizer, trainer = settings["loss"], settings["optimizer"], settings["trainer"]
+    candidates = batch["candidates_per_query"]  # None where the loss is not ours
     rows = rows_of(settings.get("sampler", {}).get("strategy", "proportional"))  # older records have no strategy
     facts = {
         "training data": f"{settings['medi']['source']}: {data['rows']} rows of {data['tasks']} tasks, "
         f"sha256 `{str(data['sha256'])[:12]}`",
-        "batch": f"{batch['global']} {rows}, {batch['candidates_per_query']} candidates a query",
+        "batch": f"{batch['global']} {rows}" + (f", {candidates} candidates a query" if candidates else ""),
         "loss": _loss(loss),
         "steps": f"{_steps(manifest, trainer, steps)} at learning rate {optimizer['learning_rate']}, "
         f"{_layers(optimizer)}, {trainer['max_length'] or 'all'} tokens a text",
@@ -222,7 +225,9 @@ def _mix(share: float) -> dict[str, str]:
 
 
 def _loss(loss: Mapping[str, Any]) -> str:
-    """In words; records of older runs lack the later keys."""
+    """In words; records of older runs lack the later keys, those of another class than ours have its own."""
+    if loss.get(TARGET, LossConfig._target_) != LossConfig._target_:
+        return ", ".join([f"`{loss[TARGET]}`", *(f"{key} {value}" for key, value in loss.items() if key != TARGET)])
     margin = loss.get("mask_margin")
     notes = {
         "learned": loss.get("learn_temperature"),

@@ -34,7 +34,7 @@ def gather(rows: Tensor) -> tuple[Tensor, int]:
     Returns:
         (sum of all n, ...) and the sum of n over lower ranks.
     """
-    if not _several():
+    if not (distributed.is_available() and distributed.is_initialized()) or distributed.get_world_size() == 1:
         return rows, 0
     counts = _counts(rows)
     if not any(counts):
@@ -59,10 +59,6 @@ class _Gather(torch.autograd.Function):
         total = gradient.clone(memory_format=torch.contiguous_format)
         distributed.all_reduce(total)
         return total[ctx.own], None
-
-
-def _several() -> bool:
-    return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
 
 
 def _counts(rows: Tensor) -> list[int]:

@@ -65,7 +65,7 @@ def cached_backward(
     chunks = cut(sides, mini_batch_size)
     states, leaves = _embed_without_graph(encoder, chunks, len(sides))
     value = loss(leaves)
-    gradients = torch.autograd.grad(value, [*leaves, *parameters])
+    gradients = torch.autograd.grad(value, [*leaves, *parameters], materialize_grads=True)  # a loss may ignore some
     of_embeddings, of_parameters = gradients[: len(leaves)], gradients[len(leaves) :]
     for number, (chunk, state) in enumerate(zip(chunks, states, strict=True), start=1):
         with replayed(state):

@@ -47,6 +47,16 @@ class Sides:
     labels: LabelNumbers | None = None
     other_query: Tensor | None = None
 
+    def also_right(self) -> AlsoRight:
+        """Which other rows and negatives are no wrong answers, by their texts and classes.
+
+        Raises:
+            ValueError: texts or classes are not given.
+        """
+        if self.texts is None or self.labels is None:
+            raise ValueError("also_right needs the batch's texts and labels")
+        return AlsoRight.by_text(self.texts, self.texts) | AlsoRight.by_label(self.labels, self.labels)
+
 
 @dataclass(frozen=True)
 class AlsoRight:
@@ -167,22 +177,19 @@ class ContrastiveLoss:
     candidates there only with ``in_batch_positives``. The reverse direction ranks a positive's own query against the
     other queries.
 
-    With ``other_instruction_negatives`` the reverse direction has one candidate more: the own query's text under the
-    instruction of another task. Why that pair: under another instruction the same text asks for something else, so that
-    the positive is a wrong answer to it, and such pairs meet in use, where one collection is searched for several
-    purposes. The alternatives say less. A query against its own text under another instruction would compare two
-    embeddings of one text, whatever is right for either; a query against its positive under another instruction would
-    tell documents apart that no search has to. The candidate stands in its own row only: to the other rows it is as
-    wrong as the query itself, which they have. It has the text of a right answer on purpose, so that neither text nor
-    class leaves it out; a margin does.
+    With ``other_instruction_negatives`` the reverse direction has one candidate more, in its own row only: the own
+    query's text under another task's instruction. There the text asks for something else, so that the positive is a
+    wrong answer, and such pairs meet in use, where one collection is searched for several purposes. A query against its
+    own text under another instruction would part two embeddings of one text, whatever is right for either; against its
+    positive under another instruction, documents that no search tells apart. Neither text nor class leaves the
+    candidate out, which has those of a right answer on purpose; a margin does.
 
     Attributes:
         in_batch_positives: False is the released script's spelling, True the paper's.
         hard_negatives: False: the rows' own negatives are no candidates, and without ``in_batch_positives`` there are
             none in the query direction.
         bidirectional: whether the reverse direction is added, as the released script and the paper do.
-        other_instruction_negatives: whether a positive also has to tell its query from that text under another
-            instruction. Ours, neither published.
+        other_instruction_negatives: see above. Ours, in neither published spelling.
         mask_same_text: leave out candidates whose text is also right. False compares with all, as both published
             spellings do.
         mask_same_label: leave out candidates of the own class.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
@@ -15,23 +15,22 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
-from one_embedder.config.schema import LossConfig, OptimizerConfig, ScheduleConfig
+from one_embedder.config.schema import Config
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.encoder.tokenize import TokenizedBatch
 from one_embedder.medi.batches.collate import ContrastiveBatch
 from one_embedder.training.callbacks import is_logged
 from one_embedder.training.divergence import Finite, require_finite_weights
-from one_embedder.training.gather import gather_sides
 from one_embedder.training.grad_cache import cached_backward
-from one_embedder.training.loss import Comparison, ContrastiveLoss, Sides
+from one_embedder.training.loss import Sides
+from one_embedder.training.objective import LossValue, objective
 from one_embedder.training.optimizer import adamw, freeze_layers, layer_factors, matrices
 from one_embedder.training.schedule import linear_schedule
 from one_embedder.training.sharding import clip_sharded
-from one_embedder.training.temperature import LearnedTemperature
 
 
 class InstructorModule(LightningModule):
-    """An encoder, the contrastive loss over its three sides, and the optimizer.
+    """An encoder, the loss over the sides of a batch, and the optimizer.
 
     Numbers are read back from the device only when they are logged. With ``mini_batch_size`` the gradient is cached
     (see ``grad_cache``) and Lightning's optimization is off: clipping, accumulating and the schedule are done here.
@@ -41,63 +40,37 @@ class InstructorModule(LightningModule):
             that ``accumulate_grad_batches`` of them make one.
         batch_loss: of the last batch, detached; None before the first.
         finite: whether every step so far was.
-        similarities: of the last batch that was logged, as ``Comparison.similarities`` gives them; empty before.
+        similarities: of the last batch that was logged, as its ``LossValue`` gives them; empty before.
     """
 
-    def __init__(
-        self,
-        encoder: InstructionEncoder,
-        *,
-        loss: LossConfig,
-        optimizer: OptimizerConfig,
-        schedule: ScheduleConfig,
-        max_steps: int,
-        gradient_clip_val: float | None = None,
-        mini_batch_size: int | None = None,
-        accumulate_grad_batches: int = 1,
-    ) -> None:
+    def __init__(self, encoder: InstructionEncoder, cfg: Config) -> None:
         """Prepare the encoder for training (changed in place).
 
         Args:
             encoder: what learns.
-            loss: spelling, directions, temperature, where negatives come from and which of them are left out.
-            optimizer: learning rate, weight decay, frozen layers.
-            schedule: warm-up.
-            max_steps: steps of the run; the schedule ends there.
-            gradient_clip_val: largest norm of the gradient over all weights; None: no limit.
-            mini_batch_size: texts embedded at a time; None: a whole side at once.
-            accumulate_grad_batches: batches of a step whose gradients are averaged; each is contrasted in itself. Used
-                here with ``mini_batch_size`` only, otherwise it is the trainer's.
+            cfg: sections loss, optimizer, schedule and trainer are read. Without ``trainer.mini_batch_size`` it is
+                Lightning's trainer that accumulates gradients.
 
         Raises:
             ConfigError: layers or a temperature that the encoder or the loss cannot have.
         """
         super().__init__()
+        trainer = cfg.trainer
         self.encoder = encoder
-        self.loss = ContrastiveLoss.of(loss)
-        self.gather_negatives = loss.gather_negatives
-        self.fixed_temperature = loss.temperature
-        self.learned_temperature = LearnedTemperature(loss.temperature) if loss.learn_temperature else None
-        self.optimizer_config = optimizer
+        self.cfg = cfg
+        self.loss = objective(cfg.loss)
         self._matrices = matrices(encoder)  # before a strategy shards them, as are the next
-        self._factors = layer_factors(encoder, optimizer.layer_decay)
-        self.schedule_config = schedule
-        self.max_steps = max_steps
-        self.max_norm = math.inf if gradient_clip_val is None else gradient_clip_val
-        self.mini_batch_size = mini_batch_size
-        self.automatic_optimization = mini_batch_size is None
-        self.batches_per_step = 1 if mini_batch_size is None else accumulate_grad_batches
+        self._factors = layer_factors(encoder, cfg.optimizer.layer_decay)
+        self.max_norm = math.inf if trainer.gradient_clip_val is None else trainer.gradient_clip_val
+        self.mini_batch_size = trainer.mini_batch_size
+        self.automatic_optimization = self.mini_batch_size is None
+        self.batches_per_step = 1 if self.mini_batch_size is None else trainer.accumulate_grad_batches
         self.batch_loss: Tensor | None = None
         self.finite = Finite()
-        self.similarities: dict[str, Tensor] = {}
+        self.similarities: Mapping[str, Tensor] = {}
         self._batches_waiting = 0  # whose gradient no step has used yet; none when a checkpoint is saved
-        encoder.train(optimizer.dropout)  # Lightning leaves the mode as it finds it
-        freeze_layers(encoder, optimizer.frozen_layers)
-
-    @property
-    def temperature(self) -> float | Tensor:
-        """Similarity divisor; a number unless it learns."""
-        return self.fixed_temperature if self.learned_temperature is None else self.learned_temperature()
+        encoder.train(cfg.optimizer.dropout)  # Lightning leaves the mode as it finds it
+        freeze_layers(encoder, cfg.optimizer.frozen_layers)
 
     def sides(self, batch: ContrastiveBatch) -> list[TokenizedBatch]:
         """What of a batch is embedded: queries, positives, and what else the loss looks at (``_further_sides``)."""
@@ -106,7 +79,7 @@ class InstructorModule(LightningModule):
     @property
     def _further_sides(self) -> list[str]:
         """Names of the sides beside the pairs, as they are called in a batch and in ``Sides``."""
-        asked = {"negative": self.loss.hard_negatives, "other_query": self.loss.other_instruction_negatives}
+        asked = {"negative": self.loss.needs_negatives, "other_query": self.loss.needs_other_queries}
         return [side for side, holds in asked.items() if holds]
 
     def embed(self, batch: ContrastiveBatch) -> tuple[Tensor, ...]:
@@ -127,8 +100,8 @@ class InstructorModule(LightningModule):
             embeddings = self.encoder(texts).index_select(0, which)
         return tuple(embeddings.split([len(side) for side in sides]))
 
-    def compare(self, embeddings: Sequence[Tensor], batch: ContrastiveBatch) -> Comparison:
-        """Similarities of this process's rows to their candidates, those of the other processes included if asked for.
+    def measure(self, embeddings: Sequence[Tensor], batch: ContrastiveBatch) -> LossValue:
+        """The loss of this process's rows.
 
         Args:
             embeddings: as ``embed`` gives them.
@@ -136,33 +109,25 @@ class InstructorModule(LightningModule):
         """
         query, positive, *others = embeddings
         further = {"negative": query[:0].detach()} | dict(zip(self._further_sides, others, strict=True))
-        texts = batch.texts if self.loss.mask_same_text else None
-        labels = batch.labels if self.loss.mask_same_label else None
-        own = Sides(query, positive, texts=texts, labels=labels, **further)
         # In full precision: bfloat16 has three digits, and a temperature of 0.01 makes two of them matter.
         with torch.autocast(query.device.type, enabled=False):
-            return self.loss.compare(own, *gather_sides(own)) if self.gather_negatives else self.loss.compare(own)
+            value = self.loss(Sides(query, positive, texts=batch.texts, labels=batch.labels, **further))
+        return value if isinstance(value, LossValue) else LossValue(value)
 
     def training_step(self, batch: ContrastiveBatch, batch_idx: int) -> Tensor:
         """The loss of one batch."""
-        if self.learned_temperature is not None:
-            self.learned_temperature.clamp()
         if self.mini_batch_size is not None:
             return self._cached_step(batch, self.mini_batch_size)
         return self._loss(self.embed(batch), batch, is_logged=self._is_logged_step())
 
     def _loss(self, embeddings: Sequence[Tensor], batch: ContrastiveBatch, *, is_logged: bool) -> Tensor:
-        compared = self.compare(embeddings, batch)
-        temperature = self.temperature
-        loss = compared.loss(temperature)
-        self.batch_loss = loss.detach()
+        value = self.measure(embeddings, batch)
+        self.batch_loss = value.loss.detach()
         if is_logged:
-            self.similarities = compared.similarities()
-            metrics: dict[str, Any] = {**compared.metrics(temperature), "learning_rate": self._learning_rate()}
-            if isinstance(temperature, Tensor):
-                metrics["temperature"] = temperature.detach()
-            self._log(metrics, len(batch))
-        return loss
+            self.similarities = value.similarities()
+            rate = float(self.trainer.optimizers[0].param_groups[0]["lr"])
+            self._log({"loss": self.batch_loss, **value.metrics(), "learning_rate": rate}, len(batch))
+        return value.loss
 
     def _cached_step(self, batch: ContrastiveBatch, mini_batch_size: int) -> Tensor:
         """One batch with cached gradients; a step of the optimizer if it is the last of those that make one."""
@@ -180,7 +145,7 @@ class InstructorModule(LightningModule):
             mini_batch_size,
             loss=lambda embeddings: self._loss(embeddings, batch, is_logged=is_logged),
             backward=backward,
-            parameters=[] if self.learned_temperature is None else list(self.learned_temperature.parameters()),
+            parameters=list(self.loss.parameters()),
         )
         if completes:
             self._batches_waiting = 0
@@ -234,7 +199,7 @@ class InstructorModule(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW and the schedule, which advances each step."""
-        config = self.optimizer_config
+        config, warmup = self.cfg.optimizer, self.cfg.schedule.warmup_ratio
         optimizer = adamw(
             self.encoder.parameters(),
             learning_rate=config.learning_rate,
@@ -242,16 +207,13 @@ class InstructorModule(LightningModule):
             decayed=self._matrices,
             factors=self._factors,
         )
-        if self.learned_temperature is not None:
-            optimizer.add_param_group({"params": list(self.learned_temperature.parameters()), "weight_decay": 0.0})
-        schedule = linear_schedule(optimizer, warmup_ratio=self.schedule_config.warmup_ratio, max_steps=self.max_steps)
+        if of_loss := list(self.loss.parameters()):
+            optimizer.add_param_group({"params": of_loss, "weight_decay": 0.0})
+        schedule = linear_schedule(optimizer, warmup_ratio=warmup, max_steps=self.cfg.trainer.max_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _is_logged_step(self) -> bool:
         return is_logged(self.trainer, self.trainer.global_step + 1)
-
-    def _learning_rate(self) -> float:
-        return float(self.trainer.optimizers[0].param_groups[0]["lr"])
 
     def _log(self, metrics: dict[str, Any], batch_size: int | None = None) -> None:
         self.log_dict(metrics, on_step=True, on_epoch=False, prog_bar=False, batch_size=batch_size)

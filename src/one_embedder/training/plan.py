@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from one_embedder.config.schema import Config
+from one_embedder.config.own_class import class_name
+from one_embedder.config.schema import Config, LossConfig
 from one_embedder.medi.batches.sampler import TaskShare
 from one_embedder.training.loss import ContrastiveLoss
 
@@ -18,6 +20,7 @@ _LEFT_OUT = {
     "released": "the same rows are left out in every epoch",
     "mixed": "rows left out change with the epoch; batches and rows left out of a task are means",
 }
+_OF_THE_FIRST_EPOCH = "batches and rows left out are those of the first epoch"
 _LEFT_OUT_OF_PASSES = "batches of a task are means over epochs; left out: of each pass over a task's rows"
 
 
@@ -54,23 +57,28 @@ def batch_facts(cfg: Config, world_size: int, negatives_per_row: int = 1) -> dic
             ``loss.gather_negatives`` from all of them.
         negatives_per_row: the most hard negatives that a row has.
     """
-    per_device = cfg.sampler.global_batch_size // world_size
-    rows = cfg.sampler.global_batch_size if cfg.loss.gather_negatives else per_device
-    return {
-        "global": cfg.sampler.global_batch_size,
-        "per_device": per_device,
+    size, loss = cfg.sampler.global_batch_size, cfg.loss
+    facts: dict[str, int | None] = {
+        "global": size,
+        "per_device": size // world_size,
         "mini": cfg.trainer.mini_batch_size,
         "accumulated": cfg.trainer.accumulate_grad_batches,
-        "queries_per_positive": rows + cfg.loss.other_instruction_negatives if cfg.loss.bidirectional else 0,
-        "candidates_per_query": ContrastiveLoss.of(cfg.loss).candidates_per_query(rows, negatives_per_row),
+    }
+    if not isinstance(loss, LossConfig):  # what another class compares, it alone knows
+        return facts | {"queries_per_positive": None, "candidates_per_query": None}
+    rows = size if loss.gather_negatives else size // world_size
+    return facts | {
+        "queries_per_positive": rows + loss.other_instruction_negatives if loss.bidirectional else 0,
+        "candidates_per_query": ContrastiveLoss.of(loss).candidates_per_query(rows, negatives_per_row),
     }
 
 
-def rows_of(strategy: str) -> str:
-    """Who shares a batch, and how its task is drawn, in words."""
+def rows_of(strategy: Any) -> str:
+    """Who shares a batch, and how its task is drawn, in words; ``sampler.strategy`` as it is configured."""
     if strategy == "mixed":
         return "rows of all tasks"
-    return "rows of one task" + (f" ({strategy})" if strategy != "proportional" else "")
+    name = class_name(strategy)
+    return ("rows" if name != strategy else "rows of one task") + (f" ({name})" if name != "proportional" else "")
 
 
 def task_table(shares: Sequence[TaskShare], names: Mapping[int, str]) -> str:
@@ -150,14 +158,26 @@ def _batch_lines(
     batches = round(sum(share.batches for share in shares))
     rows = rows_of(cfg.sampler.strategy)
     steps, accumulated = cfg.trainer.max_steps, cfg.trainer.accumulate_grad_batches
-    reverse = f"{facts['queries_per_positive']} per positive" if cfg.loss.bidirectional else "one direction only"
     chunks = "" if facts["mini"] is None else f"; {facts['mini']} texts embedded at a time"
     several = "" if accumulated == 1 else f" x {accumulated} batches a step"
     return [
         f"batch: {facts['global']} {rows}, {facts['per_device']} on each of {world_size} device(s); "
-        f"{facts['candidates_per_query']} candidates per query, {reverse} "
-        f"(loss {cfg.loss.spelling}, temperature {cfg.loss.temperature}{', learned' * cfg.loss.learn_temperature})"
+        + _loss_told(cfg.loss, facts)
         + chunks,
         f"steps: {steps}{several} = {steps * accumulated / batches:.2f} epochs of {batches} batches; "
-        + _LEFT_OUT.get(cfg.sampler.strategy, _LEFT_OUT_OF_PASSES),
+        + _left_out(cfg.sampler.strategy),
     ]
+
+
+def _left_out(strategy: Any) -> str:
+    return _LEFT_OUT.get(strategy, _LEFT_OUT_OF_PASSES) if isinstance(strategy, str) else _OF_THE_FIRST_EPOCH
+
+
+def _loss_told(loss: LossConfig | Mapping[str, Any], facts: Mapping[str, int | None]) -> str:
+    if not isinstance(loss, LossConfig):
+        return f"loss {class_name(loss)}"
+    reverse = f"{facts['queries_per_positive']} per positive" if loss.bidirectional else "one direction only"
+    return (
+        f"{facts['candidates_per_query']} candidates per query, {reverse} "
+        f"(loss {loss.spelling}, temperature {loss.temperature}{', learned' * loss.learn_temperature})"
+    )

@@ -36,6 +36,7 @@ from one_embedder.training.interruption import StopOnSignal
 from one_embedder.training.lineage import how_to_extend, parent_of
 from one_embedder.training.memory import keep_freed_memory
 from one_embedder.training.module import InstructorModule
+from one_embedder.training.objective import Loss, objective
 from one_embedder.training.optimizer import layer_factors, require_freezable
 from one_embedder.training.outcome import BEST, CHECKPOINT, Trained
 from one_embedder.training.plan import TASK_TABLE, batch_facts, left_out_tasks, start_report, task_table
@@ -60,6 +61,7 @@ class Run:
         medi: the training data.
         encoder: what learns.
         revision: hash of the encoder's weights before training.
+        loss: what is minimized, and so what of a row is needed; the Lightning module makes its own.
         dev: what is watched while training; None: nothing.
     """
 
@@ -69,6 +71,7 @@ class Run:
     medi: Medi
     encoder: InstructionEncoder
     revision: str
+    loss: Loss
     dev: DevScore | None = None
 
     @property
@@ -116,9 +119,9 @@ def _train(run: Run) -> None:
     checkpoint = _checkpoint_to_resume(run)
     data = _data(run)
     with _record(run, data) as record:
-        long = replace(run, cfg=_with_own_steps(cfg, data))
-        _announce(long, data, checkpoint)
-        trained = _fit(long, data, checkpoint)
+        sized = replace(run, cfg=_with_own_steps(cfg, data))
+        _announce(sized, data, checkpoint)
+        trained = _fit(sized, data, checkpoint)
         if record is not None:
             encoder = exported(cfg, run.encoder, run.revision, trained.sharded)
             require_usable(encoder, f"the end, step {trained.trainer.global_step}")
@@ -132,6 +135,7 @@ def _train(run: Run) -> None:
 
 def _open(cfg: Config, dev: DevScore | None = None) -> Run:
     check(cfg)  # before anything is read; a caller of ours may have set what no command line was asked for
+    loss = objective(cfg.loss)
     require_trainable(cfg)
     require_accelerator(cfg.trainer.accelerator)
     medi = load_medi(Path(cfg.medi.folder) / "medi")
@@ -144,7 +148,7 @@ def _open(cfg: Config, dev: DevScore | None = None) -> Run:
     name = "with_instructions" if cfg.with_instructions else "without_instructions"
     identity = run_id(cfg, name, medi.sha256, revision, *_watched(cfg, dev))
     folder = Path(cfg.output) if cfg.output else Path(cfg.paths.experiments) / "runs" / identity
-    return Run(cfg=cfg, identity=identity, folder=folder, medi=medi, encoder=encoder, revision=revision, dev=dev)
+    return Run(cfg, identity, folder, medi, encoder, revision, loss, dev)
 
 
 def _watched(cfg: Config, dev: DevScore | None) -> list[str]:
@@ -196,8 +200,8 @@ def _data(run: Run) -> MediDataModule:
         with_instructions=run.cfg.with_instructions,
         seed=run.cfg.seed,
         instruction_detail=run.cfg.instruction_detail,
-        hard_negatives=run.cfg.loss.hard_negatives,
-        other_instruction_negatives=run.cfg.loss.other_instruction_negatives,
+        hard_negatives=run.loss.needs_negatives,
+        other_instruction_negatives=run.loss.needs_other_queries,
     )
 
 
@@ -285,7 +289,7 @@ def _siblings(run: Run) -> list[Path]:
 
 def _warn_of_useless_chunks(run: Run, facts: Mapping[str, int | None]) -> None:
     mini = run.cfg.trainer.mini_batch_size
-    largest = int(facts["per_device"] or 0) * (run.medi.negatives_per_row if run.cfg.loss.hard_negatives else 1)
+    largest = int(facts["per_device"] or 0) * (run.medi.negatives_per_row if run.loss.needs_negatives else 1)
     if mini is not None and mini >= largest:
         log.warning(
             "trainer.mini_batch_size=%d cuts no side of a batch (at most %d texts on a device): it costs a second "
@@ -297,16 +301,8 @@ def _warn_of_useless_chunks(run: Run, facts: Mapping[str, int | None]) -> None:
 
 def _fit(run: Run, data: MediDataModule, checkpoint: Path | None) -> Trained:
     cfg = run.cfg
-    module = InstructorModule(
-        run.encoder,
-        loss=cfg.loss,
-        optimizer=cfg.optimizer,
-        schedule=cfg.schedule,
-        max_steps=cfg.trainer.max_steps,
-        gradient_clip_val=cfg.trainer.gradient_clip_val,
-        mini_batch_size=cfg.trainer.mini_batch_size,
-        accumulate_grad_batches=cfg.trainer.accumulate_grad_batches,
-    )
+    torch.manual_seed(cfg.seed)  # of weights that a loss may have
+    module = InstructorModule(run.encoder, cfg)
     if cfg.trainer.gradient_checkpointing:
         checkpoint_layers(run.encoder)
     speed, cuts, stop = Speed(), CutTexts(), StopOnSignal(run.folder / LAST)

@@ -26,6 +26,7 @@ _MADE_ON_PURPOSE = (
     ".*log_every_n_steps",
     ".*in eval mode",
     ".*with manual optimization",  # its state after a step is what a run resumes from
+    ".*LeafSpec",  # Lightning's own use of torch
 )
 
 
@@ -94,7 +95,7 @@ def quiet_lightning() -> Iterator[None]:
     chatter.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
-            for message in (*_MADE_ON_PURPOSE, ".*LeafSpec"):  # the last: Lightning's own use of torch
+            for message in _MADE_ON_PURPOSE:
                 warnings.filterwarnings("ignore", message=message)
             yield
     finally:

@@ -22,7 +22,7 @@ from one_embedder.encoder.device import find_device
 from one_embedder.encoder.locate import locate
 from one_embedder.encoder.reading import AS_DATA, quiet_transformers, read_config, reading
 from one_embedder.errors import CheckpointError, EvaluationError
-from one_embedder.evaluation.prompt_retrieval.learners import Answers, Question
+from one_embedder.evaluation.prompt_retrieval.learners import Answers, InContextLearner, Question
 from one_embedder.evaluation.prompt_retrieval.prompts import Prompt, build_prompt
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class _Sequence:
     answer: int
 
 
-class LanguageModelLearner:
+class LanguageModelLearner(InContextLearner):
     """Answers as MetaICL's direct method does where there are options, by greedy generation where there are none.
 
     Of the options it gives the one whose tokens have the highest mean log-likelihood after the prompt. Sequences of
@@ -74,6 +74,7 @@ class LanguageModelLearner:
             "model": self.config.name_or_path,
             "revision": _revision(self.folder),
             "dtype": self.config.dtype,
+            **self.made_from,
         }
 
     @cached_property

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any
 
 from one_embedder.config.schema import PromptTaskConfig
 
@@ -41,29 +43,34 @@ class Answers:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-class InContextLearner(Protocol):
+class InContextLearner(ABC):
     """Answers inputs after seeing demonstrations.
 
     Attributes:
-        name: as in ``prompt_retrieval.learner``; every result says it.
+        name: every result says it.
         unit: what ``count`` counts.
+        made_from: the class and its arguments, where the configuration names a class.
     """
 
     name: str
-    unit: str
+    unit: str = "words"
+    made_from: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def identity(self) -> Mapping[str, Any]:
         """Everything of the learner that its answers depend on."""
+        return {"name": self.name, **self.made_from}
 
     def count(self, texts: Sequence[str]) -> list[int]:
-        """Length of each text, in the unit of token budgets."""
+        """Length of each text, in the unit of token budgets; here words, separated by white space."""
+        return [len(text.split()) for text in texts]
 
+    @abstractmethod
     def answer(self, questions: Sequence[Question], settings: PromptTaskConfig) -> Answers:
         """One output for each question, in order."""
 
 
-class NearestLearner:
+class NearestLearner(InContextLearner):
     """Copies the output of the most similar demonstration; without any demonstration it says nothing.
 
     No language model is asked, so that its score measures the retrieval alone; it is not comparable with the paper's.
@@ -71,16 +78,6 @@ class NearestLearner:
     """
 
     name = "nearest"
-    unit = "words"
-
-    @property
-    def identity(self) -> Mapping[str, Any]:
-        """The name: nothing else determines what is copied."""
-        return {"name": self.name}
-
-    def count(self, texts: Sequence[str]) -> list[int]:
-        """Words, separated by white space."""
-        return [len(text.split()) for text in texts]
 
     def answer(self, questions: Sequence[Question], settings: PromptTaskConfig) -> Answers:
         """One copied output for each question."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from one_embedder.config.own_class import made
 from one_embedder.config.schema import Config, PromptTaskConfig
 from one_embedder.evaluation.prompt_retrieval.learners import InContextLearner, NearestLearner, VoteLearner
 
@@ -51,8 +52,13 @@ class PromptProtocol:
 
 
 def _learner(cfg: Config) -> InContextLearner:
-    if cfg.prompt_retrieval.learner == "model":
+    chosen = cfg.prompt_retrieval.learner
+    if not isinstance(chosen, str):
+        learner: InContextLearner = made("prompt_retrieval.learner", chosen, InContextLearner)
+        learner.made_from = dict(chosen)
+        return learner
+    if chosen == "model":
         from one_embedder.evaluation.prompt_retrieval.language_model import LanguageModelLearner
 
         return LanguageModelLearner(cfg.prompt_retrieval.model)
-    return VoteLearner() if cfg.prompt_retrieval.learner == "vote" else NearestLearner()
+    return VoteLearner() if chosen == "vote" else NearestLearner()

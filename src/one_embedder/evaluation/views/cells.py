@@ -65,10 +65,11 @@ class Cell:
 
     def items(self, labeling: Labeling) -> dict[str, list[ItemScores]]:
         """Measure -> what its score is the mean of: one entry, or one a repeat; one item a text."""
-        gold = labeling.gold
+        gold = labeling.gold.astype(np.float64)
+        runs = self.clusters.astype(np.float64)
         return {
-            NEIGHBOURS: [ItemScores("mean_of_groups", {"value": self.right, "group": gold})],
-            CLUSTERING: [ItemScores("v_measure", {"predicted": run, "gold": gold}) for run in self.clusters],
+            NEIGHBOURS: [ItemScores("mean_of_groups", {"value": self.right.astype(np.float64), "group": gold})],
+            CLUSTERING: [ItemScores("v_measure", {"predicted": run, "gold": gold}) for run in runs],
         }
 
     def scores(self, labeling: Labeling) -> dict[str, float]:
@@ -110,7 +111,7 @@ def _votes(embeddings: NDArray[Any], labeling: Labeling, block: Codes, count: in
     rows = np.repeat(np.arange(len(block)), count)
     # A voice counts 1; cosines, which sum to less than count, decide between classes with equally many.
     np.add.at(votes, (rows, labeling.gold[nearest].ravel()), 1 + near.ravel() / (2 * count + 1))
-    return votes.argmax(axis=1)
+    return np.asarray(votes.argmax(axis=1), dtype=np.int64)
 
 
 def _clusters(embeddings: NDArray[Any], classes: int, seed: int) -> Codes:

@@ -15,7 +15,7 @@ from one_embedder.encoder.tokenize import InstructionTokenizer
 from one_embedder.medi.batches.chosen_tasks import selected_rows
 from one_embedder.medi.batches.collate import ContrastiveBatch, ContrastiveCollator
 from one_embedder.medi.batches.other_instructions import OtherInstructions
-from one_embedder.medi.batches.sampler import SameTaskBatchSampler
+from one_embedder.medi.batches.sampler import SameTaskBatchSampler, mixes_tasks
 from one_embedder.medi.store import Medi, load_medi
 
 
@@ -60,7 +60,7 @@ class MediDataModule(LightningDataModule):
         self.collator = ContrastiveCollator(
             tokenizer,
             with_instructions,
-            mixed_tasks=sampler.strategy == "mixed",
+            mixed_tasks=mixes_tasks(sampler.strategy),
             instruction_detail=instruction_detail,
             hard_negatives=hard_negatives,
         )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from one_embedder.config.own_class import imported, made
 from one_embedder.config.schema import SamplerConfig
 from one_embedder.errors import ConfigError, DataError
 from one_embedder.medi.batches.strategies import (
@@ -46,7 +47,7 @@ class SameTaskBatchSampler:
         rank: int = 0,
         world_size: int = 1,
         seed: int = 0,
-        strategy: str = "proportional",
+        strategy: str | Mapping[str, Any] = "proportional",
         temperature: float | None = None,
         cap: int | None = None,
         rows: Rows | None = None,
@@ -59,7 +60,7 @@ class SameTaskBatchSampler:
             rank: this process, below ``world_size``.
             world_size: number of processes; divides ``global_batch_size``.
             seed: 0 is a seed.
-            strategy: one of ``STRATEGIES``.
+            strategy: one of ``STRATEGIES``, or ``_target_`` and the arguments of another ``Strategy``.
             temperature: of the strategy ``temperature``.
             cap: rows, of the strategy ``capped``.
             rows: numbers of the rows that may be used, ascending, as if there were no others; None: all.
@@ -85,7 +86,7 @@ class SameTaskBatchSampler:
         self._strategy = _strategy(tasks, global_batch_size, seed, strategy, temperature, cap)
         self._length = len(self._strategy)
         if not self._length:
-            raise DataError(_no_batch(self._strategy, strategy))
+            raise DataError(_no_batch(self._strategy))
         self._first = 0  # where the next pass begins, once
         self._given = 0  # batches of this epoch that were handed out
 
@@ -121,6 +122,11 @@ class SameTaskBatchSampler:
         first, self._first = self._first, 0
         self._given = first
         batches = self._strategy.batches(self.epoch)
+        if batches.shape != (self._length, self._strategy.size):
+            raise DataError(
+                f"{type(self._strategy).__name__}.batches gave an array of shape {batches.shape}, not "
+                f"{(self._length, self._strategy.size)}: its len(), and the global batch size"
+            )
         for number in range(first, len(batches)):
             self._given = number + 1
             yield self._rows[batches[number][self.rank_slice]].tolist()
@@ -146,12 +152,24 @@ class SameTaskBatchSampler:
         return self._strategy.shares()
 
 
-def _strategy(tasks: Rows, size: int, seed: int, name: str, temperature: float | None, cap: int | None) -> Strategy:
-    """The strategy of that name.
+def mixes_tasks(strategy: str | Mapping[str, Any]) -> bool:
+    """Whether batches of the configured strategy may hold rows of several tasks."""
+    if isinstance(strategy, str):
+        return strategy == "mixed"
+    return bool(getattr(imported("sampler.strategy", strategy), "mixes_tasks", False))
+
+
+def _strategy(
+    tasks: Rows, size: int, seed: int, name: str | Mapping[str, Any], temperature: float | None, cap: int | None
+) -> Strategy:
+    """The strategy of that name or class.
 
     Raises:
         ConfigError: it is unknown, or lacks its setting.
     """
+    if not isinstance(name, str):
+        strategy: Strategy = made("sampler.strategy", name, Strategy, tasks, size, seed)
+        return strategy
     if name == "temperature":
         if temperature is None or not temperature > 0:
             raise ConfigError(f"sampler.strategy=temperature needs sampler.temperature > 0, got {temperature}")
@@ -171,10 +189,10 @@ def _strategy(tasks: Rows, size: int, seed: int, name: str, temperature: float |
     return plain[name](tasks, size, seed)
 
 
-def _no_batch(strategy: Strategy, name: str) -> str:
+def _no_batch(strategy: Strategy) -> str:
     rows = max(map(len, strategy.tasks.values()), default=0)
     trouble = f"none of the {len(strategy.tasks)} tasks has {strategy.size} rows"
-    if name == "mixed":
+    if strategy.mixes_tasks:
         trouble = f"all tasks together have fewer than {strategy.size} rows"
     elif rows >= strategy.size:
         trouble = f"no chunk of {strategy.size} rows of the file is of one task"

@@ -45,7 +45,10 @@ class Strategy(ABC):
         tasks: task id -> its row numbers, both ascending.
         size: B.
         seed: of all orders.
+        mixes_tasks: whether a batch may hold rows of several tasks.
     """
+
+    mixes_tasks: bool = False
 
     def __init__(self, task_ids: Rows, size: int, seed: int) -> None:
         self.tasks = rows_by_task(task_ids)
@@ -60,9 +63,13 @@ class Strategy(ABC):
     def batches(self, epoch: int) -> Rows:
         """(len, B) row numbers of an epoch, in order."""
 
-    @abstractmethod
     def shares(self) -> list[TaskShare]:
-        """One for each task, in order of task id."""
+        """One for each task, in order of task id; here by what the first epoch shows."""
+        times = np.bincount(self.batches(0).ravel(), minlength=sum(map(len, self.tasks.values())))
+        return [
+            TaskShare(task, len(rows), float(times[rows].sum() / self.size), int((times[rows] == 0).sum()))
+            for task, rows in self.tasks.items()
+        ]
 
 
 class Proportional(Strategy):
@@ -81,13 +88,6 @@ class Proportional(Strategy):
         """See the class."""
         rng = np.random.default_rng([self.seed, epoch])
         return _shuffled([_cut(rng.permutation(rows), self.size) for rows in self.tasks.values()], rng)
-
-    def shares(self) -> list[TaskShare]:
-        """See the class."""
-        return [
-            TaskShare(task_id=task, rows=len(rows), batches=len(rows) // self.size, left_out=len(rows) % self.size)
-            for task, rows in self.tasks.items()
-        ]
 
 
 class Weighted(Strategy):
@@ -174,9 +174,9 @@ class Released(Strategy):
 
     def __init__(self, task_ids: Rows, size: int, seed: int) -> None:
         super().__init__(task_ids, size, seed)
-        self._task_ids = np.asarray(task_ids)
-        grid = _cut(np.arange(len(self._task_ids)), size)
-        tasks = self._task_ids[grid]
+        of_rows = np.asarray(task_ids)
+        grid = _cut(np.arange(len(of_rows)), size)
+        tasks = of_rows[grid]
         self._chunks: Rows = grid[(tasks == tasks[:, :1]).all(axis=1)]
 
     def __len__(self) -> int:
@@ -186,15 +186,6 @@ class Released(Strategy):
         """See the class."""
         return _shuffled([self._chunks], np.random.default_rng([self.seed, epoch]))
 
-    def shares(self) -> list[TaskShare]:
-        """See the class."""
-        names, counts = np.unique(self._task_ids[self._chunks[:, :1]], return_counts=True)
-        batches = dict(zip(names.tolist(), counts.tolist(), strict=True))
-        return [
-            TaskShare(task, len(rows), batches.get(task, 0), len(rows) - batches.get(task, 0) * self.size)
-            for task, rows in self.tasks.items()
-        ]
-
 
 class Mixed(Strategy):
     """Rows of all tasks in one batch: the ablation of same-task batches.
@@ -202,6 +193,8 @@ class Mixed(Strategy):
     In each epoch all rows are shuffled together and cut into batches. Fewer than B rows are left out, and no row comes
     twice. Only here do tasks smaller than a batch take part.
     """
+
+    mixes_tasks = True
 
     def __len__(self) -> int:
         return sum(map(len, self.tasks.values())) // self.size

@@ -29,8 +29,10 @@ from one_embedder.evaluation.benchmarks import TaskScore
 from one_embedder.files.location import inside_project
 from one_embedder.files.lock import holding
 from one_embedder.reproduction.ablation.known_tasks import require_tasks
+from one_embedder.reproduction.ablation.record import AblationRecord, read_record
 from one_embedder.reproduction.statistics.layout import RowSpec
 from one_embedder.reproduction.statistics.rows import run_columns
+from one_embedder.reproduction.steps.categories import require_categories
 from one_embedder.reproduction.steps.circumstances import circumstances
 from one_embedder.reproduction.steps.configs import (
     benchmark_instructions,
@@ -38,6 +40,7 @@ from one_embedder.reproduction.steps.configs import (
     training_config,
     with_settings,
 )
+from one_embedder.reproduction.steps.places import require_as_much, tables_folder
 from one_embedder.reproduction.steps.verbs import Stages, project_stages
 from one_embedder.reproduction.table1.verdicts import Circumstances
 from one_embedder.tracking.manifest import MANIFEST, RunRecord, read_manifest
@@ -70,8 +73,8 @@ class ChildRecord:
 
 
 def ablation_folder(cfg: Config) -> Path:
-    """Where an ablation's tables lie: ``output``, or ``<experiments>/ablations/<name>``."""
-    return Path(cfg.output) if cfg.output else Path(cfg.paths.experiments) / "ablations" / cfg.ablation.name
+    """Where an ablation's tables lie: ``output``, or ``ablations/<name>`` among one's own or the recorded ones."""
+    return Path(cfg.output) if cfg.output else tables_folder(cfg) / "ablations" / cfg.ablation.name
 
 
 def children_folder(cfg: Config) -> Path:
@@ -83,18 +86,23 @@ def run_child(cfg: Config, stages: Stages | None = None) -> None:
     """Run the child ``cfg.ablation.child``.
 
     Raises:
-        ConfigError: if there is no such child, or its settings or those of a sibling cannot work.
+        ConfigError: if there is no such child, its settings or those of a sibling cannot work, or the claims need
+            categories that ``benchmark.tasks`` leaves out.
         Exception: whatever training or evaluation raise; the record then says so.
     """
     stages = stages or project_stages()
     child = child_of(cfg.ablation)
     configurations = require_possible(cfg)
     own = configurations[child.id]
+    if cfg.table.record:
+        extent = {"seeds": len(cfg.ablation.seeds), "steps": own.trainer.max_steps}
+        require_recordable(ablation_folder(cfg) / f"{cfg.profile}.json", extent)
     if child.seed is not None:
         require_within(own)
     stages.build(replace(cfg, output=None))  # `output` is the tables' place, not the data's
     require_tasks(cfg, configurations)
     now = circumstances(cfg, stages.data_identity(cfg))
+    require_categories(cfg.benchmark, [claim.column for claim in cfg.ablation.claims.values()])
     folder = children_folder(cfg) / child.id
     with (
         holding(folder),
@@ -108,6 +116,22 @@ def run_child(cfg: Config, stages: Stages | None = None) -> None:
         ) as record,
     ):
         record.complete(_run(cfg, child, own, now, stages))
+
+
+def require_recordable(path: Path, extent: Mapping[str, int]) -> None:
+    """Refuse to put a record in the place of one that rests on more, see ``require_as_much``."""
+    if path.is_file():
+        require_as_much(path, extent_of(read_record(path)), extent)
+
+
+def extent_of(record: AblationRecord) -> dict[str, int]:
+    """What an ablation rests on."""
+    return {
+        "seeds": len(record.seeds),
+        "steps": max(record.provenance.get("steps", ()), default=0),
+        "tasks": len(record.task_categories),
+        "runs": sum(len(cell.runs) for cell in record.cells),
+    }
 
 
 def require_possible(cfg: Config) -> dict[str, Config]:

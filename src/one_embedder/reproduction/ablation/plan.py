@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from statistics import fmean
@@ -18,7 +18,6 @@ from omegaconf import DictConfig, OmegaConf
 from one_embedder.config.ablation import Child, children, variants
 from one_embedder.config.compose import typed
 from one_embedder.config.schema import Config
-from one_embedder.errors import DataError
 from one_embedder.files.location import PROJECT_ROOT
 from one_embedder.reproduction.ablation.child import (
     ChildRecord,
@@ -27,13 +26,11 @@ from one_embedder.reproduction.ablation.child import (
     require_possible,
     variant_config,
 )
+from one_embedder.reproduction.ablation.known_tasks import part_of_steps
 from one_embedder.reproduction.table1.expected import read_expected
 from one_embedder.tracking.identity import NEUTRAL, TRAINING_SECTIONS, facts, resolved
-from one_embedder.tracking.manifest import MANIFEST, RESOLVED_CONFIG, read_manifest
-
-COMMITTED_RUNS = PROJECT_ROOT / "experiments" / "table1" / "runs"
-
-Manifest = Mapping[str, Any]
+from one_embedder.tracking.manifest import RESOLVED_CONFIG
+from one_embedder.tracking.run_index import RunFile, run_index
 
 
 class ShowPlan(Callback):
@@ -57,9 +54,11 @@ def plan(cfg: Config) -> str:
     configurations = require_possible(cfg)
     every = children(cfg.ablation)
     done = {record.id for record in read_children(children_folder(cfg)) if _has_results(record)}
-    trained = _trained(cfg)
+    earlier = _trainings(Path(cfg.paths.experiments))
+    trained = _trained(cfg, earlier)
     runs = {child.id: trained.get(_facts(configurations[child.id])) for child in every if child.seed is not None}
-    to_train = sum(run is None for run in runs.values())
+    to_train = [configurations[name] for name, run in runs.items() if run is None]
+    length = "up to " if any(own.trainer.share_of_steps for own in configurations.values()) else ""
     tasks = cfg.benchmark.tasks or list(_seconds_of_tasks(cfg))
     evaluations = sum(
         not _is_scored(place, tasks)
@@ -67,12 +66,13 @@ def plan(cfg: Config) -> str:
         if child.id not in done
         for place in _places(cfg, child, configurations[child.id], runs.get(child.id))
     )
-    seconds = [_estimate(_seconds_of_training(cfg), to_train), _estimate(_seconds_of_scoring(cfg), evaluations)]
+    work = sum(map(part_of_steps, to_train))
+    seconds = [_estimate(_seconds_of_training(cfg, earlier), work), _estimate(_seconds_of_scoring(cfg), evaluations)]
     return "\n".join(
         [
             f"Ablation {cfg.ablation.name}, profile {cfg.profile}: {cfg.ablation.question}",
-            f"  plan      {len(runs)} trainings of {cfg.trainer.max_steps} steps (seeds "
-            f"{', '.join(map(str, cfg.ablation.seeds))}), {len(runs) - to_train} of them found; "
+            f"  plan      {len(runs)} trainings of {length}{cfg.trainer.max_steps} steps (seeds "
+            f"{', '.join(map(str, cfg.ablation.seeds))}), {len(runs) - len(to_train)} of them found; "
             f"{evaluations} evaluations to do; {len(done)} of {len(every)} children have run",
             f"  estimate  {_told(seconds)}",
         ]
@@ -106,19 +106,22 @@ def _told(seconds: list[float | None]) -> str:
     return f"{minutes[0]} minutes of training and {minutes[1]} of evaluation, by the earlier runs of this encoder"
 
 
-def _estimate(each: list[float], count: int) -> float | None:
+def _estimate(each: list[float], count: float) -> float | None:
     if not count:
         return 0.0
     return fmean(each) * count if each else None
 
 
-def _seconds_of_training(cfg: Config) -> list[float]:
+def _trainings(experiments: Path) -> list[RunFile]:
+    """Every training that has ended, those that came with the project included."""
+    each = {run.target: run for run in run_index(experiments).values()}
+    return [run for run in each.values() if (run.manifest["status"], run.manifest["name"]) == ("completed", "train")]
+
+
+def _seconds_of_training(cfg: Config, earlier: Sequence[RunFile]) -> list[float]:
     """Of ``cfg.trainer.max_steps`` steps, at the speed of each earlier run of the same encoder."""
-    return [
-        manifest["cost"]["wall_s"] / manifest["cost"]["steps"] * cfg.trainer.max_steps
-        for manifest in _runs(Path(cfg.paths.experiments) / "runs")
-        if manifest["name"] == "train" and manifest["model"]["base"] == cfg.encoder.name_or_path
-    ]
+    costs = [run.manifest["cost"] for run in earlier if run.manifest["model"]["base"] == cfg.encoder.name_or_path]
+    return [cost["wall_s"] / cost["steps"] * cfg.trainer.max_steps for cost in costs]
 
 
 def _seconds_of_scoring(cfg: Config) -> list[float]:
@@ -144,17 +147,17 @@ def _seconds_of_tasks(cfg: Config) -> dict[str, list[float]]:
     return times
 
 
-def _trained(cfg: Config) -> dict[str, Path]:
+def _trained(cfg: Config, earlier: Sequence[RunFile]) -> dict[str, Path]:
     """What a completed training on the present data was made with -> its run folder."""
     data = Path(cfg.medi.folder) / "medi" / "manifest.json"
     if not data.is_file():
         return {}
     sha256 = json.loads(data.read_text(encoding="utf-8"))["sha256"]
     found = {}
-    for path in (Path(cfg.paths.experiments) / "runs").glob(f"*/{RESOLVED_CONFIG}"):
-        manifest = _completed(path.parent)
-        if manifest and sha256 in [item["sha256"] for item in manifest["data"]]:
-            found[_of_values(yaml.safe_load(path.read_text(encoding="utf-8")))] = path.parent
+    for run in earlier:
+        settings = (Path(cfg.paths.experiments) / run.target).with_name(RESOLVED_CONFIG)
+        if settings.is_file() and sha256 in [item["sha256"] for item in run.manifest["data"]]:
+            found[_of_values(yaml.safe_load(settings.read_text(encoding="utf-8")))] = settings.parent
     return found
 
 
@@ -165,21 +168,3 @@ def _facts(cfg: Config) -> str:
 def _of_values(values: Mapping[str, Any]) -> str:
     """What decides about a training; keys that an older run did not know had their neutral value."""
     return json.dumps(facts({**NEUTRAL, **values}, TRAINING_SECTIONS), sort_keys=True)
-
-
-def _runs(folder: Path) -> Iterator[Manifest]:
-    """The completed ones in ``folder``, and those that came with the project."""
-    for path in sorted(folder.glob(f"*/{MANIFEST}")):
-        manifest = _completed(path.parent)
-        if manifest:
-            yield manifest
-    for path in sorted(COMMITTED_RUNS.glob("*.yaml")):
-        yield yaml.safe_load(path.read_text(encoding="utf-8"))
-
-
-def _completed(folder: Path) -> Manifest | None:
-    try:
-        manifest = read_manifest(folder)
-    except DataError:
-        return None
-    return manifest if manifest["status"] == "completed" else None

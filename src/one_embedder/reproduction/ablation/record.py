@@ -3,7 +3,7 @@
 ``<experiments>/ablations/<name>/`` holds, for each profile,
 
 - ``<profile>/<child>/manifest.yaml``: the run record of each child (one training and its evaluations, or one untrained
-  reference), made when it ran; ``reproduction.ablation_child`` says what its outcome holds;
+  reference), made when it ran; ``reproduction.ablation.child`` says what its outcome holds;
 - ``<profile>.json``: the record, one ``AblationRecord`` as JSON, made from the children and their results;
 - ``<profile>.csv`` and ``<profile>.md``: the same for readers. The CSV has one row a run and evaluation.
 
@@ -17,14 +17,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 from one_embedder.errors import DataError
 from one_embedder.evaluation.resampling import Interval
-from one_embedder.reproduction.ablation.check import check_ablation
-from one_embedder.reproduction.statistics.decision import told
+from one_embedder.reproduction.statistics.consistency import equal, inside, number, refuse, scores
+from one_embedder.reproduction.statistics.decision import told, trainings
+from one_embedder.reproduction.statistics.layout import AVERAGE
 from one_embedder.tracking.manifest import write_atomically
 
 SCHEMA = 1
@@ -117,14 +119,9 @@ class Tested:
         difference: sum of plus minus sum of minus, 0-1, with its interval; None, as all below, if a cell is missing.
         p_value: two-sided, from the bootstrap over items and seeds.
         p_adjusted: the same after Holm's correction over the claims of this ablation; see ``decision``.
-        p_items: two-sided, from permuting test items between the sides, models as they are; None where that is not
-            defined (a gap, or several cells a side).
-        p_seeds: two-sided, from flipping the signs of differences by seed; its smallest value is 2 / 2 ** seeds.
-        effect_seeds: mean over standard deviation of the differences by seed; None where that is not defined.
         tasks_won: tasks whose difference is above zero.
         tasks_total: of so many.
-        effect_tasks: mean over standard deviation of the differences by task.
-        verdict: supported | not supported | undecided | missing.
+        verdict: supported | not supported | undecided | one seed | missing.
     """
 
     id: str
@@ -137,12 +134,8 @@ class Tested:
     difference: Interval | None = None
     p_value: float | None = None
     p_adjusted: float | None = None
-    p_items: float | None = None
-    p_seeds: float | None = None
-    effect_seeds: float | None = None
     tasks_won: int | None = None
     tasks_total: int | None = None
-    effect_tasks: float | None = None
     verdict: str = "missing"
 
 
@@ -206,7 +199,7 @@ class AblationRecord:
 
     def told(self, claim: Tested) -> str:
         """The verdict of one of the claims as readers see it."""
-        return told(claim.verdict, claim.difference, one_seed=len(self.seeds) == 1)
+        return told(claim.verdict, claim.difference, trainings(len(self.seeds), self.provenance.get("steps", ())))
 
     @property
     def trained(self) -> str:
@@ -238,8 +231,7 @@ def read_record(path: Path) -> AblationRecord:
     """Read what ``write_record`` wrote.
 
     Raises:
-        DataError: if the file is missing, is not such a record, or has numbers that contradict each other or the CSV
-            file beside it.
+        DataError: if the file is missing, is not such a record, or has numbers that contradict each other.
     """
     if not path.is_file():
         raise DataError(f"{path}: there is no record of this ablation; run `make ablation-{path.parent.name}`")
@@ -248,15 +240,21 @@ def read_record(path: Path) -> AblationRecord:
         if content.pop("schema") != SCHEMA:
             raise ValueError(f"its schema is not {SCHEMA}")
         content["axes"] = [Axis(**axis) for axis in content["axes"]]
-        content["cells"] = [Cell(**{**cell, "intervals": _intervals(cell["intervals"])}) for cell in content["cells"]]
-        content["claims"] = [
-            Tested(**{**claim, "difference": _interval(claim["difference"])}) for claim in content["claims"]
-        ]
+        for cell in content["cells"]:
+            cell["intervals"] = {column: Interval(**bounds) for column, bounds in cell["intervals"].items()}
+        content["cells"] = [Cell(**cell) for cell in content["cells"]]
+        content["claims"] = [_tested(claim) for claim in content["claims"]]
         content["published"] = [PublishedPoint(**point) for point in content["published"]]
         if content.get("headroom") is not None:
             content["headroom"] = HeadroomCells(**content["headroom"])
         record = AblationRecord(**content)
-        check_ablation(record, path)
+        for cell in record.cells:
+            _check_cell(cell, record.task_categories, f"{path}, cell {cell.id}")
+        if (known := record.headroom) is not None:
+            for name in (known.backbone, known.generalist, known.instructed, *known.specialists):
+                record.cell(name)
+        for claim in record.claims:
+            _check_claim(record, claim, f"{path}, claim {claim.id}")
         return record
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: not the record of an ablation ({error!r}); delete it and tabulate again") from error
@@ -277,9 +275,55 @@ def read_records(folder: Path, profile: str = "*") -> list[AblationRecord]:
     return [record for record in records if record.provenance]
 
 
-def _interval(content: Mapping[str, float] | None) -> Interval | None:
-    return None if content is None else Interval(**content)
+def _tested(content: Mapping[str, Any]) -> Tested:
+    """Without what earlier records told of a claim besides: further p-values, effect sizes."""
+    bounds = content["difference"]
+    known = {field.name: content[field.name] for field in fields(Tested) if field.name in content}
+    return Tested(**{**known, "difference": None if bounds is None else Interval(**bounds)})
 
 
-def _intervals(content: Mapping[str, Mapping[str, float]]) -> dict[str, Interval]:
-    return {column: Interval(**bounds) for column, bounds in content.items()}
+def _check_cell(cell: Cell, categories: Mapping[str, str], where: str) -> None:
+    """Its runs' categories are the means of their tasks, its scores the means of its runs, in their intervals."""
+    if not len(cell.columns) == len(cell.runs) == len(cell.results) == max(1, len(cell.seeds)):
+        raise refuse(where, "runs, results, columns and seeds are not equally many")
+    for run, columns in enumerate(cell.columns):
+        told_run = f"{where}, run {run + 1}"
+        scores(columns, told_run)
+        by_column: dict[str, list[float]] = {}
+        for task, values in cell.tasks.items():
+            by_column.setdefault(categories[task], []).append(number(values[run], f"{told_run}, task {task}", -1, 1))
+        for column in columns.keys() - {AVERAGE}:
+            equal(columns[column], fmean(by_column[column]), f"{told_run}, {column}")
+    scores(cell.scores, where)
+    for column, score in cell.scores.items():
+        runs = [columns[column] for columns in cell.columns]
+        equal(score, fmean(runs), f"{where}, {column}")
+        equal(cell.deviations[column], stdev(runs) if len(runs) > 1 else 0.0, f"{where}, deviation of {column}")
+        equal(cell.intervals[column].estimate, score, f"{where}, {column} and the estimate of its interval")
+        inside(cell.intervals[column], f"{where}, {column}")
+
+
+def _check_claim(record: AblationRecord, claim: Tested, where: str) -> None:
+    """Its difference is that of its cells, and lies in its interval; p-values are probabilities."""
+    for value in (claim.p_value, claim.p_adjusted):
+        if value is not None:
+            number(value, f"{where}, p", 0.0, 1.0)
+    if claim.difference is not None:
+        inside(claim.difference, where)
+        plus, minus = (sum(_value(record, claim, cell, where) for cell in side) for side in (claim.plus, claim.minus))
+        equal(claim.difference.estimate, plus - minus, where)
+
+
+def _value(record: AblationRecord, claim: Tested, name: str, where: str) -> float:
+    """The score of a cell; of an axis' gap, its best minus its worst level."""
+    if claim.gap_over is None:
+        cells = [cell for cell in record.cells if cell.id == name]
+    else:
+        axes = [axis.name for axis in record.axes if axis.name != claim.gap_over]
+        levels = [[cell.levels[axis] for axis in axes if axis in cell.levels] for cell in record.cells]
+        each = zip(record.cells, levels, strict=True)
+        cells = [cell for cell, own in each if not cell.reference and name == ("+".join(own) or "trained")]
+    if not cells:
+        raise refuse(where, f"has a difference, but the record has no cell {name!r}")
+    values = [cell.scores[claim.column] for cell in cells]
+    return values[0] if claim.gap_over is None else max(values) - min(values)

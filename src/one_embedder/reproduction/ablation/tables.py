@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import textwrap
 
 from one_embedder.reproduction.ablation.headroom import headroom
@@ -11,15 +9,16 @@ from one_embedder.reproduction.ablation.headroom_tables import headroom_grid, he
 from one_embedder.reproduction.ablation.record import AblationRecord, Cell, Tested
 from one_embedder.reproduction.show.grid import Grid
 from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMN_HEADERS, COLUMNS
-from one_embedder.reproduction.table1.tables import ABSENT, format_difference
+from one_embedder.reproduction.table1.tables import ABSENT, format_bounds, format_difference, points, points_csv
 
 WIDTH = 120
+_DECIDED = ("difference", "p (Holm)", "tasks won", "verdict")
 
 
 def to_markdown(record: AblationRecord) -> str:
     """Cells, claims and the paper's numbers."""
     sections = [
-        f"# Ablation {record.name}, profile {record.profile}",
+        f"# {_title(record)}",
         record.question,
         _POINTS,
         cell_grid(record).markdown(),
@@ -43,18 +42,14 @@ def _claims(record: AblationRecord) -> list[str]:
 
 def terminal(record: AblationRecord) -> str:
     """The same, shorter."""
-    return "\n".join(
-        [
-            f"Ablation {record.name}, profile {record.profile}",
-            textwrap.fill(record.question, WIDTH),
-            _POINTS,
-            cell_grid(record).text(),
-            "",
-            *([headroom_grid(record).text(), ""] if headroom(record) else []),
-            *(f"  {record.told(claim)}: {claim.text} ({claim.source})" for claim in record.claims),
-            *(["", claim_grid(record).text()] if record.claims else []),
-        ]
-    )
+    told = [f"  {record.told(claim)}: {claim.text} ({claim.source})" for claim in record.claims]
+    top = [_title(record), textwrap.fill(record.question, WIDTH), _POINTS, cell_grid(record).text(), ""]
+    top += [headroom_grid(record).text(), ""] if headroom(record) else []
+    return "\n".join([*top, *told, *(["", claim_grid(record).text()] if record.claims else [])])
+
+
+def _title(record: AblationRecord) -> str:
+    return f"Ablation {record.name}, profile {record.profile}"
 
 
 def cell_grid(record: AblationRecord) -> Grid:
@@ -62,26 +57,30 @@ def cell_grid(record: AblationRecord) -> Grid:
     rows = []
     for cell in record.cells:
         scores = [_spread(cell, column) for column in (*COLUMNS, AVERAGE)]
-        rows.append([cell.label, ", ".join(map(str, cell.seeds)) or ABSENT, *scores, _interval(cell)])
+        rows.append(
+            [cell.label, ", ".join(map(str, cell.seeds)) or ABSENT, *scores, format_bounds(cell.intervals.get(AVERAGE))]
+        )
     return Grid(["model", "seeds", *(COLUMN_HEADERS[column] for column in COLUMNS), AVERAGE, "interval"], rows)
 
 
 def claim_grid(record: AblationRecord) -> Grid:
-    """One row a claim: its difference in points and all that speaks for or against it."""
-    rows = [
-        [
-            claim.id,
-            record.told(claim),
-            ABSENT if claim.difference is None else format_difference(claim.difference),
-            *(_p(value) for value in (claim.p_value, claim.p_adjusted, claim.p_items, claim.p_seeds)),
-            _effect(claim.effect_seeds),
-            _won(claim),
-            _effect(claim.effect_tasks),
-        ]
-        for claim in record.claims
+    """One row a claim, by its name: what decided it, and its verdict."""
+    return Grid(["claim", *_DECIDED], [[claim.id, *_decided(record, claim)] for claim in record.claims])
+
+
+def claim_sentences(record: AblationRecord) -> Grid:
+    """The same with the sentence of each claim, and where it comes from."""
+    rows = [[claim.text, claim.source, *_decided(record, claim)] for claim in record.claims]
+    return Grid(["claim", "from", *_DECIDED], rows)
+
+
+def _decided(record: AblationRecord, claim: Tested) -> list[str]:
+    return [
+        ABSENT if claim.difference is None else format_difference(claim.difference),
+        ABSENT if claim.p_adjusted is None else f"{claim.p_adjusted:.3f}",
+        ABSENT if claim.tasks_won is None else f"{claim.tasks_won} of {claim.tasks_total}",
+        record.told(claim),
     ]
-    headers = ["claim", "verdict", "difference", "p", "p (Holm)", "p (items)", "p (seeds)", "d (seeds)", "tasks won"]
-    return Grid([*headers, "d (tasks)"], rows)
 
 
 def published_grid(record: AblationRecord) -> Grid:
@@ -95,24 +94,19 @@ def published_grid(record: AblationRecord) -> Grid:
 
 def runs_csv(record: AblationRecord) -> str:
     """One row a run and evaluation; points with four decimals, empty where absent."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    axes = [axis.name for axis in record.axes]
-    writer.writerow(["cell", *axes, "seed", "run", *COLUMNS, AVERAGE])
-    for cell in record.cells:
-        levels = [cell.levels.get(axis, "") for axis in axes]
-        for seed, run, columns in zip(cell.seeds or ("",), cell.runs, cell.columns, strict=True):
-            points = [f"{100 * columns[name]:.4f}" if name in columns else "" for name in (*COLUMNS, AVERAGE)]
-            writer.writerow([cell.id, *levels, seed, run, *points])
-    return stream.getvalue()
+    rows = [
+        {"cell": cell.id, **cell.levels, "seed": seed, "run": run, **points(columns)}
+        for cell in record.cells
+        for seed, run, columns in zip(cell.seeds or ("",), cell.runs, cell.columns, strict=True)
+    ]
+    return points_csv(rows, ["cell", *(axis.name for axis in record.axes), "seed", "run", *COLUMNS, AVERAGE])
 
 
 _POINTS = "Points; means over seeds, ± their standard deviation over several."
 
 _LEGEND = (
-    "difference: points, with its interval over test items and seeds; p: two-sided, of the same bootstrap; p (Holm): "
-    "corrected for the number of claims above, what the verdict goes by; p (items), p (seeds): permutations; d: mean "
-    "over standard deviation of the differences by seed and by task."
+    "difference: points, with its interval over test items and seeds; p (Holm): two-sided, of the same bootstrap, "
+    "corrected for the number of claims above. The verdict goes by both."
 )
 
 
@@ -132,22 +126,3 @@ def _spread(cell: Cell, column: str) -> str:
         return ABSENT
     deviation = f" ± {100 * cell.deviations[column]:.1f}" if len(cell.seeds) > 1 else ""
     return f"{100 * cell.scores[column]:.1f}{deviation}"
-
-
-def _interval(cell: Cell) -> str:
-    if AVERAGE not in cell.intervals:
-        return ABSENT
-    interval = cell.intervals[AVERAGE]
-    return f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
-
-
-def _p(value: float | None) -> str:
-    return ABSENT if value is None else f"{value:.3f}"
-
-
-def _effect(value: float | None) -> str:
-    return ABSENT if value is None else f"{value:+.1f}"
-
-
-def _won(claim: Tested) -> str:
-    return ABSENT if claim.tasks_won is None else f"{claim.tasks_won}/{claim.tasks_total}"

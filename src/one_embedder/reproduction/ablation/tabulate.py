@@ -25,8 +25,10 @@ from one_embedder.reproduction.ablation.child import (
     ChildRecord,
     ablation_folder,
     children_folder,
+    extent_of,
     read_children,
     require_possible,
+    require_recordable,
     run_child,
 )
 from one_embedder.reproduction.ablation.headroom import headroom_cells
@@ -38,6 +40,7 @@ from one_embedder.reproduction.statistics.bootstrap import Bootstrap, paired_boo
 from one_embedder.reproduction.statistics.contrasts import Evidence, decide_all
 from one_embedder.reproduction.statistics.layout import RowSpec
 from one_embedder.reproduction.statistics.rows import RowRuns, run_columns
+from one_embedder.reproduction.steps.places import told_written
 from one_embedder.reproduction.steps.profiles import make_command
 from one_embedder.reproduction.steps.verbs import Stages
 from one_embedder.tracking.manifest import RESOLVED_CONFIG, write_atomically
@@ -64,17 +67,19 @@ def tabulate(cfg: Config) -> int:
     """Write the tables over the children that have run, print them, and name those that have not.
 
     Returns:
-        Exit code: 0, or 2 if children are missing.
+        Exit code: 0, or 2 if children are missing, or categories that a claim needs.
 
     Raises:
-        DataError: if a record is damaged, two are of the same run, they belong to different data or settings, or their
-            results are not those that they tell of.
+        DataError: if a record is damaged, two are of the same run, they belong to different data or settings, their
+            results are not those that they tell of, or the recorded table rests on more.
     """
     names = {child.id for child in children(cfg.ablation)}
     found = [record for record in read_children(children_folder(cfg)) if record.id in names]
     records = comparable(found, cfg.ablation.name)
     missing = _missing(cfg, records)
     record = _record(cfg, {name: found for name, found in records.items() if found.status == "completed"}, missing)
+    if cfg.table.record:
+        require_recordable(ablation_folder(cfg) / f"{cfg.profile}.json", extent_of(record))
     written = _write(record, ablation_folder(cfg))
     name = f"{record.name} {record.profile}"
     log_results(cfg, ablation_folder(cfg), "ablation", name, ablation_tables(record), {})
@@ -82,8 +87,8 @@ def tabulate(cfg: Config) -> int:
     if missing:
         command = make_command(f"ablation-{cfg.ablation.name}", cfg.profile)
         lines.append(f"run them with: {command}; what has been done is not done again")
-    sys.stdout.write("\n".join([*lines, "Written:", *(f"  {path}" for path in written)]) + "\n")
-    return EXIT_MISSING if missing else 0
+    sys.stdout.write("\n".join([*lines, told_written(cfg, written)]) + "\n")
+    return EXIT_MISSING if missing or any(claim.verdict == "missing" for claim in record.claims) else 0
 
 
 def comparable(records: Sequence[ChildRecord], name: str) -> dict[str, ChildRecord]:
@@ -148,7 +153,7 @@ def _record(cfg: Config, records: Mapping[str, ChildRecord], missing: Mapping[st
         seeds=list(ablation.seeds),
         axes=[Axis(name, axis.label or name, axis.evaluated, axis.levels) for name, axis in ablation.axes.items()],
         cells=cells,
-        claims=decide_all(ablation, Evidence(rows, bootstrap, cfg.seed)),
+        claims=decide_all(ablation, Evidence(rows, bootstrap)),
         published=[
             PublishedPoint(point.label, point.levels, point.points, point.source, point.second_hand)
             for point in ablation.published

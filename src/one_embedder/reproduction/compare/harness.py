@@ -20,16 +20,16 @@ import yaml
 
 from one_embedder.config.caches import settle_caches
 from one_embedder.config.compose import load_config
-from one_embedder.config.entry import told
 from one_embedder.config.quiet import quiet
 from one_embedder.config.schema import Config
+from one_embedder.ending import told
 from one_embedder.errors import DataError
 from one_embedder.evaluation.benchmarks import spellings
 from one_embedder.evaluation.tasks.folder import TaskFolder, discover
 from one_embedder.files.location import PROJECT_ROOT
 from one_embedder.reproduction.show.grid import Grid
-from one_embedder.reproduction.statistics.consistency import number
-from one_embedder.reproduction.table1.expected_check import check_numbers
+from one_embedder.reproduction.statistics.consistency import number, points, tolerance
+from one_embedder.reproduction.steps.places import require_as_much
 from one_embedder.reproduction.table1.verdicts import Circumstances, Comparison, ExpectedCell, Line, compare
 from one_embedder.tracking.manifest import read_manifest, write_atomically
 
@@ -85,10 +85,12 @@ def read_published(path: Path = PUBLISHED) -> PublishedModel:
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        check_numbers(content, path)
         tasks = tuple(
-            PublishedTask(row["task"], row["category"], float(row["published"]), float(row["within"]))
+            PublishedTask(
+                row["task"], row["category"], points(row["published"], where), tolerance(row["within"], where)
+            )
             for row in content["tasks"]
+            for where in [f"{path}, {row['task']}"]
         )
         return PublishedModel(content["model"], f"{content['source']['work']}, {content['source']['place']}", tasks)
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
@@ -249,6 +251,8 @@ def work(options: Namespace) -> int:
     record = verify(Path(options.root).expanduser(), published, options.overrides)
     sys.stdout.write(f"{harness_grid(published, record).text()}\n")
     if options.record:
+        there = read_record(RECORD)
+        require_as_much(RECORD, {"tasks": len(there["scores"]) if there else 0}, {"tasks": len(record["scores"])})
         RECORD.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(RECORD, json.dumps(record, indent=1) + "\n")
     return judged(published, record).exit_code

@@ -6,31 +6,41 @@ are category means and their mean, with bootstrap intervals over the same redraw
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import sys
 from argparse import ArgumentParser, Namespace
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from one_embedder.config.entry import told
+import yaml
+
+from one_embedder.ending import told
 from one_embedder.errors import ConfigError
 from one_embedder.evaluation.benchmarks import scores_of
 from one_embedder.evaluation.completed import completed_results
 from one_embedder.evaluation.resampling import CONFIDENCE, RESAMPLES, item_interval
-from one_embedder.reproduction.compare.side_by_side_record import ABOVE_FIRST, main_grid, record_of, table_of
+from one_embedder.reproduction.compare.side_by_side_record import (
+    ABOVE_FIRST,
+    SCHEMA,
+    difference_grid,
+    interval_grid,
+    main_grid,
+)
 from one_embedder.reproduction.show.grid import Grid
 from one_embedder.reproduction.statistics.bootstrap import Bootstrap, paired_bootstrap
-from one_embedder.reproduction.statistics.layout import RowSpec
+from one_embedder.reproduction.statistics.decision import decide_together
+from one_embedder.reproduction.statistics.layout import AVERAGE, RowSpec
 from one_embedder.reproduction.statistics.rows import RowRuns
-from one_embedder.reproduction.table1.tables import format_difference, format_interval
-from one_embedder.tracking.manifest import write_atomically
+from one_embedder.reproduction.table1.tables import format_interval, points_csv
+from one_embedder.tracking.manifest import RESOLVED_CONFIG, read_manifest, write_atomically
 
 BOOTSTRAP_SEED = 0
+_OF_MANIFEST = ("run_id", "started_at", "code", "data", "model", "environment", "hardware", "cost")
+_OF_CONFIG = ("seed", "encoder", "evaluation")
 
 
 @dataclass(frozen=True)
@@ -69,34 +79,17 @@ class Evaluations:
 
     def markdown(self) -> str:
         """The table, every category's interval, and every task's."""
-        sections = [self.main_grid().markdown(), self._caption(), "## Every column with its interval, points"]
-        sections.append(self.interval_grid().markdown())
+        table = table_of(self)
+        sections = [main_grid(table).markdown(), self._caption(), "## Every column with its interval, points"]
+        sections.append(interval_grid(table).markdown())
         if self.rows[1:]:
-            sections += [f"## Difference from {self.rows[0].spec.label}, points", self.difference_grid().markdown()]
+            sections += [f"## Difference from {self.rows[0].spec.label}, points", difference_grid(table).markdown()]
         sections += ["## Per task, points", self.task_grid().markdown()]
         return "\n\n".join(sections) + "\n"
 
     def main_grid(self) -> Grid:
         """Category means and their mean; beside the mean its interval, and whether it is above the first row's."""
         return main_grid(table_of(self))
-
-    def interval_grid(self) -> Grid:
-        """One line a column, one interval a row of the table."""
-        columns = list(self.bootstrap.estimates[self.rows[0].spec.id])
-        cells = [
-            [column, *(format_interval(self.bootstrap.interval(row.spec.id, column)) for row in self.rows)]
-            for column in columns
-        ]
-        return Grid(["column", *(row.spec.label for row in self.rows)], cells)
-
-    def difference_grid(self) -> Grid:
-        """One line a column: every other row minus the first, with its interval."""
-        first, *others = [row.spec.id for row in self.rows]
-        cells = [
-            [column, *(format_difference(self.bootstrap.difference(other, first, column)) for other in others)]
-            for column in self.bootstrap.estimates[first]
-        ]
-        return Grid(["column", *others], cells)
 
     def task_grid(self) -> Grid:
         """One line a task; intervals where a row is one evaluation, means where it is several."""
@@ -108,18 +101,77 @@ class Evaluations:
 
     def csv(self) -> str:
         """One line a row of the table and task; points with four decimals, means over trainings."""
-        stream = io.StringIO()
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["model", "category", "task", "metric", "items", "points"])
-        for row in self.rows:
-            for index, score in enumerate(row.runs[0]):
-                fields = [row.spec.label, score.category, score.task, score.metric, len(score.items)]
-                writer.writerow([*fields, f"{100 * _mean(row, index):.4f}"])
-        return stream.getvalue()
+        columns = ["model", "category", "task", "metric", "items", "points"]
+        lines = [
+            (row.spec.label, score.category, score.task, score.metric, len(score.items), 100 * _mean(row, index))
+            for row in self.rows
+            for index, score in enumerate(row.runs[0])
+        ]
+        return points_csv([dict(zip(columns, line, strict=True)) for line in lines], columns)
 
     def _caption(self) -> str:
         learner = f" Prompt retrieval: learner {', '.join(self.learners)}." if self.learners else ""
         return f"Points; in brackets the number of tasks. Intervals: bootstrap over test items; {ABOVE_FIRST}{learner}"
+
+
+def table_of(evaluations: Evaluations) -> dict[str, Any]:
+    """Scores, intervals and differences from the first row, 0-1; and whether each row's mean is above the first's."""
+    bootstrap, decided = evaluations.bootstrap, _decided(evaluations)
+    return {
+        "schema": SCHEMA,
+        "tasks": Counter(evaluations.rows[0].tasks().values()),
+        "learners": list(evaluations.learners),
+        "bootstrap": {"resamples": evaluations.resamples, "confidence": bootstrap.confidence},
+        "rows": [
+            {**_content(bootstrap, row.spec.id, evaluations.rows[0].spec.id), "above_first": decided.get(row.spec.id)}
+            for row in evaluations.rows
+        ],
+    }
+
+
+def record_of(evaluations: Evaluations) -> dict[str, Any]:
+    """What ``NAME.json`` holds: the table, and the run record of every evaluation.
+
+    Raises:
+        DataError: if the run record of an evaluation is missing or damaged.
+    """
+    table = table_of(evaluations)
+    for content, row in zip(table["rows"], evaluations.rows, strict=True):
+        content["evaluations"] = [_provenance(Path(folder).expanduser()) for folder in row.folders]
+    return table
+
+
+def _decided(evaluations: Evaluations) -> dict[str, dict[str, Any]]:
+    """Row -> what decides whether its mean is above the first row's; all of them are claims that stand together."""
+    bootstrap = evaluations.bootstrap
+    first, *others = [row.spec.id for row in evaluations.rows]
+    if AVERAGE not in bootstrap.estimates[first]:
+        return {}
+    tested = [(bootstrap.difference(other, first), bootstrap.p_value(other, first)) for other in others]
+    decided = decide_together(tested, bootstrap.confidence)
+    return {
+        other: {"p_value": p_value, "p_adjusted": p_adjusted, "verdict": verdict}
+        for other, (_, p_value), (p_adjusted, verdict) in zip(others, tested, decided, strict=True)
+    }
+
+
+def _content(bootstrap: Bootstrap, own: str, first: str) -> dict[str, Any]:
+    columns = list(bootstrap.estimates[own])
+    return {
+        "label": own,
+        "scores": {column: asdict(bootstrap.interval(own, column)) for column in columns},
+        "minus_first": {column: asdict(bootstrap.difference(own, first, column)) for column in columns},
+    }
+
+
+def _provenance(folder: Path) -> dict[str, Any]:
+    manifest = read_manifest(folder)
+    settings = yaml.safe_load((folder / RESOLVED_CONFIG).read_text(encoding="utf-8"))
+    return {
+        **{key: manifest[key] for key in _OF_MANIFEST},
+        "instructions": settings["instructions"]["name"],
+        **{key: settings[key] for key in _OF_CONFIG},
+    }
 
 
 def _row(named: str) -> tuple[RowRuns, set[str]]:

@@ -6,9 +6,12 @@ are narrow, so that they can be read on a phone.
 
 from __future__ import annotations
 
+import io
 import itertools
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any
 
 from matplotlib import rc_context
@@ -38,6 +41,14 @@ _STYLE: dict[Any, Any] = {
     "xtick.color": INK,
     "ytick.color": INK,
 }
+
+
+_VARIABLES: Mapping[str, str] = {
+    INK: "var(--ink)",
+    FAINT: "var(--faint)",
+    **{color: f"var(--series-{number})" for number, color in enumerate(SERIES, start=1)},
+}
+"""Colour -> the page's custom property for it."""
 
 
 def averages_figure(record: Mapping[str, Any]) -> Figure:
@@ -161,6 +172,29 @@ def scatter(points: Mapping[str, Sequence[tuple[float, float]]], x_label: str, y
         axes.set_ylabel(y_label)
         axes.legend(loc="lower right")
     return figure
+
+
+def inline_svg(figure: Figure, label: str) -> str:
+    """The figure as an ``<svg>`` element; the same figure gives the same text.
+
+    Its text stays text, and its colours follow the page's, in light and in dark.
+
+    Args:
+        figure: one of this module's.
+        label: said instead of it where it cannot be seen. It also keeps the ids of figures on one page apart.
+    """
+    stream = io.StringIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": label}):
+        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = stream.getvalue()
+    text = text[text.index("<svg") :]  # without XML declaration and doctype
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'(<g) id="[^"]*"', r"\1", text)  # nothing refers to groups, and every figure names them alike
+    for color, variable in _VARIABLES.items():
+        text = text.replace(color, variable)
+    box = re.search(r'viewBox="[^"]*"', text)
+    head = f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" {box[0] if box else ""} role="img"'
+    return re.sub(r"<svg[^>]*>", f'{head} aria-label="{escape(label, quote=True)}">', text, count=1)
 
 
 def _longest_axis(record: AblationRecord) -> Axis:

@@ -12,20 +12,20 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from one_embedder.config.entry import told
+from one_embedder.ending import told
 from one_embedder.files.location import CONF, PROJECT_ROOT
 from one_embedder.reproduction.ablation.record import read_records
 from one_embedder.reproduction.show.page_model import Section
 from one_embedder.reproduction.show.page_sections import (
     ablation_section,
-    absent_ablations,
+    absent_section,
     paper_section,
     runs_section,
+    side_by_side_section,
     table1_section,
 )
-from one_embedder.reproduction.show.page_side_by_side import side_by_side_section
 from one_embedder.reproduction.show.readme import configured_ablations
-from one_embedder.reproduction.steps.profiles import DEFAULT
+from one_embedder.reproduction.steps.places import table_places
 from one_embedder.reproduction.table1.published import load_published
 from one_embedder.tracking.manifest import write_atomically
 from one_embedder.tracking.run_index import run_index
@@ -33,7 +33,8 @@ from one_embedder.tracking.run_index import run_index
 PUBLISHED = PROJECT_ROOT / "experiments" / "expected" / "paper_table2.yaml"
 _TITLE = "one-embedder: results"
 _LEAD = (
-    "A reproduction of INSTRUCTOR (One Embedder, Any Task, Su et al. 2023). Every number here is read from a record; "
+    "A reproduction of INSTRUCTOR (One Embedder, Any Task, Su et al. 2023). Every number here is read from a record: "
+    "'recorded' came with the project, 'your run' was made on this machine; "
     "the runs behind it are linked where their records are kept, with commit, data and settings below each table."
 )
 
@@ -48,14 +49,16 @@ def sections(experiments: Path, ablations: Sequence[str]) -> list[Section]:
     Raises:
         DataError: a record is there but cannot be read.
     """
-    runs = run_index(experiments)
-    profiles = sorted({DEFAULT, *(path.stem for path in (experiments / "table1").glob("*.json"))})
-    records = read_records(experiments / "ablations")
+    runs, places = run_index(experiments), table_places(experiments)
+    tables = [(path, whose) for whose, place in places.items() for path in (place / "table1").glob("*.json")]
+    tables.sort(key=lambda table: table[0].stem)  # stable: the recorded one before one's own
+    records = [(record, whose) for whose, place in places.items() for record in read_records(place / "ablations")]
+    records.sort(key=lambda own: (own[0].profile, own[0].name))
     return [
-        *(table1_section(experiments, profile, runs) for profile in profiles),
+        *(table1_section(path, whose, runs) for path, whose in tables),
         *(side_by_side_section(path) for path in sorted((experiments / "folder").glob("*.json"))),
-        *(ablation_section(record, runs) for record in records),
-        absent_ablations(ablations, records),
+        *(ablation_section(record, whose, runs) for record, whose in records),
+        absent_section([path for path, _ in tables], ablations, [record for record, _ in records]),
         paper_section(load_published(PUBLISHED)),
         runs_section(runs),
     ]

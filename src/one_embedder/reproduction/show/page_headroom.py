@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from one_embedder.reproduction.ablation.headroom import headroom
-from one_embedder.reproduction.ablation.headroom_tables import HEADERS, LEGEND, shown
+from one_embedder.reproduction.ablation.headroom_tables import LEGEND, headroom_grid
 from one_embedder.reproduction.ablation.record import AblationRecord
-from one_embedder.reproduction.show.figures import headroom_figure
-from one_embedder.reproduction.show.page_model import Cell, Drawing, Table
-from one_embedder.reproduction.show.svg import inline_svg
-
-_WORDS = {HEADERS.index(name) for name in ("task", "best specialist", "own specialist", "harmed by")}
+from one_embedder.reproduction.show.figures import headroom_figure, inline_svg
+from one_embedder.reproduction.show.page_model import Drawing, Table
 
 
 def headroom_drawings(record: AblationRecord) -> list[Drawing]:
@@ -22,12 +19,4 @@ def headroom_drawings(record: AblationRecord) -> list[Drawing]:
 
 def headroom_tables(record: AblationRecord) -> list[Table]:
     """One table; none where there is no headroom to show."""
-    rows = [[_cell(place, text) for place, text in enumerate(shown(record, row))] for row in headroom(record)]
-    return [Table(f"Headroom, points. {LEGEND}", list(HEADERS), rows)] if rows else []
-
-
-def _cell(place: int, text: str) -> Cell:
-    """Numbers are sorted as such, also where one is missing."""
-    if place in _WORDS:
-        return Cell(text)
-    return Cell(text, float(text) if any(map(str.isdigit, text)) else float("-inf"))
+    return [Table(f"Headroom, points. {LEGEND}", headroom_grid(record))] if headroom(record) else []

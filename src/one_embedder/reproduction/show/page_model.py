@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from one_embedder.evaluation.resampling import Interval
-from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMN_HEADERS, COLUMNS
+from one_embedder.reproduction.show.grid import Grid
 
-ALL_COLUMNS = (*COLUMNS, AVERAGE)
-ALL_HEADERS = (*(COLUMN_HEADERS[column] for column in COLUMNS), AVERAGE)
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(?= |$)")
+_NONE = ("", "-")
 
 
 class Link(NamedTuple):
@@ -20,29 +20,30 @@ class Link(NamedTuple):
     target: str | None = None
 
 
-class Cell(NamedTuple):
-    """A cell of a table.
-
-    Attributes:
-        text: as shown.
-        sort: what it is sorted by; None: its text.
-        links: shown instead of the text.
-        interval: below the text.
-    """
-
-    text: str
-    sort: float | None = None
-    links: Sequence[Link] = ()
-    interval: str = ""
-
-
 @dataclass(frozen=True)
 class Table:
-    """A table that can be sorted by any of its columns."""
+    """A table that can be sorted by any of its columns.
+
+    Attributes:
+        caption: above it.
+        grid: its headers and cells; what follows a number in brackets is shown below it.
+        links: the runs behind each row, a last column; none: there is no such column.
+    """
 
     caption: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
+    grid: Grid
+    links: Sequence[Sequence[Link]] = ()
+
+    def is_number(self, column: int) -> bool:
+        """Whether the column's cells begin with a number, where there is one."""
+        cells = [row[column] for row in self.grid.rows]
+        return any(cell not in _NONE for cell in cells) and all(cell in _NONE or _NUMBER.match(cell) for cell in cells)
+
+    @staticmethod
+    def sorted_by(cell: str) -> float:
+        """The number that a cell begins with; below all others where there is none."""
+        number = _NUMBER.match(cell)
+        return float(number[0]) if number else float("-inf")
 
 
 @dataclass(frozen=True)
@@ -74,29 +75,3 @@ class Section:
     drawings: Sequence[Drawing] = ()
     tables: Sequence[Table] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
-
-
-def score_cell(score: float | None, bounds: Interval | None = None) -> Cell:
-    """A 0-1 score as points, with the interval below it; a dash where there is none."""
-    if score is None:
-        return Cell("-", float("-inf"))
-    interval = "" if bounds is None else f"[{100 * bounds.low:.1f}, {100 * bounds.high:.1f}]"
-    return Cell(f"{100 * score:.1f}", score, interval=interval)
-
-
-def bounds_cell(bounds: Interval | None) -> Cell:
-    """A 0-1 score that is known with its interval."""
-    return score_cell(None if bounds is None else bounds.estimate, bounds)
-
-
-def difference_cell(bounds: Interval | None) -> Cell:
-    """A 0-1 difference as points with its interval."""
-    if bounds is None:
-        return Cell("-", float("-inf"))
-    interval = f"[{100 * bounds.low:+.1f}, {100 * bounds.high:+.1f}]"
-    return Cell(f"{100 * bounds.estimate:+.1f}", bounds.estimate, interval=interval)
-
-
-def number_cell(value: float | None, spec: str = ".3g") -> Cell:
-    """Any other number."""
-    return Cell("-", float("-inf")) if value is None else Cell(format(value, spec), float(value))

@@ -2,62 +2,76 @@
 
 from __future__ import annotations
 
-import csv
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
+import pandas as pd
+
 from one_embedder.errors import DataError
-from one_embedder.evaluation.resampling import Interval
 from one_embedder.reproduction.ablation.record import AblationRecord
-from one_embedder.reproduction.ablation.record import Cell as AblationCell
-from one_embedder.reproduction.show.figures import ablation_figure, averages_figure, claims_figure, differences_figure
-from one_embedder.reproduction.show.page_headroom import headroom_drawings, headroom_tables
-from one_embedder.reproduction.show.page_model import (
-    ALL_COLUMNS,
-    ALL_HEADERS,
-    Cell,
-    Drawing,
-    Link,
-    Section,
-    Table,
-    difference_cell,
-    number_cell,
-    score_cell,
+from one_embedder.reproduction.ablation.tables import claim_sentences
+from one_embedder.reproduction.compare.side_by_side_record import (
+    ABOVE_FIRST,
+    difference_grid,
+    interval_grid,
+    main_grid,
+    read_side_by_side,
 )
-from one_embedder.reproduction.show.svg import inline_svg
-from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMNS, WITHOUT
+from one_embedder.reproduction.show.figures import (
+    ablation_figure,
+    averages_figure,
+    claims_figure,
+    differences_figure,
+    inline_svg,
+)
+from one_embedder.reproduction.show.grid import Grid
+from one_embedder.reproduction.show.page_headroom import headroom_drawings, headroom_tables
+from one_embedder.reproduction.show.page_model import Drawing, Link, Section, Table
+from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMN_HEADERS, COLUMNS, WITHOUT
+from one_embedder.reproduction.steps.places import RECORDED
 from one_embedder.reproduction.steps.profiles import DEFAULT, make_command
 from one_embedder.reproduction.table1.published import PublishedTable
 from one_embedder.reproduction.table1.record import read_table1
+from one_embedder.reproduction.table1.tables import (
+    ABSENT,
+    ALL_COLUMNS,
+    bounds_of,
+    claim_grid,
+    format_interval,
+    paper_grid,
+    task_grid,
+)
 from one_embedder.tracking.run_index import RunFile
 
 RunFiles = Mapping[str, RunFile]
 
+_HEADERS = [*(COLUMN_HEADERS[column] for column in COLUMNS), AVERAGE]
 
-def table1_section(experiments: Path, profile: str, runs: RunFiles) -> Section:
-    """The recorded reproduction of one profile, or what is to be run for it.
+
+def table1_section(path: Path, whose: str, runs: RunFiles) -> Section:
+    """A reproduction of one profile.
+
+    Args:
+        path: of its record.
+        whose: as ``places`` says.
+        runs: every run record that is kept.
 
     Raises:
-        DataError: the record is there but cannot be read.
+        DataError: the record cannot be read.
     """
-    title = f"Table 1, profile {profile}"
-    path = experiments / "table1" / f"{profile}.json"
-    if not path.is_file():
-        command = make_command("reproduce-table1", profile)
-        return Section(f"table1-{profile}", title, missing=[f"Profile {profile} was not run here: {command}"])
-    record = read_table1(path)
+    record, profile = read_table1(path), path.stem
     try:
+        title = f"Table 1, profile {profile}: {whose}"
         return Section(
-            f"table1-{profile}",
+            _anchor("table1", profile, whose),
             title,
             paragraphs=[record["statement"], _expected_against_obtained(record["verdicts"])],
-            drawings=_table1_drawings(record),
+            drawings=_table1_drawings(record, title),
             tables=[
                 _table1(record, runs),
-                _table1_claims(record),
+                Table("Claims; p values are two-sided", claim_grid(record)),
                 *_task_table(path.with_name(f"{profile}_tasks.csv")),
             ],
             facts=facts(record),
@@ -68,69 +82,96 @@ def table1_section(experiments: Path, profile: str, runs: RunFiles) -> Section:
 
 def paper_section(published: PublishedTable) -> Section:
     """The paper's own rows."""
-    rows = [
-        [
-            Cell(f"{row.model} ({row.parameters})"),
-            *(number_cell(value, ".1f") for value in (*(row.scores[column] for column in COLUMNS), row.average)),
-        ]
-        for row in published.rows
-    ]
     note = (
         "Other data, other models and other tasks than ours: to be read beside our numbers, never in one column. Taken "
         "from a second-hand copy and checked against itself and against public scores of single tasks; averages are "
         "computed."
     )
-    table = Table("The paper's headline table, points", ["model", *ALL_HEADERS], rows)
+    table = Table("The paper's headline table, points", paper_grid(published))
     return Section("paper", "The paper's rows", [published.source, note], tables=[table])
 
 
-def ablation_section(record: AblationRecord, runs: RunFiles) -> Section:
+def ablation_section(record: AblationRecord, whose: str, runs: RunFiles) -> Section:
     """One ablation: its figure, every cell, every claim, and headroom where that is asked for."""
+    title = f"Ablation: {record.name.replace('_', ' ')}, profile {record.profile}: {whose}"
     drawings = headroom_drawings(record)
-    if not drawings and _is_drawn(record):
-        drawings.append(_drawing(f"{record.name}: average with its interval", ablation_figure(record)))
+    if not drawings and record.axes and any(not cell.reference and AVERAGE in cell.scores for cell in record.cells):
+        drawings.append(_drawing(f"{title}. Average with its interval", ablation_figure(record)))
     differences = claims_figure(record)
     if differences is not None:
-        drawings.append(_drawing(f"{record.name}: the difference that decides each claim", differences))
+        drawings.append(_drawing(f"{title}. The difference that decides each claim", differences))
     missing = [
         f"{len(record.missing)} of its runs are not there ({', '.join(record.missing)}): "
         + make_command(f"ablation-{record.name}", record.profile)
     ]
     return Section(
-        f"ablation-{record.profile}-{record.name}",
-        f"Ablation: {record.name.replace('_', ' ')}, profile {record.profile}",
+        _anchor("ablation", f"{record.profile}-{record.name}", whose),
+        title,
         paragraphs=[record.question, f"Trainings of {record.trained}; {len(record.task_categories)} tasks."],
         missing=[] if record.is_complete else missing,
         drawings=drawings,
         tables=[
             *headroom_tables(record),
             _cell_table(record, runs),
-            *([_claim_table(record)] if record.claims else []),
+            *([Table("Claims; p values are two-sided", claim_sentences(record))] if record.claims else []),
         ],
         facts=facts(record.provenance),
     )
 
 
-def absent_ablations(names: Sequence[str], records: Sequence[AblationRecord]) -> Section:
-    """The ablations that are configured and have no record on the default profile."""
+def side_by_side_section(path: Path) -> Section:
+    """Evaluations of a folder benchmark that were recorded side by side.
+
+    Raises:
+        DataError: the record cannot be read.
+    """
+    record = read_side_by_side(path)
+    try:
+        rows = record["rows"]
+        tables = [Table("Points", main_grid(record)), Table("Every column with its interval", interval_grid(record))]
+        if rows[1:]:
+            tables.append(Table(f"Difference from {rows[0]['label']}, points", difference_grid(record)))
+        return Section(
+            f"folder-{path.stem}",
+            f"Side by side: {path.stem.replace('_', ' ')}",
+            [ABOVE_FIRST] if rows[1:] else [],
+            tables=tables,
+            facts={
+                **{row["label"]: "; ".join(map(_evaluation_facts, row["evaluations"])) for row in rows},
+                "data, sha256": ", ".join(map(_data_fact, rows[0]["evaluations"][0]["data"])),
+            },
+        )
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise DataError(f"{path}: not a record of evaluations side by side ({error!r}); make it again") from error
+
+
+def absent_section(tables: Sequence[Path], names: Sequence[str], records: Sequence[AblationRecord]) -> Section:
+    """What of the default profile has no record and was not run here.
+
+    Args:
+        tables: the records of Table 1 that are there.
+        names: of all ablations that are configured.
+        records: of those that ran.
+    """
     absent = sorted(set(names) - {record.name for record in records if record.profile == DEFAULT})
-    return Section(
-        "not-run",
-        "Not run",
-        paragraphs=[] if absent else [f"Every ablation has a record on the profile {DEFAULT}."],
-        missing=[f"The ablation {name} was not run on the profile {DEFAULT}: make ablation-{name}" for name in absent],
-    )
+    missing = [f"The ablation {name} was not run on the profile {DEFAULT}: make ablation-{name}" for name in absent]
+    if DEFAULT not in {path.stem for path in tables}:
+        missing.insert(
+            0, f"Table 1 of the profile {DEFAULT} was not run here: {make_command('reproduce-table1', DEFAULT)}"
+        )
+    everything = [f"Table 1 and every ablation have a record on the profile {DEFAULT}."]
+    return Section("not-run", "Not run", paragraphs=[] if missing else everything, missing=missing)
 
 
 def runs_section(runs: RunFiles) -> Section:
     """Every run record that is kept."""
     if not runs:
         return Section("runs", "Run records", missing=["There are no run records: make reproduce-table1"])
-    each = {run.target: run for run in runs.values()}
-    rows = [_run_row(run) for run in sorted(each.values(), key=lambda run: run.id)]
-    columns = ["run", "what", "status", "commit", "data", "steps", "minutes", "tokens/s", "GiB", "precision"]
+    each = sorted({run.target: run for run in runs.values()}.values(), key=lambda run: run.id)
+    columns = ["what", "status", "commit", "data", "steps", "minutes", "tokens/s", "GiB", "precision"]
     note = "The file behind each name holds the command, the settings, versions, hardware, cost and outcome."
-    return Section("runs", "Run records", [note], tables=[Table("Runs", columns, rows)])
+    grid, links = Grid(columns, [_run_row(run) for run in each]), [[Link(run.id, run.target)] for run in each]
+    return Section("runs", "Run records", [note], tables=[Table("Runs", grid, links)])
 
 
 def facts(provenance: Mapping[str, Any]) -> dict[str, str]:
@@ -151,6 +192,10 @@ def facts(provenance: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def _anchor(kind: str, name: str, whose: str) -> str:
+    return f"{kind}-{name}" if whose == RECORDED else f"{kind}-{name}-own"
+
+
 def _expected_against_obtained(verdicts: Mapping[str, Any]) -> str:
     counts = Counter(cell["verdict"] for cell in verdicts["cells"])
     told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
@@ -164,116 +209,71 @@ def _cost(cost: Mapping[str, Any]) -> str:
 
 
 def _table1(record: Mapping[str, Any], runs: RunFiles) -> Table:
-    rows = []
+    rows, links = [], []
     for row in record["rows"]:
-        bounds = {column: Interval(row["scores"][column], *row["intervals"][column]) for column in row["intervals"]}
-        scores = [score_cell(row["scores"].get(column), bounds.get(column)) for column in ALL_COLUMNS]
-        names = [Path(folder).parent.name for folder in row["results"]]
-        rows.append([Cell(row["label"]), *scores, _links(names, runs)])
-    return Table("Points, with intervals; finetuned rows are means over seeds", ["model", *ALL_HEADERS, "runs"], rows)
+        cells = [bounds_of(row, column) for column in ALL_COLUMNS]
+        rows.append([row["label"], *(ABSENT if cell is None else format_interval(cell) for cell in cells)])
+        links.append(_links([Path(folder).parent.name for folder in row["results"]], runs))
+    caption = "Points, with intervals; finetuned rows are means over seeds"
+    return Table(caption, Grid(["model", *_HEADERS], rows), links)
 
 
-def _table1_claims(record: Mapping[str, Any]) -> Table:
-    rows = [
-        [
-            Cell(claim["claim"]),
-            Cell(claim["told"]),
-            difference_cell(Interval(**claim["difference"])),
-            number_cell(claim["p_adjusted"]),
-        ]
-        for claim in record["claims"]
-    ]
-    return Table("Claims; p values are two-sided", ["claim", "verdict", "difference", "p (Holm)"], rows)
-
-
-def _table1_drawings(record: Mapping[str, Any]) -> list[Drawing]:
-    drawings = [_drawing(f"Profile {record['profile']}: averages with their intervals", averages_figure(record))]
+def _table1_drawings(record: Mapping[str, Any], title: str) -> list[Drawing]:
+    drawings = [_drawing(f"{title}. Averages with their intervals", averages_figure(record))]
     if WITHOUT.id in record["differences"]:
-        caption = f"Profile {record['profile']}: with instructions minus {WITHOUT.label}"
+        caption = f"{title}. With instructions minus {WITHOUT.label}"
         drawings.append(_drawing(caption, differences_figure(record, WITHOUT.id)))
     return drawings
 
 
 def _task_table(path: Path) -> list[Table]:
     """Every task, mean over seeds; no table where the file is not kept."""
-    if not path.is_file():
-        return []
-    scores: dict[tuple[str, str, str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    with path.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            task = (row["task"], row["category"], row["metric"], row["items"])
-            scores[task][row["model"]].append(float(row["points"]))
-    models = list(dict.fromkeys(model for of_task in scores.values() for model in of_task))
-    rows = [
-        [
-            *(Cell(text) for text in task[:3]),
-            number_cell(int(task[3]), "d"),
-            *(number_cell(fmean(of_task[model]) if of_task[model] else None, ".1f") for model in models),
-        ]
-        for task, of_task in scores.items()
-    ]
-    return [Table("Every task, points", ["task", "category", "metric", "items", *models], rows)]
+    return [Table("Every task, points", task_grid(pd.read_csv(path)))] if path.is_file() else []
 
 
 def _cell_table(record: AblationRecord, runs: RunFiles) -> Table:
-    rows = []
+    rows, links = [], []
     for cell in record.cells:
-        scores = [score_cell(cell.scores.get(column), cell.intervals.get(column)) for column in ALL_COLUMNS]
-        seeds = ", ".join(map(str, cell.seeds)) or "-"
-        rows.append([Cell(cell.label), Cell(seeds), *scores, _links(_run_names(cell), runs)])
-    return Table("Points, with intervals; means over seeds", ["model", "seeds", *ALL_HEADERS, "runs"], rows)
+        scores = [format_interval(cell.intervals[name]) if name in cell.scores else ABSENT for name in ALL_COLUMNS]
+        rows.append([cell.label, ", ".join(map(str, cell.seeds)) or ABSENT, *scores])
+        links.append([] if cell.reference else _links(list(dict.fromkeys(cell.runs)), runs))
+    return Table("Points, with intervals; means over seeds", Grid(["model", "seeds", *_HEADERS], rows), links)
 
 
-def _claim_table(record: AblationRecord) -> Table:
-    rows = [
-        [
-            Cell(claim.text),
-            Cell(record.told(claim)),
-            difference_cell(claim.difference),
-            number_cell(claim.p_adjusted),
-            number_cell(claim.p_items),
-            number_cell(claim.p_seeds),
-            number_cell(claim.effect_seeds, "+.2f"),
-            Cell("-" if claim.tasks_won is None else f"{claim.tasks_won} of {claim.tasks_total}", claim.tasks_won),
-            Cell(claim.source),
-        ]
-        for claim in record.claims
-    ]
-    columns = ["claim", "verdict", "difference", "p (Holm)", "p items", "p seeds", "effect", "tasks won", "from"]
-    return Table("Claims; p values are two-sided, effect is mean over deviation of seeds", columns, rows)
-
-
-def _run_row(run: RunFile) -> list[Cell]:
+def _run_row(run: RunFile) -> list[str]:
     manifest, cost = run.manifest, run.manifest.get("cost") or {}
     data = ", ".join(str(item.get("sha256"))[:8] for item in manifest["data"][:1])
     more = f" and {len(manifest['data']) - 1} more" if len(manifest["data"]) > 1 else ""
     seconds = cost.get("wall_s")
+    numbers = {"steps": "d", "minutes": ".1f", "tokens_per_s": ".0f", "peak_memory_gib": ".1f"}
+    known = {**cost, "minutes": None if seconds is None else seconds / 60}
     return [
-        Cell(run.id, links=[Link(run.id, run.target)]),
-        Cell(str(manifest["name"])),
-        Cell(str(manifest["status"])),
-        Cell(str(manifest["code"]["commit"])[:8] + (" with changes" if manifest["code"]["dirty"] else "")),
-        Cell(data + more),
-        number_cell(cost.get("steps"), "d"),
-        number_cell(None if seconds is None else seconds / 60, ".1f"),
-        number_cell(cost.get("tokens_per_s"), ".0f"),
-        number_cell(cost.get("peak_memory_gib"), ".1f"),
-        Cell(str((manifest.get("batch") or {}).get("precision", "-"))),
+        str(manifest["name"]),
+        str(manifest["status"]),
+        str(manifest["code"]["commit"])[:8] + (" with changes" if manifest["code"]["dirty"] else ""),
+        data + more,
+        *(ABSENT if known.get(name) is None else format(known[name], spec) for name, spec in numbers.items()),
+        str((manifest.get("batch") or {}).get("precision", ABSENT)),
     ]
 
 
-def _links(names: Sequence[str], runs: RunFiles) -> Cell:
+def _links(names: Sequence[str], runs: RunFiles) -> list[Link]:
     """The runs behind a row; a name without a link is a run whose record is not kept here."""
-    return Cell(", ".join(names), links=[Link(name, runs[name].target if name in runs else None) for name in names])
-
-
-def _run_names(cell: AblationCell) -> list[str]:
-    return [] if cell.reference else list(dict.fromkeys(cell.runs))
-
-
-def _is_drawn(record: AblationRecord) -> bool:
-    return bool(record.axes) and any(not cell.reference and AVERAGE in cell.scores for cell in record.cells)
+    return [Link(name, runs[name].target if name in runs else None) for name in names]
 
 
 def _drawing(caption: str, figure: Any) -> Drawing:
     return Drawing(inline_svg(figure, caption), caption)
+
+
+def _data_fact(data: Mapping[str, Any]) -> str:
+    """A task folder by its hash; a data set of the hub by its revision."""
+    return f"{data['name']} {str(data.get('sha256') or data.get('revision'))[:12]}"
+
+
+def _evaluation_facts(evaluation: Mapping[str, Any]) -> str:
+    machine, minutes = evaluation["hardware"], evaluation["cost"]["wall_s"] / 60
+    return (
+        f"{evaluation['model']['base']}, instructions {evaluation['instructions']}, run {evaluation['run_id']}, commit "
+        f"{str(evaluation['code']['commit'])[:8]}, {machine['cores']} cores ({machine['cpu']}), {minutes:.0f} minutes"
+    )

@@ -1,8 +1,8 @@
 """Generated parts of README and docs: ``python -m one_embedder.reproduction.show.readme`` (``make readme``) fills them.
 
-They come from files under version control alone, so that no page goes stale when somebody runs a reproduction:
-the recorded run (``experiments/expected``), the paper's table, the recorded comparison with published scores
-(``experiments/harness``), the records of ablations, and what the profiles say about themselves.
+They come from what is recorded, which is under version control, and never from one's own runs (``experiments/own``):
+Table 1 and the ablations, the paper's table, the comparison with published scores, and what the profiles say about
+themselves.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 
 from one_embedder.errors import DataError
 from one_embedder.files.location import CONF, PROJECT_ROOT
-from one_embedder.reproduction.ablation.record import AblationRecord, Tested, read_records
-from one_embedder.reproduction.ablation.tables import to_markdown
+from one_embedder.reproduction.ablation.record import AblationRecord, read_records
+from one_embedder.reproduction.ablation.tables import claim_sentences, runs_csv, to_markdown
 from one_embedder.reproduction.compare.harness import read_published, read_record, recorded_harness
 from one_embedder.reproduction.compare.side_by_side_record import ABOVE_FIRST, main_grid, read_side_by_side
 from one_embedder.reproduction.show.grid import Grid
@@ -25,7 +25,7 @@ from one_embedder.reproduction.steps.profiles import others_grid, read_about
 from one_embedder.reproduction.table1.expected import ExpectedTable, read_expected
 from one_embedder.reproduction.table1.published import load_published
 from one_embedder.reproduction.table1.record import check_against_table1, read_table1
-from one_embedder.reproduction.table1.tables import format_difference, header, paper_grid
+from one_embedder.reproduction.table1.tables import claim_lines, header, paper_grid, score_grid
 from one_embedder.reproduction.table1.tolerances import between_kinds
 from one_embedder.tracking.manifest import write_atomically
 
@@ -36,6 +36,9 @@ PAGES: Mapping[str, tuple[str, ...]] = {
     "docs/ablations.md": ("ablations", "ablations_super_ni"),
 }
 """Page -> the generated parts it holds."""
+
+Recorded = tuple[Mapping[str, Any], ExpectedTable]
+"""A recorded table, and the runs that later ones are judged by."""
 
 log = logging.getLogger(__name__)
 
@@ -88,51 +91,46 @@ def generated_parts(root: Path = PROJECT_ROOT, conf: Path = CONF) -> dict[str, s
     }
 
 
-def _recorded(root: Path, profile: str) -> ExpectedTable | None:
-    """The recorded run of a profile, checked against the table that was written with it, where that is kept."""
+def _recorded(root: Path, profile: str) -> Recorded | None:
+    """The recorded table of a profile, and the runs that later ones are judged by, once they agree."""
     path = root / "experiments" / "expected" / f"table1_{profile}.yaml"
-    table = root / "experiments" / "table1" / f"{profile}.json"
-    recorded = read_expected(path)
-    if recorded is not None and table.is_file():
-        means = {line.row: recorded.shown.row(line.row) for line in recorded.shown.runs}
-        check_against_table1(means, recorded.shown.recorded, read_table1(table), path)
-    return recorded
+    expected = read_expected(path)
+    if expected is None:
+        return None
+    record = read_table1(root / "experiments" / "table1" / f"{profile}.json")
+    check_against_table1({line.row: expected.shown.row(line.row) for line in expected.shown.runs}, record, path)
+    return record, expected
 
 
-def recorded_table(recorded: ExpectedTable | None) -> str:
+def recorded_table(recorded: Recorded | None) -> str:
     """The recorded run as a table with its claims; every cell ``not run`` when there is none."""
     if recorded is None:
         return Grid(header({}), [[spec.label, *[NOT_RUN] * 10] for spec in ROWS]).markdown().replace(" (0)", "")
-    shown, rows = recorded.shown, []
-    told = shown.recorded
-    for spec in ROWS:
-        columns = shown.row(spec.id)
-        low, high = told["average_intervals"][spec.id]
-        points = [f"{columns[column]:.1f}" for column in (*COLUMNS, AVERAGE)]
-        rows.append([spec.label, *points, f"[{low:.1f}, {high:.1f}]"])
-    interval = f"{100 * told['bootstrap']['confidence']:g} % interval"
-    grid = Grid([*header(recorded.task_counts), interval], rows)
-    claims = "\n".join(f"- {claim}" for claim in told["claims"])
+    record, expected = recorded
     caption = (
-        f"Points; finetuned rows are means over seeds {', '.join(map(str, told['seeds']))}; Python "
-        f"{shown.environment['python']}, {told['hardware']['cores']} cores. {_machines(recorded)}"
+        f"Points; {_means(record)}; Python {record['environment']['python']}, {record['hardware']['cores']} cores. "
+        f"{_machines(expected)}"
     )
-    return f"{grid.markdown()}\n\n{caption}\n\n{claims}"
+    return f"{score_grid(record).markdown()}\n\n{caption}\n\n{_claims(record)}"
 
 
-def recorded_averages(recorded: ExpectedTable | None) -> str:
+def recorded_averages(recorded: Recorded | None) -> str:
     """The recorded run's averages with its claims; ``not run`` when there is none."""
     if recorded is None:
         return Grid(["model", AVERAGE], [[spec.label, NOT_RUN] for spec in ROWS]).markdown()
-    told, rows = recorded.shown.recorded, []
-    for spec in ROWS:
-        low, high = told["average_intervals"][spec.id]
-        rows.append([spec.label, f"{recorded.shown.row(spec.id)[AVERAGE]:.1f}", f"[{low:.1f}, {high:.1f}]"])
-    interval = f"{100 * told['bootstrap']['confidence']:g} % interval"
-    claims = "\n".join(f"- {claim}" for claim in told["claims"])
-    seeds = ", ".join(map(str, told["seeds"]))
-    caption = f"Mean of the nine categories, points; finetuned rows are means over seeds {seeds}."
-    return f"{Grid(['model', AVERAGE, interval], rows).markdown()}\n\n{caption}\n\n{claims}"
+    record, _ = recorded
+    scores = score_grid(record)
+    grid = Grid(["model", *scores.headers[-2:]], [[row[0], *row[-2:]] for row in scores.rows])
+    return f"{grid.markdown()}\n\nMean of the nine categories, points; {_means(record)}.\n\n{_claims(record)}"
+
+
+def _means(record: Mapping[str, Any]) -> str:
+    seeds = max((row["seeds"] for row in record["rows"]), key=len)
+    return f"finetuned rows are means over seeds {', '.join(map(str, seeds))}"
+
+
+def _claims(record: Mapping[str, Any]) -> str:
+    return "\n".join(f"- {line}" for line in claim_lines(record))
 
 
 def _machines(recorded: ExpectedTable) -> str:
@@ -175,25 +173,14 @@ def recorded_ablations(records: Sequence[AblationRecord], names: Sequence[str]) 
     """
     parts = []
     if records:
-        rows = [
-            [f"`{record.name}`: {claim.text}", claim.source, *_decided(record, claim)]
-            for record in records
-            for claim in record.claims
-        ]
-        headers = ["ablation: claim", "from", "difference", "p (Holm)", "tasks won", "verdict"]
+        grids = [(record.name, claim_sentences(record)) for record in records]
+        rows = [[f"`{name}`: {claim}", *decided] for name, grid in grids for claim, *decided in grid.rows]
+        headers = ["ablation: claim", *grids[0][1].headers[1:]]
         parts += [Grid(headers, rows).markdown(), "\n".join(_told(record) for record in records)]
     absent = [name for name in names if name not in {record.name for record in records}]
     if absent:
         parts.append(f"No record yet (`make ablation-NAME` makes it): {', '.join(f'`{name}`' for name in absent)}.")
     return "\n\n".join(parts)
-
-
-def _decided(record: AblationRecord, claim: Tested) -> list[str]:
-    if claim.difference is None:
-        return [NOT_RUN, "", "", claim.verdict]
-    p_value = "" if claim.p_adjusted is None else f"{claim.p_adjusted:.3f}"
-    won = "" if claim.tasks_won is None else f"{claim.tasks_won} of {claim.tasks_total}"
-    return [format_difference(claim.difference), p_value, won, record.told(claim)]
 
 
 def _told(record: AblationRecord) -> str:
@@ -209,14 +196,15 @@ def _told(record: AblationRecord) -> str:
 
 
 def main(root: Path = PROJECT_ROOT) -> None:
-    """Fill every page in place, and write the Markdown of every ablation anew from its record."""
+    """Fill every page in place, and write the tables of every ablation anew from its record."""
     parts = generated_parts(root)
     for name, held in PAGES.items():
         path = root / name
         write_atomically(path, fill(path.read_text(encoding="utf-8"), {part: parts[part] for part in held}, path))
     for record in read_records(root / "experiments" / "ablations"):
-        folder = root / "experiments" / "ablations" / record.name
-        write_atomically(folder / f"{record.profile}.md", to_markdown(record))
+        table = root / "experiments" / "ablations" / record.name / f"{record.profile}.md"
+        write_atomically(table, to_markdown(record))
+        write_atomically(table.with_suffix(".csv"), runs_csv(record))
     log.info("filled %s and the tables of ablations", ", ".join(PAGES))
 
 

@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
 
 from one_embedder.evaluation.resampling import Interval
 from one_embedder.reproduction.ablation.record import AblationRecord
-from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMNS
-from one_embedder.reproduction.table1.tables import Results, points, tasks_csv
-from one_embedder.reproduction.table1.verdicts import CellVerdict
+from one_embedder.reproduction.statistics.decision import told, trainings
+from one_embedder.reproduction.statistics.layout import AVERAGE
+from one_embedder.reproduction.table1.tables import ALL_COLUMNS, points
 from one_embedder.tracking.wandb_run import Table
 
+_DECIDED = ["verdict", "difference", "low", "high", "p_adjusted"]
 
-def wandb_tables(results: Results) -> dict[str, Table]:
-    """Name -> table: Table 1, every task of every run, the claims, expected against obtained."""
+
+def wandb_tables(record: Mapping[str, Any], tasks: pd.DataFrame) -> dict[str, Table]:
+    """Name -> table: Table 1, every task of every run, the claims, expected against obtained.
+
+    Args:
+        record: of the reproduction.
+        tasks: as ``tables.tasks_frame`` gives them.
+    """
+    known = [column for column in ALL_COLUMNS if any(column in row["scores"] for row in record["rows"])]
+    main = [[row["label"], *map(points(row["scores"]).get, known)] for row in record["rows"]]
+    claims = []
+    for claim in record["claims"]:
+        difference = Interval(**claim["difference"])
+        verdict = told(claim["verdict"], difference, trainings(claim["seeds"], record["steps"]))
+        claims.append([claim["claim"], verdict, *_bounds(difference), claim["p_adjusted"]])
+    cells = record["verdicts"]["cells"]
     return {
-        "table1": _main(results),
-        "tasks": _tasks(results),
-        "claims": Table(
-            ["claim", "verdict", "difference", "low", "high", "p_adjusted"],
-            [[claim.text, claim.told, *_bounds(claim.difference), claim.p_adjusted] for claim in results.claims],
-        ),
-        "expected": Table(
-            ["row", "seed", "minus", "column", "expected", "obtained", "delta", "within", "basis", "verdict"],
-            [_cell(cell) for cell in results.comparison.cells],
-        ),
+        "table1": Table(["model", *known], main),
+        "tasks": Table(list(tasks.columns), tasks.astype({"seed": str}).values.tolist()),  # untrained rows have none
+        "claims": Table(["claim", *_DECIDED], claims),
+        "expected": Table(list(cells[0]), [[*cell.values()] for cell in cells]),
     }
 
 
 def ablation_tables(record: AblationRecord) -> dict[str, Table]:
     """Name -> table: every run's columns, and the claims with what decided them."""
     runs = [
-        [cell.label, run, *(100 * scores[column] if column in scores else None for column in (*COLUMNS, AVERAGE))]
+        [cell.label, run, *map(points(scores).get, ALL_COLUMNS)]
         for cell in record.cells
         for run, scores in zip(cell.runs, cell.columns, strict=True)
     ]
@@ -40,38 +52,18 @@ def ablation_tables(record: AblationRecord) -> dict[str, Table]:
         for claim in record.claims
     ]
     return {
-        "runs": Table(["cell", "run", *COLUMNS, AVERAGE], runs),
-        "claims": Table(["claim", "source", "verdict", "difference", "low", "high", "p_adjusted"], claims),
+        "runs": Table(["cell", "run", *ALL_COLUMNS], runs),
+        "claims": Table(["claim", "source", *_DECIDED], claims),
     }
 
 
-def _cell(cell: CellVerdict) -> list[str | float | None]:
-    line, numbers = cell.line, (cell.expected, cell.obtained, cell.delta, cell.within)
-    return [line.row, line.seed, line.minus, cell.column, *numbers, str(cell.basis), str(cell.verdict)]
+def averages(record: Mapping[str, Any]) -> dict[str, float]:
+    """Row -> average, for comparing reproductions; rows without all nine categories have none."""
+    scored = {row["id"]: row["scores"] for row in record["rows"]}
+    return {f"average/{row}": 100 * scores[AVERAGE] for row, scores in scored.items() if AVERAGE in scores}
 
 
 def _bounds(difference: Interval | None) -> list[float | None]:
     if difference is None:
         return [None, None, None]
     return [100 * difference.estimate, 100 * difference.low, 100 * difference.high]
-
-
-def averages(results: Results) -> dict[str, float]:
-    """Row -> average, for comparing reproductions; rows without all nine categories have none."""
-    scores = {row.spec.id: points(row.columns()).get(AVERAGE) for row in results.rows}
-    return {f"average/{row}": score for row, score in scores.items() if score is not None}
-
-
-def _main(results: Results) -> Table:
-    known = results.bootstrap.estimates.values()
-    columns = [column for column in (*COLUMNS, AVERAGE) if any(column in scores for scores in known)]
-    rows = []
-    for row in results.rows:
-        scores = points(row.columns())
-        rows.append([row.spec.label, *(scores.get(column) for column in columns)])
-    return Table(["model", *columns], rows)
-
-
-def _tasks(results: Results) -> Table:
-    header, *rows = csv.reader(tasks_csv(results).splitlines())
-    return Table(header, [[*row[:-2], int(row[-2]), float(row[-1])] for row in rows])

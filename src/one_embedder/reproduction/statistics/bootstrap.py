@@ -23,7 +23,18 @@ from one_embedder.evaluation.results import TaskScore, unlike
 from one_embedder.evaluation.weighted import Array, weighted_score
 from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMNS
 from one_embedder.reproduction.statistics.rows import RowRuns
-from one_embedder.reproduction.statistics.significance import bootstrap_p_value
+
+
+def bootstrap_p_value(estimate: float, samples: Array) -> float:
+    """Two-sided: how often resamples, centred on the estimate, lie on the other side of zero, twice.
+
+    Args:
+        estimate: of the difference.
+        samples: (R,) resampled differences; nan where a resample has no score. At best the result is 2 / (R + 1).
+    """
+    centred = samples[np.isfinite(samples)] + (estimate - np.nanmean(samples))
+    beyond = min(int((centred <= 0).sum()), int((centred >= 0).sum()))
+    return min(1.0, 2 * (beyond + 1) / (len(centred) + 1))
 
 
 @dataclass(frozen=True)
@@ -75,12 +86,17 @@ def paired_bootstrap(rows: Sequence[RowRuns], *, resamples: int, confidence: flo
             for row, place in places:
                 for index, run in enumerate(row.runs):
                     samples[row.spec.id][index, place, chunk] = weighted_score(run[place].items, counts)
-    columns = {row.spec.id: _to_columns(row, _average_seeds(samples[row.spec.id], seed)) for row in rows}
+    columns = {row.spec.id: _to_columns(row, average_seeds(samples[row.spec.id], seed)) for row in rows}
     return Bootstrap({row.spec.id: row.columns() for row in rows}, columns, confidence)
 
 
-def _average_seeds(scores: Array, seed: int) -> Array:
-    """(S, T, R) scores of S seeds -> (T, R), averaging S seeds drawn anew for each resample."""
+def average_seeds(scores: Array, seed: int) -> Array:
+    """(S, T, R) scores of S seeds -> (T, R), averaging S seeds drawn anew for each resample.
+
+    Args:
+        scores: of T columns in R resamples.
+        seed: of the draws.
+    """
     seeds, _, resamples = scores.shape
     # The generator depends on S alone: rows with equally many seeds share the draw.
     weights = draw_counts(np.random.default_rng([seed, seeds, 1]), resamples, seeds) / seeds

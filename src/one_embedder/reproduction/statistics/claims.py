@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from one_embedder.evaluation.resampling import Interval
 from one_embedder.reproduction.statistics.bootstrap import Bootstrap
-from one_embedder.reproduction.statistics.decision import decide_together, told
+from one_embedder.reproduction.statistics.decision import ONE_SEED, decide_together
 from one_embedder.reproduction.statistics.layout import (
     AVERAGE,
     BACKBONE,
@@ -33,7 +33,7 @@ class Claim:
         difference: of averages, 0-1, with its interval.
         p_value: two-sided, from the paired bootstrap.
         p_adjusted: the same after Holm's correction over the claims of the table.
-        verdict: supported | not supported | undecided.
+        verdict: supported | not supported | undecided | one seed.
         seeds: number of trainings behind INSTRUCTOR's mean; 0 where nothing was trained.
     """
 
@@ -43,11 +43,6 @@ class Claim:
     p_adjusted: float
     verdict: str
     seeds: int
-
-    @property
-    def told(self) -> str:
-        """The verdict as readers see it."""
-        return told(self.verdict, self.difference, one_seed=self.seeds == 1)
 
 
 def decide_claims(bootstrap: Bootstrap, seeds: int) -> list[Claim]:
@@ -67,6 +62,6 @@ def decide_claims(bootstrap: Bootstrap, seeds: int) -> list[Claim]:
     ]
     decided = decide_together(tested, bootstrap.confidence)
     return [
-        Claim(text, difference, p_value, p_adjusted, verdict, seeds)
+        Claim(text, difference, p_value, p_adjusted, ONE_SEED if seeds == 1 else verdict, seeds)
         for (text, _), (difference, p_value), (p_adjusted, verdict) in zip(there, tested, decided, strict=True)
     ]

@@ -6,17 +6,17 @@ another, and is refused by the file, the field and the remedy.
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import pandas as pd
+
 from one_embedder.errors import DataError
 from one_embedder.evaluation.categories import METRICS, bounds
 from one_embedder.evaluation.resampling import Interval
-from one_embedder.reproduction.show.grid import Grid
 from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMNS
 
 AGREE = 1e-9
@@ -102,50 +102,35 @@ def scores(columns: Mapping[str, Any], where: str) -> None:
         equal(columns[AVERAGE], fmean(columns[column] for column in COLUMNS), f"{where}, {AVERAGE}")
 
 
-def csv_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file by column; none where it is not kept."""
-    if not path.is_file():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+def check_tasks(path: Path, model: str, columns: Mapping[str, float], counts: Mapping[str, int]) -> None:
+    """Refuse a CSV file of tasks of which a row's categories are not the means; one that is not kept is no trouble.
 
-
-def csv_points(text: str | None, where: str) -> float:
-    """A number of a CSV file, points; correlations may be below zero.
+    Args:
+        path: of the file: ``model``, ``category``, ``task``, ``points``, and more; a line for each seed.
+        model: the row.
+        columns: column -> score, 0-1, mean over seeds.
+        counts: category -> number of tasks.
 
     Raises:
-        DataError: if it is none.
+        DataError: naming the row and the category.
     """
-    try:
-        value = float(text or "")
-    except ValueError:
-        value = math.nan
-    return number(value, where, -100.0, 100.0)
-
-
-def means_of_tasks(rows: Iterable[Mapping[str, str]], where: str) -> dict[str, float]:
-    """Category -> mean points of its tasks, of the rows of one run in a CSV file of tasks."""
-    by_column: dict[str, list[float]] = {}
-    for row in rows:
-        value = csv_points(row.get("points"), f"{where}, {row.get('model')}, {row.get('task')}")
-        by_column.setdefault(str(row.get("category")), []).append(value)
-    return {column: fmean(values) for column, values in by_column.items()}
+    if not path.is_file():
+        return
+    tasks = pd.read_csv(path)
+    own = tasks[tasks["model"] == model].assign(points=pd.to_numeric(tasks["points"], errors="coerce"))
+    for category in [column for column in columns if column != AVERAGE]:
+        rows, where = own[own["category"] == category], f"{path}, {model}, {category}"
+        equal(rows["task"].nunique(), counts[category], f"{where}, number of tasks")
+        equal(rows["points"].mean(skipna=False), 100 * columns[category], where, within=ROUNDED)
 
 
 def holds_lines(path: Path, lines: Iterable[str]) -> None:
-    """Refuse a rendered table without one of the lines that its record gives; one that is not kept is no trouble.
+    """Refuse a file without one of the lines of a table that its record gives; one that is not kept is no trouble.
 
     Raises:
         DataError: naming the first line that is not there.
     """
-    if not path.is_file():
-        return
-    text = path.read_text(encoding="utf-8")
+    there = path.read_text(encoding="utf-8").splitlines() if path.is_file() else None
     for line in lines:
-        if line not in text:
+        if there is not None and line not in there:
             raise refuse(str(path), f"has not the line {line!r}, which the record beside it gives")
-
-
-def markdown_lines(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The rows of a table as ``Grid.markdown`` writes them."""
-    return Grid(["", *rows[0][1:]], rows).markdown().splitlines()[2:] if rows else []

@@ -12,18 +12,11 @@ import numpy as np
 from one_embedder.config.ablation import cell_id, side_ids
 from one_embedder.config.schema import AblationConfig, ClaimConfig
 from one_embedder.evaluation.resampling import centred_interval
-from one_embedder.evaluation.weighted import Array
 from one_embedder.reproduction.ablation.record import Tested
-from one_embedder.reproduction.statistics.bootstrap import Bootstrap
-from one_embedder.reproduction.statistics.decision import decide_together
+from one_embedder.reproduction.statistics.bootstrap import Bootstrap, bootstrap_p_value
+from one_embedder.reproduction.statistics.decision import ONE_SEED, decide_together
 from one_embedder.reproduction.statistics.layout import AVERAGE
-from one_embedder.reproduction.statistics.rows import RowRuns, run_columns
-from one_embedder.reproduction.statistics.significance import (
-    bootstrap_p_value,
-    items_p_value,
-    seeds_p_value,
-    standardized_mean,
-)
+from one_embedder.reproduction.statistics.rows import RowRuns
 
 
 @dataclass(frozen=True)
@@ -33,12 +26,10 @@ class Evidence:
     Attributes:
         rows: cell id -> its runs; whole cells only.
         bootstrap: over these rows.
-        seed: of permutations; there are as many as resamples.
     """
 
     rows: Mapping[str, RowRuns]
     bootstrap: Bootstrap
-    seed: int
 
 
 def decide_all(ablation: AblationConfig, evidence: Evidence) -> list[Tested]:
@@ -46,11 +37,12 @@ def decide_all(ablation: AblationConfig, evidence: Evidence) -> list[Tested]:
     tested = [_test(ablation, name, claim, evidence) for name, claim in ablation.claims.items()]
     there = [(claim.difference, claim.p_value) for claim in tested if claim.difference and claim.p_value is not None]
     decided = iter(decide_together(there, evidence.bootstrap.confidence))
-    return [claim if claim.difference is None else _with(claim, *next(decided)) for claim in tested]
+    one_seed = any(len(row.seeds) == 1 for row in evidence.rows.values())
+    return [claim if claim.difference is None else _with(claim, *next(decided), one_seed) for claim in tested]
 
 
-def _with(claim: Tested, p_adjusted: float, verdict: str) -> Tested:
-    return replace(claim, p_adjusted=p_adjusted, verdict=verdict)
+def _with(claim: Tested, p_adjusted: float, verdict: str, one_seed: bool) -> Tested:
+    return replace(claim, p_adjusted=p_adjusted, verdict=ONE_SEED if one_seed else verdict)
 
 
 def _test(ablation: AblationConfig, name: str, claim: ClaimConfig, evidence: Evidence) -> Tested:
@@ -74,16 +66,11 @@ def _test(ablation: AblationConfig, name: str, claim: ClaimConfig, evidence: Evi
 
     estimate = float(contrast(lambda cell: evidence.bootstrap.estimates[cell][claim.column]))
     drawn = contrast(lambda cell: samples[cell][claim.column])
-    by_seed = contrast(lambda cell: _of_seeds(evidence.rows[cell], claim.column))
-    differences = [float(value) for value in by_seed] if np.ndim(by_seed) else []
     return replace(
         tested,
         difference=centred_interval(estimate, drawn, evidence.bootstrap.confidence),
         p_value=bootstrap_p_value(estimate, drawn),
-        p_items=_items(claim, cells, evidence, len(drawn)),
-        p_seeds=seeds_p_value(differences),
-        effect_seeds=standardized_mean(differences),
-        **_by_task(claim, contrast, evidence.rows),
+        **_tasks_won(claim, contrast, evidence.rows),
     )
 
 
@@ -105,30 +92,14 @@ def _contrast(plus: Sequence[Sequence[str]], minus: Sequence[Sequence[str]], sco
     return sum(value(cells) for cells in plus) - sum(value(cells) for cells in minus)
 
 
-def _of_seeds(row: RowRuns, column: str) -> Array | float:
-    """(S,) scores of the seeds; a number for a reference, which is the same beside every seed."""
-    scores = [run_columns(run)[column] for run in row.runs]
-    return np.array(scores) if row.seeds else scores[0]
-
-
-def _items(claim: ClaimConfig, cells: Sequence[str], evidence: Evidence, resamples: int) -> float | None:
-    """Only two cells can exchange items."""
-    if claim.gap_over is not None or len(cells) != 2:
-        return None
-    one, other = (evidence.rows[cell] for cell in cells)
-    return items_p_value(one, other, claim.column, resamples=resamples, seed=evidence.seed)
-
-
-def _by_task(
+def _tasks_won(
     claim: ClaimConfig, contrast: Callable[[Callable[[str], Any]], Any], rows: Mapping[str, RowRuns]
 ) -> dict[str, Any]:
-    """On how many tasks the difference is above zero, and how large it is beside its spread over tasks."""
+    """On how many tasks the difference is above zero, and of how many."""
     scores = next(iter(rows.values())).runs[0]
     tasks = [task for task, score in enumerate(scores) if claim.column in (AVERAGE, score.category)]
 
     def difference(task: int) -> float:
         return float(contrast(lambda cell: fmean(run[task].main_score for run in rows[cell].runs)))
 
-    differences = [difference(task) for task in tasks]
-    won = sum(value > 0 for value in differences)
-    return {"tasks_won": won, "tasks_total": len(tasks), "effect_tasks": standardized_mean(differences)}
+    return {"tasks_won": sum(difference(task) > 0 for task in tasks), "tasks_total": len(tasks)}

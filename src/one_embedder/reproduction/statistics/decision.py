@@ -7,20 +7,35 @@ difference lies above zero; *not supported* if that holds below zero; else *unde
 not corrected: where it lies on one side of zero and only the p-value leaves the claim open, readers are told
 *undecided by p*.
 
-A single seed says nothing about other trainings: neither p-value nor interval holds their spread, and a verdict that
-rests on one says so too.
+A single seed says nothing about other trainings: neither p-value nor interval holds their spread. What rests on one is
+neither supported nor not, its verdict is *one seed*. Beside every verdict stands how often and how long was trained.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from one_embedder.evaluation.resampling import Interval
-from one_embedder.reproduction.statistics.significance import holm
 
 SUPPORTED = "supported"
 NOT_SUPPORTED = "not supported"
 UNDECIDED = "undecided"
+ONE_SEED = "one seed"
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values: the chance of a single false alarm among all of them stays below the level each is held to.
+
+    Source: Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979.
+    """
+    order = np.argsort(p_values, kind="stable")
+    count = len(p_values)
+    scaled = np.array([(count - place) * p_values[index] for place, index in enumerate(order)])
+    adjusted = np.empty(count)
+    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
+    return [float(value) for value in adjusted]
 
 
 def decide_together(tested: Sequence[tuple[Interval, float]], confidence: float) -> list[tuple[float, str]]:
@@ -35,18 +50,29 @@ def decide_together(tested: Sequence[tuple[Interval, float]], confidence: float)
     return [(p, _verdict(difference, p, level)) for (difference, _), p in zip(tested, adjusted, strict=True)]
 
 
-def told(verdict: str, difference: Interval | None, *, one_seed: bool) -> str:
+def told(verdict: str, difference: Interval | None, trained: str = "") -> str:
     """The verdict as readers see it: with what they would otherwise not notice.
 
     Args:
         verdict: of a claim.
         difference: what it was decided by; None where a part of it is missing.
-        one_seed: whether it rests on trainings with a single seed.
+        trained: behind it, see ``trainings``.
     """
     if difference is None:
         return verdict
     by_p = " by p" if verdict == UNDECIDED and _beside_zero(difference) else ""
-    return f"{verdict}{by_p}{', one seed' if one_seed else ''}"
+    return f"{verdict}{by_p} ({trained})" if trained else f"{verdict}{by_p}"
+
+
+def trainings(seeds: int, steps: Sequence[int]) -> str:
+    """How often and how long was trained, as ``3 seeds, 800 steps``; empty where nothing was.
+
+    Args:
+        seeds: number of trainings of each model; a single one is not named, because then the verdict says so.
+        steps: of a training; several where models differ.
+    """
+    several = f"{seeds} seeds, " if seeds > 1 else ""
+    return f"{several}{' or '.join(map(str, steps))} steps" if seeds else ""
 
 
 def _verdict(difference: Interval, adjusted: float, level: float) -> str:

@@ -12,6 +12,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from one_embedder.config.checks import check
+from one_embedder.config.compose import complete
 from one_embedder.config.messages import as_config_errors, suggestion
 from one_embedder.config.schema import Config, InstructionsConfig
 from one_embedder.errors import ConfigError
@@ -44,9 +45,7 @@ def evaluation_config(cfg: Config, spec: RowSpec, run: Path | None, instructions
     child = copy.deepcopy(cfg)
     child.instructions = copy.deepcopy(instructions) if spec.evaluated_with_instructions else InstructionsConfig()
     if run is not None:
-        child.encoder.name_or_path = str(run / "checkpoint")
-        child.encoder.revision = None
-        child.encoder.layers = None  # the checkpoint knows its depth
+        _take_checkpoint(child, run)
     elif spec.encoder is not None and spec.encoder != cfg.encoder.name_or_path:
         child.encoder.name_or_path = spec.encoder
         child.encoder.revision = None
@@ -55,11 +54,28 @@ def evaluation_config(cfg: Config, spec: RowSpec, run: Path | None, instructions
     return child
 
 
+def views_config(cfg: Config, run: Path | None) -> Config:
+    """Measure how far instructions steer one model.
+
+    Args:
+        cfg: the reproduction's configuration.
+        run: the training run whose checkpoint is scored; None for the backbone of ``cfg``.
+    """
+    child = copy.deepcopy(cfg)
+    model = f"{Path(cfg.encoder.name_or_path).name}{_depth(cfg)}"
+    if run is not None:
+        _take_checkpoint(child, run)
+        model = run.name
+    child.output = str(Path(cfg.paths.experiments) / "results" / model / f"views_{cfg.views.name}_{cfg.views.part}")
+    child.tracking.group = _group(cfg)
+    return child
+
+
 def results_folder(cfg: Config, spec: RowSpec, run: Path | None) -> Path:
     """``<experiments>/results/<model>/<benchmark>_<split>``."""
     side = "with_instructions" if spec.evaluated_with_instructions else "plain"
-    depth = "" if cfg.encoder.layers is None else f"-{cfg.encoder.layers}_layers"
-    model = run.name if run is not None else f"{Path(spec.encoder or cfg.encoder.name_or_path).name}{depth}-{side}"
+    name = Path(spec.encoder or cfg.encoder.name_or_path).name
+    model = run.name if run is not None else f"{name}{_depth(cfg)}-{side}"
     return Path(cfg.paths.experiments) / "results" / model / f"{cfg.benchmark.name}_{cfg.benchmark.split}"
 
 
@@ -105,6 +121,7 @@ def with_settings(cfg: Config, settings: Mapping[str, Any]) -> Config:
             changed.instructions = instruction_table(str(value))
         else:
             _set(changed, key, value)
+    complete(changed)
     check(changed)
     return changed
 
@@ -115,6 +132,9 @@ def _set(cfg: Config, key: str, value: Any) -> None:
     place: Any = cfg
     for name in sections:
         place = getattr(place, name, None)
+    if isinstance(place, dict) and leaf in place:  # arguments of a class that is not ours
+        place[leaf] = value
+        return
     types = get_type_hints(type(place)) if is_dataclass(place) else {}
     if leaf not in types:
         raise ConfigError(f"unknown key {key!r}: {suggestion(key)}")
@@ -122,6 +142,16 @@ def _set(cfg: Config, key: str, value: Any) -> None:
         alone = OmegaConf.structured(make_dataclass("Alone", [(leaf, types[leaf])]))
         OmegaConf.update(alone, leaf, value)
         setattr(place, leaf, getattr(OmegaConf.to_object(alone), leaf))
+
+
+def _take_checkpoint(child: Config, run: Path) -> None:
+    child.encoder.name_or_path = str(run / "checkpoint")
+    child.encoder.revision = None
+    child.encoder.layers = None  # the checkpoint knows its depth
+
+
+def _depth(cfg: Config) -> str:
+    return "" if cfg.encoder.layers is None else f"-{cfg.encoder.layers}_layers"
 
 
 def _group(cfg: Config) -> str:

@@ -48,13 +48,18 @@ def project_stages() -> Stages:
     from one_embedder.medi.build import build
     from one_embedder.reproduction.steps.circumstances import data_identity
     from one_embedder.training.run import train
+    from one_embedder.training.trainer import require_accelerator
+
+    def build_to_train(cfg: Config) -> object:
+        require_accelerator(cfg.trainer.accelerator)  # before minutes of building for what cannot be trained here
+        return build(cfg)
 
     def train_and_release(cfg: Config) -> Path:
         run = train(cfg, dev_benchmark(cfg), wait=True)
         gc.collect()  # a trainer and its parts hold each other in cycles, with a model's memory
         return run
 
-    return Stages(build, train_and_release, partial(evaluate, wait=True), data_identity)
+    return Stages(build_to_train, train_and_release, partial(evaluate, wait=True), data_identity)
 
 
 def stage_name(verb: str, spec: RowSpec, seed: int | None) -> str:

@@ -9,7 +9,8 @@ from one_embedder.reproduction.show.grid import Grid
 from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMNS, INSTRUCTOR
 from one_embedder.reproduction.statistics.rows import RowRuns, relative_gain
 from one_embedder.reproduction.table1.published_models import Beside
-from one_embedder.reproduction.table1.tables import NOT_RUN, Results, format_number, header, points
+from one_embedder.reproduction.table1.results import Results
+from one_embedder.reproduction.table1.tables import NOT_RUN, format_number, format_numbers, header, points
 from one_embedder.reproduction.table1.verdicts import Comparison, ExpectedCell, Line, Verdict, judge
 
 NOT_PUBLISHED = "not published"
@@ -21,17 +22,17 @@ def beside_grid(results: Results, beside: Beside) -> Grid:
     rows = []
     for row in results.rows:
         published, obtained = published_columns[row.spec.id], points(row.columns())
-        rows.append([f"{row.spec.label}, published", *_numbers(published)])
+        rows.append([f"{row.spec.label}, published", *format_numbers(published)])
         rows.append(["  obtained", *_obtained(row, obtained)])
-        rows.append(["  difference", *_numbers(_difference(obtained, published), signed=True)])
+        rows.append(["  difference", *format_numbers(_difference(obtained, published), signed=True)])
         rows.append(["  verdict", *_verdicts(results.comparison, row.spec.id)])
     first, last = results.rows[0], results.row(INSTRUCTOR)
     gains = [
         relative_gain(published_columns[last.spec.id], published_columns[first.spec.id]),
         relative_gain(last.columns(), first.columns()),
     ]
-    rows.append(["relative gain, %, published", *_numbers(gains[0], signed=True)])
-    rows.append(["relative gain, %, obtained", *_numbers(gains[1], signed=True)])
+    rows.append(["relative gain, %, published", *format_numbers(gains[0], signed=True)])
+    rows.append(["relative gain, %, obtained", *format_numbers(gains[1], signed=True)])
     return Grid(header(results.counts), rows)
 
 
@@ -109,7 +110,3 @@ def _difference(obtained: Mapping[str, float], published: Mapping[str, float]) -
 
 def _minus(obtained: float | None, published: float | None) -> float | None:
     return None if obtained is None or published is None else obtained - published
-
-
-def _numbers(values: Mapping[str, float], *, signed: bool = False) -> list[str]:
-    return [format_number(values.get(column), signed=signed) for column in (*COLUMNS, AVERAGE)]

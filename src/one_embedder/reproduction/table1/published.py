@@ -10,8 +10,9 @@ from typing import Any
 import yaml
 
 from one_embedder.errors import DataError
-from one_embedder.reproduction.statistics.layout import COLUMNS
-from one_embedder.reproduction.table1.expected_check import check_numbers
+from one_embedder.reproduction.statistics.consistency import points
+from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMNS
+from one_embedder.reproduction.statistics.rows import relative_gain
 
 ROUNDING = 0.1
 """Points by which a mean of nine rounded numbers may differ from the printed, itself rounded, average."""
@@ -66,8 +67,7 @@ class PublishedTable:
         if row.backbone is None:
             raise KeyError(f"{model} has no backbone in the published table")
         base = self.row(row.backbone)
-        gains = {column: 100 * (row.scores[column] / base.scores[column] - 1) for column in COLUMNS}
-        return {**gains, "average": 100 * (row.average / base.average - 1)}
+        return relative_gain({**row.scores, AVERAGE: row.average}, {**base.scores, AVERAGE: base.average})
 
 
 def load_published(path: Path) -> PublishedTable:
@@ -79,7 +79,6 @@ def load_published(path: Path) -> PublishedTable:
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        check_numbers(content, path)
         rows = tuple(_read_row(entry, path) for entry in content["rows"])
         source = f"{content['source']['work']}, {content['source']['place']}"
         return PublishedTable(source, dict(content["tasks"]), rows)
@@ -88,12 +87,13 @@ def load_published(path: Path) -> PublishedTable:
 
 
 def _read_row(entry: Mapping[str, Any], path: Path) -> PublishedRow:
-    scores = {column: float(value) for column, value in entry["scores"].items()}
+    where = f"{path}, row {entry['model']}"
+    scores = {column: points(value, f"{where}, {column}") for column, value in entry["scores"].items()}
     if set(scores) != set(COLUMNS):
         wrong = ", ".join(sorted(set(scores) ^ set(COLUMNS)))
         raise DataError(f"{path}: row {entry['model']}: missing or unknown columns: {wrong}")
     row = PublishedRow(str(entry["model"]), str(entry["parameters"]), scores, entry.get("backbone"))
-    printed = float(entry["published_average"])
+    printed = points(entry["published_average"], f"{where}, published_average")
     if abs(row.average - printed) > ROUNDING:
         raise DataError(
             f"{path}: row {row.model}: the nine columns average {row.average:.2f}, the paper prints {printed}; "

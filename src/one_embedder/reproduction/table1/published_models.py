@@ -10,9 +10,9 @@ from statistics import fmean
 import yaml
 
 from one_embedder.errors import ConfigError, DataError
+from one_embedder.reproduction.statistics.consistency import points, tolerance
 from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMNS, RowSpec, rows_of
 from one_embedder.reproduction.steps.profiles import EVALUATION_ONLY
-from one_embedder.reproduction.table1.expected_check import check_numbers
 from one_embedder.reproduction.table1.published import PublishedTable
 from one_embedder.reproduction.table1.verdicts import ExpectedCell
 
@@ -149,18 +149,21 @@ def load_published_models(path: Path, table: PublishedTable) -> PublishedModels:
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        check_numbers(content, path)
         categories = {str(task): str(category) for task, category in content["tasks"].items()}
         alone = [column for column in COLUMNS if column not in categories.values()]
         models = {}
         for entry in content["models"]:
-            scores = {str(task): float(score) for task, score in entry["scores"].items()}
+            where = f"{path}, {entry['name']}"
+            scores = {str(task): points(score, f"{where}, {task}") for task, score in entry["scores"].items()}
             if set(scores) != set(categories):
                 raise DataError(f"{path}: {entry['name']} has not the tasks {sorted(set(scores) ^ set(categories))}")
             row = table.row(entry["paper_row"]).scores if entry["paper_row"] else None
             printed = {column: (table.task_counts[column], row[column]) for column in alone} if row else {}
             models[entry["name"]] = PublishedModel(entry["name"], entry["backbone"], entry["source"], scores, printed)
-        tolerances = {kind: (float(entry["ok"]), float(entry["near"])) for kind, entry in content["tolerances"].items()}
+        tolerances = {
+            kind: (tolerance(entry["ok"], f"{path}, {kind}"), tolerance(entry["near"], f"{path}, {kind}"))
+            for kind, entry in content["tolerances"].items()
+        }
         return PublishedModels(models, tolerances)
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise DataError(

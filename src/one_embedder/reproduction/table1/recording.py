@@ -12,8 +12,10 @@ from one_embedder.errors import DataError
 from one_embedder.files.location import PROJECT_ROOT
 from one_embedder.reproduction.statistics.rows import RowRuns
 from one_embedder.reproduction.steps.machine import run_folders
+from one_embedder.reproduction.steps.places import require_as_much
 from one_embedder.reproduction.table1.expected import RecordedRun, write_expected
 from one_embedder.reproduction.table1.lines import runs_of
+from one_embedder.reproduction.table1.record import read_table1
 from one_embedder.reproduction.table1.report import Report
 from one_embedder.reproduction.table1.verdicts import Circumstances
 from one_embedder.tracking.manifest import MANIFEST, METRICS, read_manifest
@@ -32,8 +34,9 @@ def record(cfg: Config, report: Report, now: Circumstances, folder: Path) -> lis
         What was written.
 
     Raises:
-        DataError: if the runs were made on several kinds of machine.
+        DataError: if the runs were made on several kinds of machine, or the recorded table rests on more.
     """
+    require_recordable(cfg, folder, extent_of(report.record))
     kinds = report.provenance["machine_kind"]
     if len(kinds) > 1:
         raise DataError(
@@ -41,7 +44,22 @@ def record(cfg: Config, report: Report, now: Circumstances, folder: Path) -> lis
             f"({'; '.join(kinds)}): make all of them on one, with another paths.experiments"
         )
     runs = Path(cfg.paths.experiments) / "runs"
-    return [_write_expected(cfg, report, now), *_keep_trainings(runs, report.results.rows, folder / "runs")]
+    # Beside published numbers there is nothing else to be judged by.
+    expected = [_write_expected(cfg, report, now)] if report.beside is None else []
+    return [*expected, *_keep_trainings(runs, report.results.rows, folder / "runs")]
+
+
+def require_recordable(cfg: Config, folder: Path, extent: Mapping[str, int]) -> None:
+    """Refuse to put a table in the place of one that rests on more, see ``require_as_much``."""
+    path = folder / f"{cfg.profile}.json"
+    if path.is_file():
+        require_as_much(path, extent_of(read_table1(path)), extent)
+
+
+def extent_of(record: Mapping[str, Any]) -> dict[str, int]:
+    """What a table rests on."""
+    seeds = [len(row["seeds"]) for row in record["rows"]]
+    return {"seeds": max(seeds), "steps": max(record["steps"], default=0), "tasks": sum(record["tasks"].values())}
 
 
 def _write_expected(cfg: Config, report: Report, now: Circumstances) -> Path:
@@ -54,12 +72,6 @@ def _write_expected(cfg: Config, report: Report, now: Circumstances) -> Path:
         recorded={
             "seeds": list(cfg.table.seeds),
             "runs": sorted({Path(folder).parent.name for row in rows for folder in row.folders}),
-            "average_intervals": {
-                row.spec.id: [round(100 * bound, 3) for bound in (interval.low, interval.high)]
-                for row in rows
-                for interval in [report.results.bootstrap.interval(row.spec.id)]
-            },
-            "claims": report.claims(),
             "cost": _cost(report.provenance["cost"], rows, Path(cfg.paths.experiments) / "runs"),
             **{key: report.provenance[key] for key in ("bootstrap", "code", "hardware")},
         },

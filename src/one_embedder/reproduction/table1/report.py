@@ -6,33 +6,33 @@ import json
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from one_embedder.reproduction.show.grid import Grid
-from one_embedder.reproduction.statistics.claims import Claim
-from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMNS, INSTRUCTOR
+from one_embedder.reproduction.statistics.layout import INSTRUCTOR
 from one_embedder.reproduction.steps.profiles import About, others_grid, others_text
 from one_embedder.reproduction.table1.beside_published import beside_grid, notes, sources_text, tasks_beside_grid
 from one_embedder.reproduction.table1.published import PublishedTable
 from one_embedder.reproduction.table1.published_models import Beside
+from one_embedder.reproduction.table1.results import Results, record_of
 from one_embedder.reproduction.table1.tables import (
-    Results,
+    claim_lines,
     difference_grid,
-    format_difference,
     interval_grid,
     main_grid,
     paper_grid,
+    points_csv,
     task_grid,
-    tasks_csv,
+    tasks_frame,
     to_csv,
     verdict_grid,
 )
-from one_embedder.reproduction.table1.verdicts import Basis, CellVerdict, Comparison, Verdict
+from one_embedder.reproduction.table1.verdicts import Basis, CellVerdict, Verdict
 from one_embedder.tracking.manifest import write_atomically
 
-SCHEMA = 2
 JUDGED_BY: Mapping[Basis, str] = {
     Basis.SAME_KIND: "the same seed on the same kind of machine",
     Basis.BETWEEN_KINDS: "the same seed on other kinds of machine and how far those differ",
@@ -64,6 +64,12 @@ class Report:
     provenance: Mapping[str, Any]
     beside: Beside | None = None
 
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """What ``<profile>.json`` holds, and most of this is rendered from."""
+        told = {"notes": self.notes()} if self.beside else {}
+        return {**record_of(self.results, self.statement, self.provenance), **told}
+
     @property
     def title(self) -> str:
         """Names the table, the profile and the seeds."""
@@ -74,7 +80,7 @@ class Report:
     @property
     def table(self) -> Grid:
         """The table itself; where numbers were published of its rows, they stand beside the obtained ones."""
-        return main_grid(self.results) if self.beside is None else beside_grid(self.results, self.beside)
+        return main_grid(self.record) if self.beside is None else beside_grid(self.results, self.beside)
 
     def notes(self) -> list[str]:
         """What has to be told with the table."""
@@ -85,19 +91,12 @@ class Report:
         trained = len(self.results.row(INSTRUCTOR).seeds)
         if trained > 1:
             return "paired bootstrap over test items, seeds redrawn too"
-        alone = "; one seed: another may turn a verdict, which the intervals do not show" if trained else ""
+        alone = "; one seed: another may turn a difference, which the intervals do not show" if trained else ""
         return f"paired bootstrap over test items{alone}"
 
     def decided(self) -> str:
         """What the claims are decided by."""
         return f"{self.basis()}; p corrected for {len(self.results.claims)} claims (Holm)"
-
-    def claims(self) -> list[str]:
-        """One sentence a claim, with the difference and the corrected p-value that decide it."""
-        return [
-            f"{claim.text}: {claim.told} ({format_difference(claim.difference)}, p {claim.p_adjusted:.3f})"
-            for claim in self.results.claims
-        ]
 
     def verdict(self) -> str:
         """How many cells got which verdict, and what they were judged by; or what holds for all of them."""
@@ -121,25 +120,23 @@ class Report:
             f"The paper's rows ({self.published.source})\n{paper_grid(self.published).text()}",
             textwrap.fill(self.statement, WIDTH),
             "\n".join([self.title, self.table.text(), *self.notes()]),
-            *self._claims(),
+            *self._claims(f"Claims ({self.decided()}):\n", "  "),
             textwrap.fill(self.verdict(), WIDTH),
-            *self._not_ok(),
+            *(grid.text() for grid in self._verdicts([c for c in self._cells() if c.verdict is not Verdict.OK])),
         ]
         return "\n\n".join(parts)
 
-    def _claims(self) -> list[str]:
-        lines = self.claims()
-        return ["\n".join([f"Claims ({self.decided()}):", *(f"  {line}" for line in lines)])] if lines else []
+    def _claims(self, heading: str, bullet: str) -> list[str]:
+        lines = claim_lines(self.record)
+        return [heading + "\n".join(f"{bullet}{line}" for line in lines)] if lines else []
 
-    def _not_ok(self) -> list[str]:
-        """The cells to look at, unless one sentence has said it for all of them."""
-        comparison = self.results.comparison
-        cells = [] if comparison.note else [cell for cell in comparison.cells if cell.verdict is not Verdict.OK]
-        return [verdict_grid(Comparison(cells), self.labels()).text()] if cells else []
+    def _cells(self) -> list[CellVerdict]:
+        """Every judged cell, unless one sentence has said it for all of them."""
+        return [] if self.results.comparison.note else list(self.results.comparison.cells)
 
-    def _every_cell(self) -> list[str]:
-        comparison = self.results.comparison
-        return [] if comparison.note else [verdict_grid(comparison, self.labels()).markdown()]
+    def _verdicts(self, cells: Sequence[CellVerdict]) -> list[Grid]:
+        labels = {row.spec.id: row.spec.label for row in self.results.rows}
+        return [verdict_grid(cells, labels)] if cells else []
 
     def markdown(self) -> str:
         """The whole report, per-task appendix included."""
@@ -149,108 +146,35 @@ class Report:
             self.table.markdown(),
             *(["\n".join(f"- {line}" for line in self.notes())] if self.beside else []),
             f"Intervals: {self.basis()} ({self.provenance['bootstrap']['resamples']} resamples).",
-            *self._claims_section(),
-            "## INSTRUCTOR minus every other row, points\n\n" + difference_grid(self.results).markdown(),
-            "## Every cell with its interval, points\n\n" + interval_grid(self.results).markdown(),
+            *self._claims(f"## Claims\n\nBy {self.decided()}.\n\n", "- "),
+            "## INSTRUCTOR minus every other row, points\n\n" + difference_grid(self.record).markdown(),
+            "## Every cell with its interval, points\n\n" + interval_grid(self.record).markdown(),
             f"## Expected against obtained\n\n{self.verdict()}",
-            *self._every_cell(),
+            *(grid.markdown() for grid in self._verdicts(self._cells())),
             "## Per task, points\n\n" + self._appendix(),
             f"## The paper's rows\n\n{self.published.source}\n\n{paper_grid(self.published).markdown()}",
             "## The other profiles\n\n" + others_grid(self.about, self.results.profile).markdown(),
         ]
         return "\n\n".join(sections) + "\n"
 
-    def _claims_section(self) -> list[str]:
-        listed = "\n".join(f"- {line}" for line in self.claims())
-        return [f"## Claims\n\nBy {self.decided()}.\n\n{listed}"] if listed else []
-
     def _appendix(self) -> str:
         if self.beside is None:
-            return task_grid(self.results).markdown()
+            return task_grid(tasks_frame(self.results.rows)).markdown()
         sources = "\n".join(f"- {line}" for line in sources_text(self.beside))
         return f"{tasks_beside_grid(self.results, self.beside).markdown()}\n\nPublished scores:\n\n{sources}"
-
-    def labels(self) -> dict[str, str]:
-        """Row id -> label."""
-        return {row.spec.id: row.spec.label for row in self.results.rows}
 
 
 def write_report(report: Report, folder: Path) -> list[Path]:
     """Write ``<profile>.{csv,md,tex,json}`` and ``<profile>_tasks.csv``; returns what was written."""
     profile = report.results.profile
     contents = {
-        f"{profile}.csv": to_csv(report.results),
-        f"{profile}_tasks.csv": tasks_csv(report.results),
+        f"{profile}.csv": to_csv(report.record),
+        f"{profile}_tasks.csv": points_csv(tasks := tasks_frame(report.results.rows), tasks.columns),
         f"{profile}.md": report.markdown(),
         f"{profile}.tex": report.table.latex(f"{report.title}. {report.statement}"),
-        f"{profile}.json": json.dumps(_record(report), indent=1) + "\n",
+        f"{profile}.json": json.dumps(report.record, indent=1) + "\n",
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
         write_atomically(folder / name, content)
     return [folder / name for name in contents]
-
-
-def _record(report: Report) -> dict[str, Any]:
-    """The report for programs; scores 0-1, expected numbers and verdict cells in points."""
-    results = report.results
-    return {
-        "schema": SCHEMA,
-        "table": "table1",
-        "profile": results.profile,
-        "statement": report.statement,
-        "tasks": results.counts,
-        "rows": [
-            {
-                "id": row.spec.id,
-                "label": row.spec.label,
-                "seeds": list(row.seeds),
-                "results": list(row.folders),
-                "scores": row.columns(),
-                "deviations": row.deviations(),
-                "intervals": _intervals(results, row.spec.id),
-                **({"not_run": [asdict(task) for task in row.not_run]} if row.not_run else {}),
-            }
-            for row in results.rows
-        ],
-        "differences": _differences(results),
-        "claims": [_claim(claim) for claim in results.claims],
-        "verdicts": {
-            "exit_code": results.comparison.exit_code,
-            "note": results.comparison.note,
-            "warning": results.comparison.warning,
-            "cells": [_cell(cell) for cell in results.comparison.cells],
-        },
-        **({"notes": report.notes()} if report.beside else {}),
-        **report.provenance,
-    }
-
-
-def _claim(claim: Claim) -> dict[str, Any]:
-    fields = asdict(claim)
-    return {"claim": fields.pop("text"), **fields, "told": claim.told}
-
-
-def _cell(cell: CellVerdict) -> dict[str, Any]:
-    fields = asdict(cell)
-    return {**fields.pop("line"), **fields}
-
-
-def _differences(results: Results) -> dict[str, dict[str, Any]]:
-    """INSTRUCTOR minus every other row: row id -> column -> estimate, low, high."""
-    columns = list(results.bootstrap.samples[INSTRUCTOR.id])
-    others = [row.spec.id for row in results.rows if row.spec.id != INSTRUCTOR.id]
-    return {
-        other: {
-            column: asdict(results.bootstrap.difference(INSTRUCTOR.id, other, column))
-            for column in columns
-            if column in results.bootstrap.samples[other]
-        }
-        for other in others
-    }
-
-
-def _intervals(results: Results, row: str) -> dict[str, Sequence[float]]:
-    columns = [column for column in (*COLUMNS, AVERAGE) if column in results.bootstrap.samples[row]]
-    intervals = {column: results.bootstrap.interval(row, column) for column in columns}
-    return {column: [interval.low, interval.high] for column, interval in intervals.items()}

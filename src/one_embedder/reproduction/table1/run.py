@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from one_embedder.config.own_class import class_name
 from one_embedder.config.relations import require_reproducible
 from one_embedder.config.schema import Config, InstructionsConfig
 from one_embedder.encoder.limits import require_within
@@ -23,9 +24,11 @@ from one_embedder.reproduction.statistics.bootstrap import paired_bootstrap
 from one_embedder.reproduction.statistics.claims import decide_claims
 from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMNS, ROWS, RowSpec
 from one_embedder.reproduction.statistics.rows import RowRuns
+from one_embedder.reproduction.steps.categories import require_categories
 from one_embedder.reproduction.steps.circumstances import circumstances
 from one_embedder.reproduction.steps.configs import benchmark_instructions, evaluation_config, training_config
 from one_embedder.reproduction.steps.machine import machine_kind
+from one_embedder.reproduction.steps.places import tables_folder, told_written
 from one_embedder.reproduction.steps.profiles import PAPER_SCALE, read_about, statement
 from one_embedder.reproduction.steps.verbs import StageClock, Stages, project_stages, stage_name
 from one_embedder.reproduction.table1.expected import ExpectedTable, read_expected
@@ -33,9 +36,10 @@ from one_embedder.reproduction.table1.lines import runs_of, with_differences
 from one_embedder.reproduction.table1.preamble import preamble
 from one_embedder.reproduction.table1.published import PublishedTable, load_published
 from one_embedder.reproduction.table1.published_models import Beside, load_published_models
-from one_embedder.reproduction.table1.recording import record
+from one_embedder.reproduction.table1.recording import record, require_recordable
 from one_embedder.reproduction.table1.report import Report, write_report
-from one_embedder.reproduction.table1.tables import Results, points
+from one_embedder.reproduction.table1.results import Results
+from one_embedder.reproduction.table1.tables import points, tasks_frame
 from one_embedder.reproduction.table1.verdicts import Circumstances, Comparison, Line, compare
 from one_embedder.tracking.machine import code_state, hardware, peak_memory_gib
 from one_embedder.tracking.wandb_run import log_results
@@ -50,8 +54,9 @@ def reproduce(cfg: Config, stages: Stages | None = None) -> int:
     """Fill Table 1 for ``cfg.profile``, print it, and judge it; or do what ``ablation.ablate`` does if there is one.
 
     Args:
-        cfg: the configuration. ``output`` is the folder of the table (default: ``<experiments>/table1``); runs and
-            results stay under ``paths.experiments``, where later runs find them again.
+        cfg: the configuration. ``output`` is the folder of the table (default: ``<experiments>/own/table1``, with
+            ``table.record`` ``<experiments>/table1``); runs and results stay under ``paths.experiments``, where later
+            runs find them again.
         stages: the functions that do the work; None: the project's own.
 
     Returns:
@@ -74,6 +79,8 @@ def reproduce(cfg: Config, stages: Stages | None = None) -> int:
     if cfg.benchmark.shares > 1:
         return _evaluate_share(cfg, rows, stages)
     expected = None if beside else read_expected(PROJECT_ROOT / cfg.table.expected)
+    if cfg.table.record:
+        require_recordable(cfg, table_folder(cfg), {"seeds": len(cfg.table.seeds), "steps": cfg.trainer.max_steps})
     with holding(table_folder(cfg), cfg.profile):  # of several profiles, each has its own files there
         return _fill(cfg, rows, expected, published, beside, stages)
 
@@ -99,33 +106,28 @@ def _fill(
         results = Results(
             cfg.profile, runs, bootstrap, comparison, decide_claims(bootstrap, max(len(row.seeds) for row in runs))
         )
-    provenance = {"machine_kind": kinds, **_provenance(cfg, now, clock)}
+    steps = [cfg.trainer.max_steps] if any(row.seeds for row in runs) else []
+    provenance = {"machine_kind": kinds, "steps": steps, **_provenance(cfg, now, clock)}
     about = statement(cfg.profile, cfg.about.description)
     report = Report(results, published, about, read_about(CONF), provenance, beside)
-    written = write_report(report, table_folder(cfg))
-    if cfg.table.write_expected:
-        written += record(cfg, report, now, table_folder(cfg))
+    written = record(cfg, report, now, table_folder(cfg)) if cfg.table.record else []
+    written += write_report(report, table_folder(cfg))
     name = f"{cfg.table.name} {cfg.profile}"
-    log_results(cfg, table_folder(cfg), "reproduce", name, wandb_tables(results), averages(results))
-    _say(
-        "\n".join(
-            [report.terminal(), "", _cost_text(provenance["cost"]), "", "Written:", *(f"  {path}" for path in written)]
-        )
-    )
+    tables = wandb_tables(report.record, tasks_frame(runs))
+    log_results(cfg, table_folder(cfg), "reproduce", name, tables, averages(report.record))
+    _say("\n".join([report.terminal(), "", _cost_text(provenance["cost"]), "", told_written(cfg, written)]))
     return results.comparison.exit_code
 
 
 def table_folder(cfg: Config) -> Path:
     """Where the rendered tables go."""
-    return Path(cfg.output) if cfg.output else Path(cfg.paths.experiments) / cfg.table.name
+    return Path(cfg.output) if cfg.output else tables_folder(cfg) / cfg.table.name
 
 
 def _beside(cfg: Config, table: PublishedTable) -> Beside:
-    if cfg.table.write_expected:
-        raise ConfigError(f"profile={cfg.profile} is judged by published numbers: drop table.write_expected")
     models = load_published_models(PROJECT_ROOT / cfg.table.published_models, table)
     bare = "" if cfg.evaluation.document_instructions else ", none on the documents of retrieval tasks"
-    learner = cfg.prompt_retrieval.learner
+    learner = class_name(cfg.prompt_retrieval.learner)
     with_model = learner == "model"
     return models.beside(
         cfg.profile,
@@ -169,6 +171,7 @@ def _obtain(
         if any(spec.is_trained for spec in rows):
             stages.build(replace(cfg, output=None))  # `output` is the table's place, not the data's
         now = circumstances(cfg, stages.data_identity(cfg))
+        require_categories(cfg.benchmark, [AVERAGE])
     return [_obtain_row(cfg, spec, instructions, stages, clock) for spec in rows], now
 
 
@@ -207,7 +210,7 @@ def _judged(
 ) -> Comparison:
     """Every run of every row, and the differences between rows, against what was recorded, unless this is recorded."""
     obtained = with_differences(runs_of(rows))
-    against = None if cfg.table.write_expected else expected
+    against = None if cfg.table.record else expected
     return compare(
         against.cells("; ".join(kinds), obtained) if against else None,
         against.circumstances(now.environment) if against else None,

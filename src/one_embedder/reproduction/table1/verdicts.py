@@ -200,7 +200,7 @@ def _general_verdict(recorded: Circumstances, now: Circumstances) -> tuple[Verdi
     if data or recorded.settings != now.settings:
         return Verdict.STALE, (
             f"The expected numbers are stale: they were recorded {what}. Run the profile as it stands, or, if the "
-            "change is meant to stay, record them again with table.write_expected=true."
+            "change is meant to stay, record them again with table.record=true."
         )
     return None, ""
 

@@ -26,6 +26,8 @@ from one_embedder.medi.sources.documentation.extract import extract
 from one_embedder.medi.sources.documentation.extracted import report_of
 from one_embedder.medi.sources.documentation.packages import PACKAGES, STANDARD_LIBRARY
 from one_embedder.medi.sources.documentation.training_tasks import training_tasks
+from one_embedder.medi.sources.documentation.views import documentation_views
+from one_embedder.medi.sources.view_sets import TEXTS
 from one_embedder.medi.store import write_medi
 
 logger = logging.getLogger(__name__)
@@ -35,7 +37,7 @@ def build_documentation(cfg: Config, folder: Path) -> Path:
     """Build the training data and the benchmark; nothing is done when they are there already.
 
     Returns:
-        ``folder``, with ``medi/``, ``benchmark/{dev,test}/`` (task folders) and ``report.md``.
+        ``folder``, with ``medi/``, ``benchmark/{dev,test}/`` (task folders), ``views/`` (view sets) and ``report.md``.
 
     Raises:
         ConfigError: if the folder holds data that were built with other settings.
@@ -51,9 +53,12 @@ def build_documentation(cfg: Config, folder: Path) -> Path:
     logger.info("Building MEDI-documentation in %s: two to five minutes on two cores, under 1.5 GB of memory", folder)
     objects = extract(PACKAGES, cfg.medi.workers)
     logger.info("%d documented objects in %d packages (%.0f s)", len(objects), len(PACKAGES), _since(started))
-    shutil.rmtree(work / "benchmark", ignore_errors=True)
+    for part in ("benchmark", "views"):
+        shutil.rmtree(work / part, ignore_errors=True)
     for side in ("dev", "test"):
         write_benchmark(documentation_benchmark(objects, side), work / "benchmark" / side)
+        views = {name: {TEXTS: rows} for name, rows in documentation_views(objects, side).items() if rows}
+        write_benchmark(views, work / "views")
     benchmark = leakage.BenchmarkTexts.read(work / "benchmark")
     tasks, lost = leakage.drop_overlapping(training_tasks(objects, cfg.medi.rows_per_task), benchmark)
     negatives = HardNegatives(cfg.medi.mining)

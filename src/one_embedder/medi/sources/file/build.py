@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,35 +26,12 @@ from one_embedder.medi.store import MediWriter
 
 logger = logging.getLogger(__name__)
 
-STATE = ".state.json"
-ROWS_BETWEEN_STATES = 50_000
+ROWS_BETWEEN_REPORTS = 50_000
 BYTES_A_SECOND = 15e6  # read, checked and written on one core; see experiments/bench/read_medi.md
 
 
-@dataclass
-class State:
-    """How far reading has come, as of the last time that everything was put on disk.
-
-    Attributes:
-        file: number of the file at hand, from 0.
-        place: where to go on in it, see ``read_rows``.
-        row: rows of it that are behind that place.
-        rejected: rows of all files.
-        overlapping: task -> rows left out because a text of theirs stands in the benchmark.
-        data_bytes, quarantine_bytes: of what was written.
-    """
-
-    file: int = 0
-    place: int = 0
-    row: int = 0
-    rejected: int = 0
-    overlapping: dict[str, int] = field(default_factory=dict)
-    data_bytes: int = 0
-    quarantine_bytes: int = 0
-
-
 def build_file(cfg: Config, folder: Path) -> Path:
-    """Build the training data; an interrupted try is gone on with. Rows that stand in ``medi.leakage`` are left out.
+    """Build the training data; an interrupted try begins again. Rows that stand in ``medi.leakage`` are left out.
 
     Returns:
         ``folder``, with ``medi/``, ``report.md`` and ``quarantine.jsonl``, the rows that could not be used.
@@ -73,18 +49,19 @@ def build_file(cfg: Config, folder: Path) -> Path:
         return folder
     started = time.monotonic()
     work = work_folder(folder, key)
-    state = _state(work)
-    _estimate(files, state, folder)
+    _estimate(files, folder)
     with (
-        MediWriter(work / "medi", state.data_bytes) as writer,
-        Quarantine(work / QUARANTINE_FILE, cfg.medi.max_rejected, state.rejected, state.quarantine_bytes) as rejected,
+        MediWriter(work / "medi") as writer,
+        Quarantine(work / QUARANTINE_FILE, cfg.medi.max_rejected) as rejected,
     ):
-        _Reading(files, writer, rejected, benchmark, state, work).run()
+        reading = _Reading(writer, rejected, benchmark)
+        for path in files:
+            reading.read(path)
+        reading.judge()
+        lost = dict(sorted(reading.overlapping.items()))
         about = {"source": "file", "key": key, "files": {file.name: file.stat().st_size for file in files}}
-        lost = dict(sorted(state.overlapping.items()))
         sha256 = writer.finish({**about, "rejected": rejected.rows, "overlapping": sum(lost.values())})
     _report(files, rejected.rows, lost if benchmark else None).write(work, sha256)
-    (work / STATE).unlink(missing_ok=True)
     seconds = round(time.monotonic() - started, 1)
     rows, left_out = writer.tally.rows, sum(lost.values())
     publish(work, folder, {"key": key, "settings": settings, "sha256": sha256, "rows": rows, "seconds": seconds})
@@ -96,42 +73,28 @@ def build_file(cfg: Config, folder: Path) -> Path:
 class _Reading:
     """The way from the files to the writer and, for rows that cannot be used, to the quarantine."""
 
-    def __init__(
-        self,
-        files: Sequence[Path],
-        writer: MediWriter,
-        rejected: Quarantine,
-        benchmark: BenchmarkTexts | None,
-        state: State,
-        work: Path,
-    ) -> None:
-        self._files, self._writer, self._rejected, self._state, self._work = files, writer, rejected, state, work
-        self._benchmark = benchmark
+    def __init__(self, writer: MediWriter, rejected: Quarantine, benchmark: BenchmarkTexts | None) -> None:
+        self._writer, self._rejected, self._benchmark = writer, rejected, benchmark
         self._tasks = TaskNumbers(writer.tally.names)
-        self._saved = self._rows
+        self.overlapping: Counter[str] = Counter()  # task -> rows left out because a text of theirs is in the benchmark
+
+    def read(self, path: Path) -> None:
+        """Read a file's rows."""
+        unit = unit_of(path)
+        pace = Pace(0, unit.in_all, logger.info, (unit.name, f"{unit.name}/s"))
+        for row, (content, place) in enumerate(read_rows(path), start=1):
+            self._take(content, path, row)
+            if row % ROWS_BETWEEN_REPORTS == 0:
+                pace.tell(place // unit.size)
+
+    def judge(self) -> None:
+        """Refuse the whole if too many of its rows were rejected."""
+        self._rejected.judge(self._rows, at_end=True)
 
     @property
     def _rows(self) -> int:
         """Rows read so far, in all files."""
-        return self._writer.tally.rows + self._rejected.rows + sum(self._state.overlapping.values())
-
-    def run(self) -> None:
-        """Read what is not read yet; ``state`` is then that of the end."""
-        state = self._state
-        for number in range(state.file, len(self._files)):
-            path = self._files[number]
-            unit = unit_of(path)
-            pace = Pace(state.place // unit.size, unit.in_all, logger.info, (unit.name, f"{unit.name}/s"))
-            for contents, place in read_rows(path, state.place):
-                for content in contents:
-                    state.row += 1
-                    self._take(content, path, state.row)
-                state.place = place
-                if self._rows - self._saved >= ROWS_BETWEEN_STATES:
-                    self._save()
-                    pace.tell(place // unit.size)
-            state.file, state.place, state.row = number + 1, 0, 0
-        self._rejected.judge(self._rows, at_end=True)
+        return self._writer.tally.rows + self._rejected.rows + self.overlapping.total()
 
     def _take(self, content: Any, path: Path, row: int) -> None:
         if isinstance(content, Unreadable):
@@ -141,8 +104,7 @@ class _Reading:
         try:
             valid = from_released(self._tasks.with_id(content, path), where)
             if self._benchmark is not None and self._benchmark.overlaps_row(valid):
-                lost = self._state.overlapping
-                lost[valid.task_name] = lost.get(valid.task_name, 0) + 1
+                self.overlapping[valid.task_name] += 1
             else:
                 self._writer.append(valid, where)
         except DataError as error:
@@ -152,15 +114,6 @@ class _Reading:
         self._rejected.add(path, row, reason, content)
         self._rejected.judge(self._rows)
 
-    def _save(self) -> None:
-        state = self._state
-        state.rejected = self._rejected.rows
-        state.data_bytes, state.quarantine_bytes = self._writer.flush(), self._rejected.flush()
-        partial = self._work / f"{STATE}.partial"
-        partial.write_text(json.dumps(asdict(state)))
-        partial.replace(self._work / STATE)
-        self._saved = self._rows
-
 
 def _report(files: Sequence[Path], rejected: int, lost: Mapping[str, int] | None) -> Report:
     read = table(["file", "bytes"], [(file.name, file.stat().st_size) for file in files])
@@ -168,22 +121,13 @@ def _report(files: Sequence[Path], rejected: int, lost: Mapping[str, int] | None
     return Report("MEDI from a file", {}, [told, "", *leakage_lines(lost), "## Files", "", *read])
 
 
-def _state(work: Path) -> State:
-    path = work / STATE
-    if not path.is_file():
-        return State()
-    state = State(**json.loads(path.read_text()))
-    logger.info("going on after what an earlier try has read: %.2f GB of rows", state.data_bytes / GB)
-    return state
-
-
-def _estimate(files: Sequence[Path], state: State, folder: Path) -> None:
+def _estimate(files: Sequence[Path], folder: Path) -> None:
     """Tell what is to be read, and refuse what the disk cannot hold.
 
     Raises:
         DataError: the disk is too small.
     """
-    needed = sum(map(unpacked_size, files)) - state.data_bytes
+    needed = sum(map(unpacked_size, files))
     logger.info(
         "%d files, at most %.2f GB of rows to read: about %.0f s on one core, under 1 GB of memory",
         len(files),

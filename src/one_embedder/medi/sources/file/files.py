@@ -1,14 +1,11 @@
-"""Which files hold the rows, and the rows of one file after another, from any place on.
-
-A file is read in groups of rows, and after each group there is a place from which reading can begin again: a number of
-bytes (unpacked), or of rows in a parquet file.
-"""
+"""Which files hold the rows, and the rows of a file one after another."""
 
 from __future__ import annotations
 
 import gzip
+import itertools
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
@@ -27,16 +24,16 @@ PARQUET_ROWS = 1000  # decoded at a time
 _CHUNK = 1 << 20
 
 
-class Rows(NamedTuple):
-    """Some rows of a file.
+class Row(NamedTuple):
+    """A row of a file.
 
     Attributes:
-        contents: a JSON value each, or ``Unreadable``.
-        end: the place after them.
+        content: a JSON value, or ``Unreadable``.
+        place: how far reading has come: bytes (unpacked), or rows of a parquet file.
     """
 
-    contents: list[Any]
-    end: int
+    content: Any
+    place: int
 
 
 class Unit(NamedTuple):
@@ -44,7 +41,7 @@ class Unit(NamedTuple):
 
     Attributes:
         name: of the unit.
-        size: of one, in the measure of ``Rows.end``.
+        size: of one, in the measure of ``Row.place``.
         in_all: so many are in the file; a guess where it is packed.
     """
 
@@ -89,20 +86,20 @@ def source_files(path: Path) -> list[Path]:
     raise DataError(f"{path}: no such file, or a folder without one that ends in {_known_suffixes()}")
 
 
-def read_rows(path: Path, start: int = 0) -> Iterator[Rows]:
-    """The rows of a file from a place on; nothing in memory but the group at hand.
+def read_rows(path: Path) -> Iterator[Row]:
+    """The rows of a file; a thousand of them are in memory at most.
 
     Raises:
         DataError: the file is of no known form, cut short or damaged; the message says after which row.
     """
-    return _reader(path)(path, start)
+    return _reader(path)(path)
 
 
 def _known_suffixes() -> str:
     return ", ".join(suffix for kind in SUFFIXES for suffix in kind)
 
 
-def _reader(path: Path) -> Callable[[Path, int], Iterator[Rows]]:
+def _reader(path: Path) -> Callable[[Path], Iterator[Row]]:
     if path.suffix == ".parquet":
         return _parquet
     with _unpacked(path) as file:
@@ -114,18 +111,17 @@ def _reader(path: Path) -> Callable[[Path, int], Iterator[Rows]]:
 
 
 @contextmanager
-def _unpacked(path: Path, start: int = 0) -> Iterator[IO[bytes]]:
+def _unpacked(path: Path) -> Iterator[IO[bytes]]:
     try:
         with cast("IO[bytes]", gzip.open(path)) if path.suffix == ".gz" else path.open("rb") as file:
-            file.seek(start)
             yield file
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path}: not a complete gzip file ({error}); fetch or copy it again") from error
 
 
-def _json_lines(path: Path, start: int) -> Iterator[Rows]:
-    place = start
-    with _unpacked(path, start) as file:
+def _json_lines(path: Path) -> Iterator[Row]:
+    place = 0
+    with _unpacked(path) as file:
         for line in file:
             place += len(line)
             if line.isspace():
@@ -133,7 +129,7 @@ def _json_lines(path: Path, start: int) -> Iterator[Rows]:
             content = _parsed(line)
             if isinstance(content, Unreadable) and not line.endswith(b"\n"):
                 raise DataError(f"{path}: cut short in its last line ({content.reason}); fetch or copy it again")
-            yield Rows([content], place)
+            yield Row(content, place)
 
 
 def _parsed(line: bytes) -> Any:
@@ -155,38 +151,20 @@ def _parquet_file(path: Path) -> Iterator[ParquetFile]:
         raise DataError(f"{path}: cannot be read as parquet ({error}); fetch or copy it again") from error
 
 
-def _parquet(path: Path, start: int) -> Iterator[Rows]:
-    place = 0
+def _parquet(path: Path) -> Iterator[Row]:
     with _parquet_file(path) as table:
-        for group in range(table.num_row_groups):
-            rows = table.metadata.row_group(group).num_rows
-            if place + rows <= start:
-                place += rows
-                continue
-            for batch in table.iter_batches(PARQUET_ROWS, row_groups=[group]):
-                fresh = batch.slice(min(max(start - place, 0), len(batch)))
-                place += len(batch)
-                if len(fresh):
-                    yield Rows(fresh.to_pylist(), place)
+        rows = (row for batch in table.iter_batches(PARQUET_ROWS) for row in batch.to_pylist())
+        yield from map(Row, rows, itertools.count(1))
 
 
-def _json_list(path: Path, start: int) -> Iterator[Rows]:
-    """The items of one list, by a parser that is fed piece by piece, each piece up to a closing brace.
-
-    An object that the parser finds has therefore ended where the piece ends, which is a place to begin again from.
-    """
-    parser = ListParser(path, start)
-    contents: list[Any] = []
-    with _unpacked(path, start) as file:
+def _json_list(path: Path) -> Iterator[Row]:
+    """The items of one list, by a parser that is fed piece by piece, each piece up to a closing brace."""
+    parser = ListParser(path)
+    with _unpacked(path) as file:
         while chunk := file.read(_CHUNK):
             for piece in _up_to_braces(chunk):
-                contents += parser.feed(piece)
-                if contents and isinstance(contents[-1], (Mapping, Unreadable)):
-                    yield Rows(contents, parser.place)
-                    contents = []
+                yield from (Row(content, parser.place) for content in parser.feed(piece))
     parser.end()
-    if contents:
-        yield Rows(contents, parser.place)
 
 
 def _up_to_braces(chunk: bytes) -> Iterator[bytes]:

@@ -41,13 +41,12 @@ class ListParser:
         place: how many bytes of the file it has been fed.
     """
 
-    def __init__(self, path: Path, start: int) -> None:
-        """Begin with a file's list, or go on behind the row that ends at the byte ``start``."""
-        self.place = start
+    def __init__(self, path: Path) -> None:
+        self.place = 0
         self._path = path
         self._tail = b""
         self._begin_row()
-        self._begin(goes_on=start > 0)
+        self._begin(goes_on=False)
 
     def feed(self, piece: bytes) -> list[Any]:
         """The items that end in this piece, which holds one closing brace at most, at its end."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,22 +21,13 @@ class Quarantine:
         rows: how many were rejected.
     """
 
-    def __init__(self, path: Path, limit: float, rows: int = 0, safe_bytes: int = 0) -> None:
-        """Begin, or go on after what an earlier one called safe.
-
-        Args:
-            path: the file.
-            limit: the share of all rows that may be rejected, 0 to 1.
-            rows: that the earlier one rejected.
-            safe_bytes: what its ``flush`` gave; anything after it is forgotten.
-        """
-        self.rows = rows
+    def __init__(self, path: Path, limit: float) -> None:
+        """Begin the file ``path``; ``limit`` is the share of all rows that may be rejected, 0 to 1."""
+        self.rows = 0
         self._limit = limit
         self._path = path
         self._last = ""
-        self._file = path.open("r+b" if safe_bytes else "wb")
-        self._file.truncate(safe_bytes)
-        self._file.seek(safe_bytes)
+        self._file = path.open("w", encoding="utf-8")
 
     def add(self, path: Path, row: int, reason: str, content: Any) -> None:
         """Note a row.
@@ -50,7 +40,7 @@ class Quarantine:
         """
         shown = content if isinstance(content, str) else json.dumps(content, default=str)
         line = {"file": path.name, "row": row, "reason": reason, "content": shown[:_SHOWN]}
-        self._file.write(json.dumps(line).encode() + b"\n")
+        self._file.write(json.dumps(line) + "\n")
         self.rows += 1
         self._last = f"{path} row {row}: {reason}"
 
@@ -61,17 +51,11 @@ class Quarantine:
             DataError: naming the limit, the file of rejected rows and the last of them.
         """
         if self.rows > self._limit * of_rows and (at_end or of_rows >= ROWS_BEFORE_JUDGING):
-            self.flush()
+            self._file.flush()
             raise DataError(
                 f"{self.rows} of the first {of_rows} rows cannot be used, more than medi.max_rejected={self._limit:g} "
                 f"of them; see {self._path}, mend the source or raise the limit\n  the last one: {self._last}"
             )
-
-    def flush(self) -> int:
-        """Put it on disk, and give the bytes that another one can go on after."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        return self._file.tell()
 
     def __enter__(self) -> Quarantine:
         return self

@@ -1,17 +1,15 @@
-"""How a command ended: its exit code, and what is said about it."""
+"""How a command ends: with an exit code, and a message instead of a traceback."""
 
 from __future__ import annotations
 
 import errno
+import os
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import yaml
-from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
-
-from one_embedder.config.messages import explain
 from one_embedder.errors import OneEmbedderError
-from one_embedder.interruption import EXIT_TERMINATED, Terminated
+from one_embedder.interruption import EXIT_TERMINATED, Terminated, termination_raises
 
 EXIT_BUG = 1
 EXIT_USER_ERROR = 2
@@ -48,8 +46,6 @@ def ending_of(error: BaseException) -> Ending | None:
             return Ending(error.code, str(error))
         case OneEmbedderError():
             return Ending(EXIT_USER_ERROR, f"error: {error}")
-        case HydraException() | OmegaConfBaseException() | yaml.YAMLError():
-            return Ending(EXIT_USER_ERROR, f"error: {explain(error)}")
         case KeyboardInterrupt():
             return Ending(EXIT_INTERRUPTED, f"interrupted: {_GO_ON}")
         case Terminated():
@@ -61,3 +57,20 @@ def ending_of(error: BaseException) -> Ending | None:
             message = f"error: no space left on device{place}: free some and run the same command again"
             return Ending(EXIT_USER_ERROR, message)
     return None
+
+
+def told(run: Callable[[], object]) -> int:
+    """Run it; tell an expected error, Ctrl-C or SIGTERM on stderr and give its exit code, 0 without one."""
+    try:
+        with termination_raises():
+            run()
+    except BaseException as error:
+        ending = ending_of(error)
+        if ending is None:
+            raise
+        if isinstance(error, BrokenPipeError):  # the reader of a pipe, `head` say, has seen enough
+            sys.stdout = open(os.devnull, "w")  # noqa: PTH123 - it must outlive this function
+        if ending.message:
+            sys.stderr.write(f"{ending.message}\n")
+        return ending.code
+    return 0

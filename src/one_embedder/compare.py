@@ -1,0 +1,102 @@
+"""``python -m one_embedder.compare``: models and a folder of tasks -> one table with intervals."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from one_embedder.config.caches import settle_caches
+from one_embedder.config.quiet import quiet
+from one_embedder.ending import told
+from one_embedder.errors import DataError
+from one_embedder.extras import needing
+
+if TYPE_CHECKING:
+    from one_embedder.config.schema import Config
+
+_OF_ROOT = ("eval", "billboard", "prompt_retrieval")
+_DESCRIPTION = """\
+Score models on tasks of a folder and print their scores with intervals, and the difference of each from the first.
+Results are kept in experiments/evaluations: the same command with one model more scores only that one."""
+
+
+def parser() -> ArgumentParser:
+    """The command line."""
+    made = ArgumentParser(prog="python -m one_embedder.compare", description=_DESCRIPTION, allow_abbrev=False)
+    add = made.add_argument
+    add("models", nargs="+", metavar="MODEL", help="minilm, a local folder or a hub id; LABEL=MODEL names its column")
+    add("--task", type=Path, required=True, metavar="FOLDER", help="a task's folder, ROOT/eval/STS/Mine, or ROOT")
+    add("--instructions", default="none", metavar="NAME", help="of conf/instructions: none, generic, ... [%(default)s]")
+    add("--resamples", type=int, default=1000, help="of the bootstrap over test items [%(default)s]")
+    return made
+
+
+def work(options: Namespace) -> None:
+    """Import late, score each model, print the table."""
+    quiet()
+    settle_caches()
+    with needing("one-embedder[evaluate]"):
+        from one_embedder.reproduction.compare.side_by_side import Evaluations, table_of
+        from one_embedder.reproduction.compare.side_by_side_record import difference_grid, interval_grid
+        from one_embedder.reproduction.show.grid import Grid
+
+        rows = [f"{label}={_scored(model, options)}" for label, model in map(_labelled, options.models)]
+        evaluations = Evaluations.read(rows, resamples=options.resamples)
+    table = table_of(evaluations)
+    grid, differences = interval_grid(table), difference_grid(table)
+    first = evaluations.rows[0].spec.label
+    headers = [*grid.headers, *(f"{other} minus {first}" for other in differences.headers[1:])]
+    lines = [[*scores, *line[1:]] for scores, line in zip(grid.rows, differences.rows, strict=True)]
+    sys.stdout.write(f"{Grid(headers, lines).text()}\nPoints, with 95 % bootstrap intervals over the test items.\n")
+
+
+def _labelled(model: str) -> tuple[str, str]:
+    label, equals, named = model.partition("=")
+    return (label, named) if equals and not Path(model).is_dir() else (model.replace("=", " "), model)
+
+
+def _scored(model: str, options: Namespace) -> Path:
+    """Where the results of the model are, scored now or before."""
+    from one_embedder.embedding.embedder import InstructionEmbedder
+    from one_embedder.evaluation.plan import Plan, Share
+    from one_embedder.evaluation.run import evaluate
+
+    cfg = _settings(model, options)
+    embedder = InstructionEmbedder(model)
+    evaluate(cfg, embedder)
+    return Share.of(cfg, Plan.of(cfg), embedder.revision).output
+
+
+def _settings(model: str, options: Namespace) -> Config:
+    from one_embedder.config.compose import load_config
+
+    root, tasks = _root_of(options.task.expanduser().absolute())
+    chosen = ["benchmark=folder", f"instructions={options.instructions}", "tracking=disabled"]
+    cfg = load_config("evaluate", chosen)
+    cfg.encoder.name_or_path = model
+    cfg.benchmark.root, cfg.benchmark.tasks = str(root), tasks
+    return cfg
+
+
+def _root_of(folder: Path) -> tuple[Path, list[str] | None]:
+    """The root that a task's folder lies below, and the task; of a root itself all tasks."""
+    if any((folder / name).is_dir() for name in _OF_ROOT):
+        return folder, None
+    for name, depth in (("eval", 1), ("billboard", 0), ("prompt_retrieval", 0)):
+        if folder.is_dir() and len(folder.parents) > depth + 1 and folder.parents[depth].name == name:
+            return folder.parents[depth + 1], [folder.name]
+    raise DataError(
+        f"{folder} is no folder of tasks: name one such as ROOT/eval/STS/Mine, or ROOT; docs/evaluation.md says more"
+    )
+
+
+def main() -> NoReturn:
+    """Console script."""
+    options = parser().parse_args()
+    sys.exit(told(lambda: work(options)))
+
+
+if __name__ == "__main__":
+    main()

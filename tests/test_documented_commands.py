@@ -1,0 +1,88 @@
+"""Every command of README and docs: its target exists, its settings compose, and what is Python runs as it stands.
+
+``test_extend`` and ``test_migrate`` carry out the pages that need files of their own.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from one_embedder.config.compose import VERBS, load_config
+from one_embedder.files.location import PROJECT_ROOT
+
+PAGES = [
+    PROJECT_ROOT / "README.md",
+    *sorted((PROJECT_ROOT / "docs").glob("*.md")),
+    PROJECT_ROOT / "experiments/README.md",
+]
+COMMAND = re.compile(r"^(?:make |python -m one_embedder|one-embedder )")
+CHOICES = {"instructions=NAME": "instructions=none", "ablation-NAME": "ablation-temperature"}
+PLACES = re.compile(r"\b(?:FOLDER|RUN|OUT|DIR)\b")
+
+
+def commands(page: Path) -> Iterator[str]:
+    """Console lines and inline code that begin a command, without the words that explain them."""
+    text = page.read_text(encoding="utf-8")
+    for block in re.findall(r"```console\n(.*?)```", text, flags=re.DOTALL):
+        yield from (line.split("  #")[0].split("   #")[0].strip() for line in block.replace("\\\n", " ").splitlines())
+    yield from re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+
+
+def every_command() -> list[tuple[str, str]]:
+    found = [(page.name, command) for page in PAGES for command in commands(page) if COMMAND.match(command)]
+    return sorted({(page, command) for page, command in found if "--config-dir" not in command})
+
+
+def python_commands(command: str) -> list[list[str]]:
+    """The Python commands that a line runs: itself, or those that make would run."""
+    for words, choice in CHOICES.items():
+        command = command.replace(words, choice)
+    if not command.startswith("make "):
+        return [shlex.split(command)]
+    done = subprocess.run(
+        ["make", "--no-print-directory", *shlex.split(command)[1:], "DRY_RUN=1", "VENV=nowhere"],
+        cwd=PROJECT_ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.replace("\\\n", " ").splitlines()
+    return [shlex.split(line) for line in lines if "-m one_embedder." in line]
+
+
+def settings(words: list[str], place: Path) -> list[str]:
+    """The overrides of a verb, with a folder for each place that the reader fills in."""
+    return [PLACES.sub(str(place), word) for word in words if "=" in word]
+
+
+def test_the_pages_name_commands() -> None:
+    assert len(every_command()) > 25
+
+
+@pytest.mark.parametrize(("page", "command"), every_command())
+def test_a_documented_command_is_understood(page: str, command: str, tmp_path: Path) -> None:
+    for words in python_commands(command):
+        module = words[words.index("-m") + 1] if "-m" in words else f"one_embedder.{words[1]}"
+        rest = words[words.index("-m") + 2 :] if "-m" in words else words[2:]
+        assert importlib.util.find_spec(module), f"{page}: {command}: there is no module {module}"
+        verb = module.removeprefix("one_embedder.")
+        if verb in VERBS and "--multirun" not in rest:
+            load_config(verb, settings(rest, tmp_path))
+        elif verb in VERBS:
+            single = [word for word in settings(rest, tmp_path) if "," not in word and "range(" not in word]
+            load_config(verb, single)
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if "```python" in page.read_text()], ids=lambda page: page.name
+)
+def test_the_python_of_a_page_runs(page: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", "\n".join(blocks)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
