@@ -84,6 +84,7 @@ class MediConfig:
     pair_instructions: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
     views: str | None = None  # super_ni, mixture and full: a folder of view sets to add (see ViewsConfig)
     view_sets: limits.Some | None = None  # which of them; None: those of views.sets whose part is train
+    crossed_views: bool = True  # positives differ in the other labelings of their set, negatives are alike in one
     leakage: str | None = None  # not documentation: a benchmark folder; what overlaps with it is dropped
     hub: dict[str, HubDatasetConfig] = field(default_factory=dict)  # task name -> data set
     datasets: limits.Some | None = None  # which of them; None: all

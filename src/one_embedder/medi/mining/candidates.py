@@ -8,7 +8,7 @@ another whose output is alike. Relations are classification with links instead o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from one_embedder.instructions.template import Instruction
 
@@ -56,11 +56,15 @@ class LabelTask:
 
     Attributes:
         items: (text, label).
+        crossing: text -> its classes in other labelings of the same texts, None where it has none; empty: there are
+            none that matter. A positive then has none of them in common with its query, a negative at least one, where
+            there are such, so that only the label that is asked for tells one from the other.
     """
 
     name: str
     instruction: Instruction
     items: tuple[tuple[str, str], ...]
+    crossing: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
 
     def texts(self) -> list[str]:
         """Every text that the miner compares."""

@@ -139,6 +139,7 @@ def _mine_labels(
 ) -> list[MediRow]:
     texts, labels = (list(column) for column in zip(*task.items, strict=True))
     matrix, text, label = _matrix(texts, embeddings), _codes(texts), _codes(labels)
+    crossing = _crossing(task)
     instructions = (task.instruction.render(),) * 2
     rows: list[MediRow] = []
     for block in _blocks(len(texts), len(texts), limit, rows):
@@ -146,6 +147,9 @@ def _mine_labels(
         same_label = _same(label, block)
         positive = np.where(same_label & ~_same(text, block), similarity, -np.inf)
         negative = np.where(same_label | (similarity > FALSE_NEGATIVE_SIMILARITY), -np.inf, similarity)
+        if crossing:
+            alike = np.any([_same(codes, block) & (codes >= 0) for codes in crossing], axis=0)
+            positive, negative = _narrowed(positive, ~alike), _narrowed(negative, alike)
         for i, positives, scores, to_query in zip(block, positive, negative, similarity, strict=True):
             j = _draw(positives, seed=f"{task.name}|{texts[i]}")
             if j is None:
@@ -157,6 +161,20 @@ def _mine_labels(
                 classes = {"label": labels[i], "negative_label": first}
                 rows.append(replace(row, **classes, further_negative_labels=tuple(further)))
     return rows[:limit]
+
+
+def _crossing(task: LabelTask) -> list[np.ndarray]:
+    """(N,) codes of the items' classes in each other labeling; -1 where a text has none."""
+    if not task.crossing:
+        return []
+    columns = zip(*(task.crossing[text] for text, _ in task.items), strict=True)
+    return [np.where([found is None for found in column], -1, _codes([str(c) for c in column])) for column in columns]
+
+
+def _narrowed(candidates: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """(block, N): the wanted candidates alone, in rows that have any; -inf is none."""
+    narrowed = np.where(wanted, candidates, -np.inf)
+    return np.where(np.isfinite(narrowed).any(axis=1, keepdims=True), narrowed, candidates)
 
 
 def _mine_relations(

@@ -42,6 +42,7 @@ _CHOSEN = (
     "medi.instances_of_pairs",
     "medi.views",
     "medi.view_sets",
+    "medi.crossed_views",
     "medi.leakage",
     "medi.rows_per_task",
     "medi.min_rows_per_task",

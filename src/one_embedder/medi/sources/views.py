@@ -24,7 +24,7 @@ def read_views(cfg: Config) -> list[LabelTask]:
     names = trained_sets(cfg)
     sets = read_view_sets(cfg, cfg.medi.views, names, "train") if names else []
     drawn = [views.drawn(cfg.medi.instances_per_task, seed=0) for views in sets]
-    return [_task(views, labeling) for views in drawn for labeling in views.labels]
+    return [_task(views, labeling, cfg.medi.crossed_views) for views in drawn for labeling in views.labels]
 
 
 def held_out_files(cfg: Config) -> list[Path]:
@@ -35,8 +35,10 @@ def held_out_files(cfg: Config) -> list[Path]:
     return view_files(Path(cfg.medi.views), [name for name in cfg.views.sets if name not in trained])
 
 
-def _task(views: ViewSet, labeling: str) -> LabelTask:
+def _task(views: ViewSet, labeling: str, crossed: bool) -> LabelTask:
     labelled = [pair for pair in zip(views.texts, views.labels[labeling], strict=True) if pair[1] is not None]
     count = Counter(found for _, found in labelled)
     items = tuple((text, str(found)) for text, found in labelled if count[found] > 1)  # one alone has no positive
-    return LabelTask(task_name(views.name, labeling), views.instructions[labeling], items)
+    others = [classes for other, classes in views.labels.items() if other != labeling]
+    crossing = dict(zip(views.texts, zip(*others, strict=True), strict=True)) if crossed else {}
+    return LabelTask(task_name(views.name, labeling), views.instructions[labeling], items, crossing)
