@@ -154,9 +154,10 @@ class MediWriter:
         return self.tally.digest.hexdigest()
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._batches.close()
-        self._file.close()
+        """Let go of the file; once it is closed, nothing more is done."""
+        if not self._file.closed:
+            self._batches.close()
+            self._file.close()
 
     def __enter__(self) -> MediWriter:
         return self
