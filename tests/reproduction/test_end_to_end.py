@@ -37,7 +37,7 @@ def tiny_project(configure: Callable[..., Config], folder: Path) -> tuple[Config
     small = ["trainer.max_steps=4", "trainer.accelerator=cpu", "trainer.precision=32-true", "trainer.max_length=16"]
     cfg = configure(
         f"encoder.name_or_path={folder}/tiny",
-        "optimizer.learning_rate=1e-2",  # four steps have to make a difference
+        *("optimizer.learning_rate=1e-2", "optimizer.frozen_layers=0"),  # four steps have to make a difference
         "sampler.global_batch_size=4",
         "tracking.wandb=disabled",
         "table.seeds=[0]",
@@ -63,10 +63,9 @@ def test_a_tiny_reproduction_fills_every_cell_and_a_second_one_trains_and_scores
         rows = list(csv.DictReader(stream))
     assert all(row[column] for row in rows for column in (*COLUMNS, AVERAGE))
     averages = [row[AVERAGE] for row in rows]
-    assert averages[0] not in averages[2:], "the finetuned models were scored, not their backbone"
+    assert len({averages[0], averages[2], averages[3]}) == 3, "three models were scored, not one three times"
 
     weights = {path: path.stat().st_mtime_ns for path in (tmp_path / "experiments" / "runs").rglob("*.safetensors")}
-    assert len({path.read_bytes() for path in weights}) == 2, "two models were trained, not one twice"
     results = {path: path.stat().st_mtime_ns for path in (tmp_path / "experiments" / "results").rglob("*.json")}
     assert len(weights) == 2 and len(results) >= 4 * 9
     cfg.table.record = False
