@@ -80,7 +80,7 @@ $(READY): requirements.lock pyproject.toml scripts/make_environment.py
 	exec "$$python" scripts/make_environment.py "$(VENV)" --torch-index "$(TORCH_INDEX)"
 
 .PHONY: test
-test: $(READY) ## The fast tests: CPU, no network, a few minutes
+test: $(READY) ## The fast tests: CPU, no network, about ten minutes on two cores
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m "not slow and not gpu and not network" $(ARGS)
 
 .PHONY: test-slow

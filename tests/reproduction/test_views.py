@@ -52,6 +52,9 @@ def row(spec: RowSpec, *steered: float) -> ViewRow:
     return ViewRow(spec, tuple(range(len(steered))) if spec.is_trained else (), runs, ("results",) * len(steered))
 
 
+LOOKED_AT = (("knn_accuracy", "steering"), ("v_measure", "steering"), ("knn_accuracy", "right"))
+
+
 @pytest.fixture(scope="module")
 def rows() -> list[ViewRow]:
     return [row(UNTRAINED, 0.0), row(PLAIN, 0.0, 0.0), row(INSTRUCTOR, 0.3, 0.3)]
@@ -186,3 +189,20 @@ def test_the_report_is_written_from_the_rows_alone(rows: list[ViewRow], tmp_path
     text = paths[0].read_text()
     assert "| model | One | Other | mean steering, 90 % interval |" in text
     assert "| One, thing |" in text and "seeds 0, 1" in text
+
+
+def test_the_table_of_exploratory_runs_is_what_their_record_gives(project_root: Path) -> None:
+    folder = project_root / "experiments" / "views"
+    shown = {}
+    for line in (folder / "looked_at.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("| ") and not line.startswith(("| run", "| :--")):
+            what, _, *cells = line.strip("| ").split(" | ")
+            shown[what] = cells
+    columns = [(kind, *of) for kind in ("seen", "dev") for of in LOOKED_AT]
+    for run in json.loads((folder / "looked_at.json").read_text(encoding="utf-8"))["runs"]:
+        cells = shown.pop(run["what"])
+        for (kind, measure, column), cell_shown in zip(columns, cells, strict=True):
+            sets = run["scores"][kind]["sets"].values()
+            mean = 100 * np.mean([scores[measure][column] for scores in sets])
+            assert cell_shown == f"{mean:{'+' if column == 'steering' else ''}.1f}"
+    assert not shown

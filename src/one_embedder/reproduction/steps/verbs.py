@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from one_embedder.config.schema import Config
 from one_embedder.reproduction.statistics.layout import RowSpec
+from one_embedder.tracking.machine import code_state, hardware, peak_memory_gib
 
 if TYPE_CHECKING:
     from one_embedder.evaluation.benchmarks import TaskScore
@@ -88,3 +89,17 @@ class StageClock:
         yield
         self.seconds.append((name, time.monotonic() - began))
         log.info("%s %s: %.1f s", place, name, self.seconds[-1][1])
+
+
+def made_by(cfg: Config, clock: StageClock) -> dict[str, Any]:
+    """What every table's record says of its making: code, machine, bootstrap, and what it cost."""
+    return {
+        "code": code_state(),
+        "hardware": hardware(),
+        "bootstrap": {"resamples": cfg.table.bootstrap_resamples, "confidence": cfg.table.confidence, "seed": cfg.seed},
+        "cost": {
+            "stages": {name: round(seconds, 1) for name, seconds in clock.seconds},
+            "wall_s": round(sum(seconds for _, seconds in clock.seconds), 1),
+            "peak_memory_gib": peak_memory_gib(),
+        },
+    }

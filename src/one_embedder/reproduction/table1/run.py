@@ -30,7 +30,7 @@ from one_embedder.reproduction.steps.configs import benchmark_instructions, eval
 from one_embedder.reproduction.steps.machine import machine_kind
 from one_embedder.reproduction.steps.places import tables_folder, told_written
 from one_embedder.reproduction.steps.profiles import PAPER_SCALE, read_about, statement
-from one_embedder.reproduction.steps.verbs import StageClock, Stages, project_stages, stage_name
+from one_embedder.reproduction.steps.verbs import StageClock, Stages, made_by, project_stages, stage_name
 from one_embedder.reproduction.table1.expected import ExpectedTable, read_expected
 from one_embedder.reproduction.table1.lines import runs_of, with_differences
 from one_embedder.reproduction.table1.preamble import preamble
@@ -41,7 +41,7 @@ from one_embedder.reproduction.table1.report import Report, write_report
 from one_embedder.reproduction.table1.results import Results
 from one_embedder.reproduction.table1.tables import points, tasks_frame
 from one_embedder.reproduction.table1.verdicts import Circumstances, Comparison, Line, compare
-from one_embedder.tracking.machine import code_state, hardware, peak_memory_gib
+from one_embedder.tracking.machine import hardware
 from one_embedder.tracking.wandb_run import log_results
 
 if TYPE_CHECKING:
@@ -237,20 +237,9 @@ def _beside_published(cfg: Config, rows: Sequence[RowRuns], now: Circumstances, 
 
 def _provenance(cfg: Config, now: Circumstances, clock: StageClock) -> dict[str, Any]:
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return {
-        "data": dict(now.data),
-        "settings": now.settings,
-        "environment": dict(now.environment),
-        "code": code_state(),
-        "hardware": hardware(),
-        "bootstrap": {"resamples": cfg.table.bootstrap_resamples, "confidence": cfg.table.confidence, "seed": cfg.seed},
-        "cost": {
-            "stages": {name: round(seconds, 1) for name, seconds in clock.seconds},
-            "wall_s": round(sum(seconds for _, seconds in clock.seconds), 1),
-            "peak_memory_gib": peak_memory_gib(),
-            "largest_child_gib": round(children / 1024**3, 3),
-        },
-    }
+    made = made_by(cfg, clock)
+    made["cost"]["largest_child_gib"] = round(children / 1024**3, 3)
+    return {"data": dict(now.data), "settings": now.settings, "environment": dict(now.environment), **made}
 
 
 def _cost_text(cost: Mapping[str, Any]) -> str:

@@ -22,14 +22,14 @@ from one_embedder.medi.sources.assembly import DONE
 from one_embedder.reproduction.statistics.layout import RowSpec
 from one_embedder.reproduction.steps.configs import training_config, views_config
 from one_embedder.reproduction.steps.profiles import EVALUATION_ONLY
-from one_embedder.reproduction.steps.verbs import StageClock, Stages, project_stages, stage_name
+from one_embedder.reproduction.steps.verbs import StageClock, Stages, made_by, project_stages, stage_name
 from one_embedder.reproduction.table1.run import table_folder
 from one_embedder.reproduction.views.bootstrap import view_bootstrap
 from one_embedder.reproduction.views.claims import decide_steering
 from one_embedder.reproduction.views.report import ViewReport, averages, write_view_report
 from one_embedder.reproduction.views.rows import ROWS, ViewRow
 from one_embedder.tracking.identity import facts, resolved
-from one_embedder.tracking.machine import code_state, environment, hardware, peak_memory_gib
+from one_embedder.tracking.machine import environment
 from one_embedder.tracking.wandb_run import log_results
 
 Score = Callable[[Config], Sequence[ViewResult]]
@@ -129,12 +129,5 @@ def _provenance(cfg: Config, rows: Sequence[ViewRow], clock: StageClock) -> dict
         "instructions": {result.name: result.identity["instructions"] for result in results},
         "settings": {**facts(resolved(cfg), _SETTINGS), "views": results[0].identity["settings"]},
         "environment": environment(),
-        "code": code_state(),
-        "hardware": hardware(),
-        "bootstrap": {"resamples": cfg.table.bootstrap_resamples, "confidence": cfg.table.confidence, "seed": cfg.seed},
-        "cost": {
-            "stages": {name: round(seconds, 1) for name, seconds in clock.seconds},
-            "wall_s": round(sum(seconds for _, seconds in clock.seconds), 1),
-            "peak_memory_gib": peak_memory_gib(),
-        },
+        **made_by(cfg, clock),
     }
