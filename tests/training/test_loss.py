@@ -14,7 +14,8 @@ from torch.nn.functional import normalize
 from one_embedder.config.checks import choices_of
 from one_embedder.config.schema import LossConfig
 from one_embedder.medi.batches.collate import NO_CLASS, LabelNumbers, TextNumbers
-from one_embedder.training.loss import SPELLINGS, AlsoRight, Comparison, ContrastiveLoss, Sides
+from one_embedder.training.loss import SPELLINGS, Comparison, ContrastiveLoss, Sides
+from one_embedder.training.right_answers import AlsoRight
 from tests.reference.released_loss import paper_loss, released_loss
 from tests.reference.right_answers import right_texts, same_class
 

@@ -12,8 +12,9 @@ from pytorch_lightning import Callback, Trainer
 from one_embedder.config.schema import Config, OptimizerConfig, SamplerConfig, TrainerConfig
 from one_embedder.medi.batches.collate import LabelNumbers, TextNumbers
 from one_embedder.medi.batches.datamodule import MediDataModule
-from one_embedder.training.loss import AlsoRight, Sides
+from one_embedder.training.loss import Sides
 from one_embedder.training.module import InstructorModule
+from one_embedder.training.right_answers import AlsoRight
 from tests.medi.toy import instruction_tokenizer
 from tests.training.tiny import tiny_encoder
 

@@ -20,7 +20,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from one_embedder.config.schema import LossConfig
-from one_embedder.medi.batches.collate import NO_CLASS, LabelNumbers, TextNumbers
+from one_embedder.medi.batches.collate import LabelNumbers, TextNumbers
+from one_embedder.training.right_answers import AlsoRight, own_columns
 
 SPELLINGS: Mapping[str, bool] = MappingProxyType({"released": False, "paper": True})  # name -> in_batch_positives
 
@@ -56,50 +57,6 @@ class Sides:
         if self.texts is None or self.labels is None:
             raise ValueError("also_right needs the batch's texts and labels")
         return AlsoRight.by_text(self.texts, self.texts) | AlsoRight.by_label(self.labels, self.labels)
-
-
-@dataclass(frozen=True)
-class AlsoRight:
-    """Candidates of a batch that are no negatives, because they are right answers like the own one.
-
-    Bool; row i is who asks, column j the candidate. The other side of the own row is never marked: it is the answer.
-
-    Attributes:
-        positives: (B, Q); query i asks, positive j is right too.
-        queries: (B, Q); positive i asks, query j is right too.
-        negatives: (B, N); query i asks, negative j is right too.
-    """
-
-    positives: Tensor
-    queries: Tensor
-    negatives: Tensor
-
-    @classmethod
-    def by_text(cls, own: TextNumbers, candidates: TextNumbers, first: int = 0) -> AlsoRight:
-        """Candidates whose text is that of who asks, or stands beside it in a row of the batch.
-
-        Row i of ``own`` is row ``first + i`` of ``candidates``. Which side a text stands on makes no difference: of the
-        rows a -> b and b -> c, the second's query is not compared with the first's positive, nor the other way round.
-        """
-        positives = _right_texts(own.query, candidates.positive, candidates)
-        queries = _right_texts(own.positive, candidates.query, candidates)
-        others = ~_own_columns(positives, first)
-        return cls(positives & others, queries & others, _right_texts(own.query, candidates.negative, candidates))
-
-    @classmethod
-    def by_label(cls, own: LabelNumbers, candidates: LabelNumbers, first: int = 0) -> AlsoRight:
-        """Rows and negatives of the own class; rows without one are as any other. Arguments as in ``by_text``."""
-        label = own.row[:, None]
-        has_class = label != NO_CLASS
-        alike = has_class & (label == candidates.row)
-        alike &= ~_own_columns(alike, first)
-        return cls(alike, alike, has_class & (label == candidates.negative))
-
-    def __or__(self, other: AlsoRight) -> AlsoRight:
-        """What either marks."""
-        return AlsoRight(
-            self.positives | other.positives, self.queries | other.queries, self.negatives | other.negatives
-        )
 
 
 @dataclass(frozen=True)
@@ -232,7 +189,7 @@ class ContrastiveLoss:
         if self.in_batch_positives:
             positives = own.query @ candidates.positive.T  # (B, Q)
             others = self._wrong(positives, right, right_too.positives if right_too else None)
-            others = others.masked_fill(_own_columns(positives, first), float("-inf"))  # stands in column 0
+            others = others.masked_fill(own_columns(positives, first), float("-inf"))  # stands in column 0
             documents.append(others)
         if self.hard_negatives:
             negatives = own.query @ candidates.negative.T  # (B, N)
@@ -241,7 +198,7 @@ class ContrastiveLoss:
         if self.bidirectional:
             queries = own.positive @ candidates.query.T  # (B, Q)
             others = self._wrong(queries, right, right_too.queries if right_too else None)
-            to_queries = torch.where(_own_columns(queries, first), queries, others)
+            to_queries = torch.where(own_columns(queries, first), queries, others)
             if self.other_instruction_negatives:
                 to_other = self._wrong(_to_other_query(own), right, None)
         return Comparison(torch.cat(documents, dim=1), to_queries, first, to_other)
@@ -288,24 +245,3 @@ def _divided(similarity: Tensor, temperature: float | Tensor) -> Tensor:
         return similarity / temperature
     left_out = similarity == float("-inf")
     return (similarity.masked_fill(left_out, 0.0) / temperature).masked_fill(left_out, float("-inf"))
-
-
-def _right_texts(asks: Tensor, texts: Tensor, batch: TextNumbers) -> Tensor:
-    """Bool, (B, C): whether text j is the asking text i, or its other side in a row of the batch.
-
-    Args:
-        asks: (B,), texts as numbers.
-        texts: (C,), the candidates.
-        batch: the rows, Q of them.
-    """
-    sides = ((batch.query, batch.positive), (batch.positive, batch.query))
-    # (B, Q) @ (Q, C) counts the rows with the one text on this side and the other on that.
-    rows = sum((asks[:, None] == this).float() @ (that[:, None] == texts).float() for this, that in sides)
-    return (asks[:, None] == texts) | (rows > 0)
-
-
-def _own_columns(table: Tensor, first: int) -> Tensor:
-    """Bool, of the shape of ``table``: True in row i at column ``first + i``."""
-    rows = torch.arange(len(table), device=table.device)
-    columns = torch.arange(table.shape[1], device=table.device)
-    return columns == rows[:, None] + first
