@@ -154,6 +154,10 @@ def test_a_set_that_is_not_there_is_named_with_those_that_are(cfg: Config) -> No
     [
         (lambda cfg: setattr(cfg.medi, "view_sets", ["Sen"]), "medi.view_sets: 'Sen' has no instructions .*'Seen'"),
         (lambda cfg: setattr(cfg.views, "chosen", ["Seen"]), "view sets Seen would be trained on .* and scored"),
+        (
+            lambda cfg: cfg.views.__dict__.update(part="train", chosen=["Hidden"]),
+            "views.part=train scores the sets that are trained on, and Hidden is none of them",
+        ),
         (lambda cfg: cfg.views.sets.update(Seen=view_set("trained")), r"Seen\.part='trained' must be one of train"),
         (
             lambda cfg: cfg.views.sets.update(Seen=view_set("train", objectives={"mood": "telling moods"})),

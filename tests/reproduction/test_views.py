@@ -18,7 +18,8 @@ from one_embedder.evaluation.views.steering import COLUMNS, NO_INSTRUCTION
 from one_embedder.reproduction.statistics.layout import INSTRUCTOR, RowSpec
 from one_embedder.reproduction.views.bootstrap import view_bootstrap
 from one_embedder.reproduction.views.claims import decide_steering
-from one_embedder.reproduction.views.report import write_view_report
+from one_embedder.reproduction.views.record import read_steering, recorded_steering
+from one_embedder.reproduction.views.report import ViewReport, write_view_report
 from one_embedder.reproduction.views.rows import MEAN, PLAIN, UNTRAINED, ViewRow, cell
 from one_embedder.reproduction.views.run import reproduce_views
 from tests.medi.toy import view_rows, view_set, write_view_set
@@ -77,11 +78,11 @@ def test_estimates_are_means_over_seeds_labelings_and_sets_and_lie_in_their_inte
 
 
 def test_what_is_steered_is_told_from_what_is_not(rows: list[ViewRow]) -> None:
-    claims = decide_steering(view_bootstrap(rows, resamples=300, confidence=0.95, seed=0), seeds=2)
-    assert len(claims) == 6
+    claims = decide_steering(view_bootstrap(rows, resamples=400, confidence=0.95, seed=0), seeds=2)
+    assert len(claims) == 10
     assert {claim.verdict for claim in claims} == {"supported"}
     unsteered = [row(UNTRAINED, 0.0), row(PLAIN, 0.0, 0.0), row(INSTRUCTOR, 0.0, 0.0)]
-    claims = decide_steering(view_bootstrap(unsteered, resamples=300, confidence=0.95, seed=0), seeds=2)
+    claims = decide_steering(view_bootstrap(unsteered, resamples=400, confidence=0.95, seed=0), seeds=2)
     assert {claim.verdict for claim in claims} == {"undecided"}
 
 
@@ -112,7 +113,7 @@ def cfg(tmp_path: Path) -> Config:
         ["table.name=views", "views=none", "debug=fast", f"paths.experiments={tmp_path / 'experiments'}"],
     )
     cfg.views.root, cfg.views.sets = str(tmp_path / "views"), {"One": view_set("test")}
-    cfg.table.seeds, cfg.table.bootstrap_resamples = [0, 1], 300
+    cfg.table.seeds, cfg.table.bootstrap_resamples = [0, 1], 400
     return cfg
 
 
@@ -136,6 +137,7 @@ def test_the_command_trains_both_models_of_every_seed_and_writes_the_table(
     steered = record["rows"][2]["scores"][cell("knn_accuracy", MEAN, "steering")]
     assert f"{100 * steered:+.1f}" in (folder / "documentation.md").read_text()
     assert f"{100 * steered:+.1f}" in capsys.readouterr().out
+    assert record == read_steering(folder / "documentation.json")
     assert [row["id"] for row in record["rows"]] == ["backbone", "finetuned_without_instructions", "instructor"]
     assert (folder / "documentation.csv").read_text().startswith("model,measure,set,column,points,low,high\n")
 
@@ -151,6 +153,44 @@ def test_each_model_is_measured_into_a_folder_of_its_own(cfg: Config) -> None:
     assert len(set(outputs)) == 5
     assert Path(outputs[0]).parent.name == "minilm"
     assert {Path(output).name for output in outputs} == {"views_none_test"}
+
+
+def test_a_number_of_the_record_changed_by_hand_is_refused(cfg: Config) -> None:
+    reproduce_views(cfg, FakeWork().stages, scored)
+    path = Path(cfg.paths.experiments) / "own" / "views" / "documentation.json"
+    whole = json.loads(path.read_text())
+    changes = [
+        lambda record: record["rows"][2]["scores"].update({cell("v_measure", MEAN, "right"): 0.99}),
+        lambda record: record["rows"][0]["scores"].update({cell("v_measure", "One", "steering"): 0.5}),
+        lambda record: record["rows"][1]["intervals"].update({cell("v_measure", "One", "other"): [0.0, 0.01]}),
+        lambda record: record["claims"][3]["difference"].update(estimate=0.2),
+        lambda record: record.update(part="holdout"),
+    ]
+    for change in changes:
+        record = json.loads(json.dumps(whole))
+        change(record)
+        path.write_text(json.dumps(record))
+        with pytest.raises(DataError, match=r"documentation\.json"):
+            read_steering(path)
+
+
+def test_a_table_of_other_sets_has_a_name_of_its_own_and_says_what_they_are(cfg: Config, tmp_path: Path) -> None:
+    cfg.views.part, cfg.views.sets = "train", {"One": view_set("train")}
+    reproduce_views(cfg, FakeWork().stages, scored)
+    folder = Path(cfg.paths.experiments) / "own" / "views"
+    title = (folder / "documentation_train.md").read_text().splitlines()[0]
+    assert "sets that were trained on, by texts that were not" in title
+    assert "`documentation`, sets that were trained on, by texts that were not**: One." in recorded_steering(folder)
+
+
+def test_less_is_never_recorded_over_more(cfg: Config) -> None:
+    cfg.table.record = True
+    reproduce_views(cfg, FakeWork().stages, scored)
+    cfg.table.seeds = [0]
+    work = FakeWork()
+    with pytest.raises(DataError, match=r"documentation\.json: not recorded anew, because this run has 1 seeds"):
+        reproduce_views(cfg, work.stages, scored)
+    assert not work.calls
 
 
 @pytest.mark.parametrize(
@@ -178,11 +218,9 @@ def test_data_from_before_there_were_view_sets_are_told_with_what_to_do(cfg: Con
 
 
 def test_the_report_is_written_from_the_rows_alone(rows: list[ViewRow], tmp_path: Path) -> None:
-    from one_embedder.reproduction.views.report import ViewReport
-
     bootstrap = view_bootstrap(rows, resamples=50, confidence=0.9, seed=0)
     report = ViewReport(
-        "toy", rows, bootstrap, decide_steering(bootstrap, 2), {"settings": {"trainer": {"max_steps": 5}}}
+        "toy", "test", rows, bootstrap, decide_steering(bootstrap, 2), {"settings": {"trainer": {"max_steps": 5}}}
     )
     paths = write_view_report(report, tmp_path)
     assert [path.name for path in paths] == ["toy.md", "toy.csv", "toy.json"]

@@ -204,7 +204,7 @@ class BenchmarkConfig:
 class ViewSetConfig:
     """Texts with two or more labelings: what they are, and which purpose each labeling stands for."""
 
-    part: str = MISSING  # train | dev | test: what the set is for
+    part: limits.Part = MISSING  # what the set is for
     text_type: str = MISSING  # part of the instruction: what the texts are
     domain: str | None = None  # part of the instruction: what they are about
     objectives: dict[str, str] = MISSING  # labeling -> objective of its instruction; other labelings are not used
@@ -217,7 +217,7 @@ class ViewsConfig:
     name: str = "none"  # of the sets; choose it with the group views
     root: str | None = None  # holds <set>/texts.jsonl: {text, labels: {labeling: class}, split: train or test}
     sets: dict[str, ViewSetConfig] = field(default_factory=dict)  # set -> its purpose and instructions
-    part: limits.Split = "test"  # whose sets are scored
+    part: limits.Part = "test"  # whose sets are scored, always by their test texts; train: those that are trained on
     chosen: limits.Some | None = None  # or these sets instead
     texts_per_set: limits.AtLeastFour | None = 1000  # of the test texts, drawn; None: all
     neighbours: limits.Count = 10  # that vote about a text's class

@@ -27,6 +27,7 @@ from one_embedder.reproduction.table1.published import load_published
 from one_embedder.reproduction.table1.record import check_against_table1, read_table1
 from one_embedder.reproduction.table1.tables import claim_lines, header, paper_grid, score_grid
 from one_embedder.reproduction.table1.tolerances import between_kinds
+from one_embedder.reproduction.views.record import recorded_steering
 from one_embedder.tracking.manifest import write_atomically
 
 NOT_RUN = "not run"
@@ -34,6 +35,7 @@ PAGES: Mapping[str, tuple[str, ...]] = {
     "README.md": ("table1", "profiles"),
     "docs/results.md": ("table1_columns", "super_ni", "folder", "harness", "paper"),
     "docs/ablations.md": ("ablations", "ablations_super_ni"),
+    "docs/views.md": ("views",),
 }
 """Page -> the generated parts it holds."""
 
@@ -87,6 +89,7 @@ def generated_parts(root: Path = PROJECT_ROOT, conf: Path = CONF) -> dict[str, s
             read_records(root / "experiments" / "ablations", "documentation"), configured_ablations(conf)
         ),
         "ablations_super_ni": recorded_ablations(read_records(root / "experiments" / "ablations", "super_ni"), []),
+        "views": recorded_steering(root / "experiments" / "views"),
         "profiles": others_grid(read_about(conf), "").markdown(),
     }
 

@@ -55,15 +55,18 @@ class Bootstrap:
         """Interval of one cell."""
         return centred_interval(self.estimates[row][column], self.samples[row][column], self.confidence)
 
-    def difference(self, row: str, other: str, column: str = AVERAGE) -> Interval:
-        """Interval of ``row`` minus ``other`` in one column."""
-        estimate = self.estimates[row][column] - self.estimates[other][column]
-        return centred_interval(estimate, self.samples[row][column] - self.samples[other][column], self.confidence)
+    def difference(self, row: str, other: str, column: str = AVERAGE, other_column: str | None = None) -> Interval:
+        """Interval of ``row`` minus ``other`` in one column, or minus another column of ``other``."""
+        return centred_interval(*self._minus(row, other, column, other_column), self.confidence)
 
-    def p_value(self, row: str, other: str, column: str = AVERAGE) -> float:
-        """Two-sided, of ``row`` minus ``other`` in one column; not corrected for how many are asked for."""
-        estimate = self.estimates[row][column] - self.estimates[other][column]
-        return bootstrap_p_value(estimate, self.samples[row][column] - self.samples[other][column])
+    def p_value(self, row: str, other: str, column: str = AVERAGE, other_column: str | None = None) -> float:
+        """Two-sided, of the same difference; not corrected for how many are asked for."""
+        return bootstrap_p_value(*self._minus(row, other, column, other_column))
+
+    def _minus(self, row: str, other: str, column: str, other_column: str | None) -> tuple[float, Array]:
+        theirs = column if other_column is None else other_column
+        estimate = self.estimates[row][column] - self.estimates[other][theirs]
+        return estimate, self.samples[row][column] - self.samples[other][theirs]
 
 
 def paired_bootstrap(rows: Sequence[RowRuns], *, resamples: int, confidence: float, seed: int) -> Bootstrap:

@@ -1,25 +1,67 @@
-"""What the steering table is made for: does INSTRUCTOR read its instructions, and is it the training that makes it?"""
+"""What the steering table is made for: does INSTRUCTOR read its instructions, by its training, and to its gain?"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from one_embedder.evaluation.resampling import Interval
 from one_embedder.evaluation.views.cells import CLUSTERING, NEIGHBOURS
 from one_embedder.reproduction.statistics.bootstrap import Bootstrap, bootstrap_p_value
 from one_embedder.reproduction.statistics.claims import Claim
 from one_embedder.reproduction.statistics.decision import ONE_SEED, decide_together
-from one_embedder.reproduction.statistics.layout import INSTRUCTOR, RowSpec
+from one_embedder.reproduction.statistics.layout import INSTRUCTOR
 from one_embedder.reproduction.views.rows import MEAN, PLAIN, UNTRAINED, cell
 
 BY: Mapping[str, str] = {NEIGHBOURS: "nearest neighbours", CLUSTERING: "clusters"}
 """Measure -> what readers see."""
 
-CLAIMS: tuple[tuple[str, RowSpec | None], ...] = (
-    ("INSTRUCTOR is steered by its instructions", None),
-    ("INSTRUCTOR is steered more than its untrained backbone", UNTRAINED),
-    ("INSTRUCTOR is steered more than finetuning without instructions", PLAIN),
-)
+
+@dataclass(frozen=True)
+class Asked:
+    """A claim: a number of INSTRUCTOR's is above zero, or above a number of another row.
+
+    Attributes:
+        text: the sentence.
+        number: of INSTRUCTOR's, as ``rows.cell`` calls it.
+        other: id of the other row; None: zero.
+        other_number: of that row.
+    """
+
+    text: str
+    number: str
+    other: str | None = None
+    other_number: str = ""
+
+    def estimate(self, scores: Mapping[str, Mapping[str, float]]) -> float:
+        """The difference, from row id -> number -> score."""
+        taken = 0.0 if self.other is None else scores[self.other][self.other_number]
+        return scores[INSTRUCTOR.id][self.number] - taken
+
+    def tested(self, bootstrap: Bootstrap) -> tuple[Interval, float]:
+        """The difference with its interval, and its p-value."""
+        if self.other is not None:
+            compared = (INSTRUCTOR.id, self.other, self.number, self.other_number)
+            return bootstrap.difference(*compared), bootstrap.p_value(*compared)
+        samples = bootstrap.samples[INSTRUCTOR.id][self.number]
+        p_value = bootstrap_p_value(self.estimate(bootstrap.estimates), samples)
+        return bootstrap.interval(INSTRUCTOR.id, self.number), p_value
+
+
+def _asked(measure: str) -> list[Asked]:
+    steering, right, none = (cell(measure, MEAN, column) for column in ("steering", "right", "none"))
+    by = f", by {BY[measure]}"
+    better = "INSTRUCTOR with the right instruction is better than"
+    return [
+        Asked(f"INSTRUCTOR is steered by its instructions{by}", steering),
+        Asked(f"INSTRUCTOR is steered more than its untrained backbone{by}", steering, UNTRAINED.id, steering),
+        Asked(f"INSTRUCTOR is steered more than finetuning without instructions{by}", steering, PLAIN.id, steering),
+        Asked(f"{better} its untrained backbone with none{by}", right, UNTRAINED.id, none),
+        Asked(f"{better} finetuning without instructions, with none{by}", right, PLAIN.id, none),
+    ]
+
+
+CLAIMS: Sequence[Asked] = tuple(asked for measure in BY for asked in _asked(measure))
 
 
 def decide_steering(bootstrap: Bootstrap, seeds: int) -> list[Claim]:
@@ -29,20 +71,9 @@ def decide_steering(bootstrap: Bootstrap, seeds: int) -> list[Claim]:
         bootstrap: over the rows of the table.
         seeds: number of trainings of INSTRUCTOR.
     """
-    asked = [(f"{text}, by {name}", measure, other) for measure, name in BY.items() for text, other in CLAIMS]
-    tested = [_tested(bootstrap, cell(measure, MEAN, "steering"), other) for _, measure, other in asked]
+    tested = [asked.tested(bootstrap) for asked in CLAIMS]
     decided = decide_together(tested, bootstrap.confidence)
     return [
-        Claim(text, difference, p_value, p_adjusted, ONE_SEED if seeds == 1 else verdict, seeds)
-        for (text, _, _), (difference, p_value), (p_adjusted, verdict) in zip(asked, tested, decided, strict=True)
+        Claim(asked.text, difference, p_value, p_adjusted, ONE_SEED if seeds == 1 else verdict, seeds)
+        for asked, (difference, p_value), (p_adjusted, verdict) in zip(CLAIMS, tested, decided, strict=True)
     ]
-
-
-def _tested(bootstrap: Bootstrap, column: str, other: RowSpec | None) -> tuple[Interval, float]:
-    if other is not None:
-        return (
-            bootstrap.difference(INSTRUCTOR.id, other.id, column),
-            bootstrap.p_value(INSTRUCTOR.id, other.id, column),
-        )
-    estimate, samples = bootstrap.estimates[INSTRUCTOR.id][column], bootstrap.samples[INSTRUCTOR.id][column]
-    return bootstrap.interval(INSTRUCTOR.id, column), bootstrap_p_value(estimate, samples)

@@ -1,4 +1,7 @@
-"""The steering table for readers and for programs: ``<profile>.md``, ``.csv`` and ``.json``."""
+"""The steering table for readers and for programs: ``<profile>.md``, ``.csv`` and ``.json``.
+
+Of another part than the test sets, the files are named ``<profile>_<part>``.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +22,10 @@ from one_embedder.reproduction.statistics.claims import Claim
 from one_embedder.reproduction.statistics.decision import told, trainings
 from one_embedder.reproduction.table1.tables import format_difference, format_number
 from one_embedder.reproduction.views.claims import BY
+from one_embedder.reproduction.views.record import SCHEMA, SETS, file_stem
 from one_embedder.reproduction.views.rows import MEAN, ViewRow, cell
 from one_embedder.tracking.manifest import write_atomically
 
-SCHEMA = 1
 EXPLAINED = (
     "Every text is embedded under the instruction of each labeling of its set, and under none, and each embedding is "
     "held against each labeling. Right: the score of a labeling under its own instruction. Other: under the other "
@@ -42,6 +45,7 @@ class ViewReport:
 
     Attributes:
         profile: its name.
+        part: whose sets were scored, one of ``SETS``.
         rows: the models.
         bootstrap: over them.
         claims: decided.
@@ -49,6 +53,7 @@ class ViewReport:
     """
 
     profile: str
+    part: str
     rows: Sequence[ViewRow]
     bootstrap: Bootstrap
     claims: Sequence[Claim]
@@ -56,8 +61,14 @@ class ViewReport:
 
     @property
     def title(self) -> str:
-        """Names the table, the profile and the seeds."""
-        return f"Steering, profile {self.profile} (finetuned rows: mean over seeds {_listed(self.rows[-1].seeds)})"
+        """Names the table, the profile, what the sets are, and the seeds."""
+        seeds = ", ".join(map(str, self.rows[-1].seeds))
+        return f"Steering, profile {self.profile}: {SETS[self.part]} (finetuned rows: mean over seeds {seeds})"
+
+    @property
+    def stem(self) -> str:
+        """Of the names of its files."""
+        return file_stem(self.profile, self.part)
 
     def grid(self, measure: str) -> Grid:
         """One measure: the steering of every set, its mean with an interval, and what it is made of."""
@@ -132,6 +143,7 @@ class ViewReport:
             "schema": SCHEMA,
             "table": "views",
             "profile": self.profile,
+            "part": self.part,
             "rows": [self._row(row) for row in self.rows],
             "claims": [{**asdict(claim), "told": self.told(claim)} for claim in self.claims],
             "intervals": INTERVALS,
@@ -156,9 +168,9 @@ class ViewReport:
 def write_view_report(report: ViewReport, folder: Path) -> list[Path]:
     """Write the three files; returns what was written."""
     contents = {
-        f"{report.profile}.md": report.markdown(),
-        f"{report.profile}.csv": report.csv(),
-        f"{report.profile}.json": json.dumps(report.record(), indent=1) + "\n",
+        f"{report.stem}.md": report.markdown(),
+        f"{report.stem}.csv": report.csv(),
+        f"{report.stem}.json": json.dumps(report.record(), indent=1) + "\n",
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
@@ -178,7 +190,3 @@ def averages(report: ViewReport) -> dict[str, float]:
 
 def _of_labeling(row: ViewRow, number: int, labeling: str, measure: str) -> float:
     return float(np.mean([steering(run[number].table(measure))[labeling]["steering"] for run in row.runs]))
-
-
-def _listed(seeds: Sequence[int]) -> str:
-    return ", ".join(map(str, seeds))

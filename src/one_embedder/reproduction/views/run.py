@@ -11,6 +11,7 @@ from typing import Any
 
 from one_embedder.config.relations import require_reproducible
 from one_embedder.config.schema import Config
+from one_embedder.config.views import scored_sets
 from one_embedder.encoder.limits import require_within
 from one_embedder.errors import ConfigError, DataError
 from one_embedder.evaluation.views.plan import view_jobs
@@ -26,6 +27,7 @@ from one_embedder.reproduction.steps.verbs import StageClock, Stages, made_by, p
 from one_embedder.reproduction.table1.run import table_folder
 from one_embedder.reproduction.views.bootstrap import view_bootstrap
 from one_embedder.reproduction.views.claims import decide_steering
+from one_embedder.reproduction.views.record import file_stem, require_recordable
 from one_embedder.reproduction.views.report import ViewReport, averages, write_view_report
 from one_embedder.reproduction.views.rows import ROWS, ViewRow
 from one_embedder.tracking.identity import facts, resolved
@@ -51,7 +53,7 @@ def reproduce_views(cfg: Config, stages: Stages | None = None, score: Score | No
 
     Raises:
         ConfigError: the profile trains nothing, or what ``evaluate_views`` refuses, before anything is trained.
-        DataError: what ``evaluate_views`` refuses, likewise.
+        DataError: what ``evaluate_views`` refuses, likewise; or less would be recorded than is.
         LockedError: another process makes the same table.
     """
     if cfg.profile == EVALUATION_ONLY:
@@ -63,6 +65,9 @@ def reproduce_views(cfg: Config, stages: Stages | None = None, score: Score | No
     require_within(cfg)
     if not _is_built_with_the_data(cfg):
         view_jobs(cfg)  # refuse before hours of mining and training what nothing could be scored on
+    if cfg.table.record:
+        extent = {"seeds": len(cfg.table.seeds), "steps": cfg.trainer.max_steps, "tasks": len(scored_sets(cfg))}
+        require_recordable(table_folder(cfg) / f"{file_stem(cfg.profile, cfg.views.part)}.json", extent)
     with holding(table_folder(cfg), cfg.profile):
         _fill(cfg, stages or project_stages(), score or _score)
     return 0
@@ -81,9 +86,9 @@ def _fill(cfg: Config, stages: Stages, score: Score) -> None:
             rows, resamples=table.bootstrap_resamples, confidence=table.confidence, seed=cfg.seed
         )
         claims = decide_steering(bootstrap, len(table.seeds))
-    report = ViewReport(cfg.profile, rows, bootstrap, claims, _provenance(cfg, rows, clock))
+    report = ViewReport(cfg.profile, cfg.views.part, rows, bootstrap, claims, _provenance(cfg, rows, clock))
     written = write_view_report(report, table_folder(cfg))
-    log_results(cfg, table_folder(cfg), "reproduce", f"{table.name} {cfg.profile}", {}, averages(report))
+    log_results(cfg, table_folder(cfg), "reproduce", f"{table.name} {report.stem}", {}, averages(report))
     sys.stdout.write("\n".join([report.terminal(), "", "Written:", *(f"  {path}" for path in written), ""]))
 
 

@@ -1,0 +1,126 @@
+"""The recorded steering tables: read and checked against themselves, and shown in a page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from one_embedder.errors import DataError
+from one_embedder.evaluation.resampling import Interval
+from one_embedder.evaluation.views.cells import MEASURES
+from one_embedder.evaluation.views.steering import COLUMNS
+from one_embedder.reproduction.show.grid import Grid
+from one_embedder.reproduction.statistics.consistency import equal, inside
+from one_embedder.reproduction.steps.places import require_as_much
+from one_embedder.reproduction.table1.tables import format_difference, format_number
+from one_embedder.reproduction.views.claims import BY, CLAIMS
+from one_embedder.reproduction.views.rows import MEAN, cell
+
+SCHEMA = 1
+SETS: Mapping[str, str] = {
+    "train": "sets that were trained on, by texts that were not",
+    "dev": "sets for choosing settings, never trained on",
+    "test": "sets never trained on",
+}
+"""Part -> what its sets are."""
+_LOOKED_AT = "looked_at.json"
+"""Of exploratory runs; another kind of file (``experiments/README.md``)."""
+
+Record = Mapping[str, Any]
+
+
+def file_stem(profile: str, part: str) -> str:
+    """Of the names of a table's files: the profile, and the part where it is not the test sets."""
+    return profile if part == "test" else f"{profile}_{part}"
+
+
+def read_steering(path: Path) -> Record:
+    """Read what ``ViewReport.record`` gave.
+
+    Raises:
+        DataError: if the file is no such record, or has numbers that contradict each other.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if (record["schema"], record["table"]) != (SCHEMA, "views") or record["part"] not in SETS:
+            raise ValueError("it is of another schema or table")
+        for row in record["rows"]:
+            _check_row(row, f"{path}, row {row['id']}")
+        scores = {row["id"]: row["scores"] for row in record["rows"]}
+        for claim, asked in zip(record["claims"], CLAIMS, strict=True):
+            where = f"{path}, claim {claim['text']}"
+            inside(Interval(**claim["difference"]), where)
+            equal(claim["difference"]["estimate"], asked.estimate(scores), where)
+        return dict(record)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: not a steering table ({error!r}); restore it, or make it again") from error
+
+
+def require_recordable(path: Path, extent: Mapping[str, int]) -> None:
+    """Refuse to put a table in the place of one that rests on more, see ``require_as_much``."""
+    if path.is_file():
+        require_as_much(path, extent_of(read_steering(path)), extent)
+
+
+def extent_of(record: Record) -> dict[str, int]:
+    """What a table rests on."""
+    return {
+        "seeds": max(len(row["seeds"]) for row in record["rows"]),
+        "steps": int(record["settings"]["trainer"]["max_steps"]),
+        "tasks": len(record["data"]["views"]),
+    }
+
+
+def recorded_steering(folder: Path) -> str:
+    """Every recorded table of a folder, as Markdown.
+
+    Raises:
+        DataError: see ``read_steering``.
+    """
+    paths = [path for path in sorted(folder.glob("*.json")) if path.name != _LOOKED_AT]
+    return "\n\n".join(_shown(read_steering(path)) for path in paths) or "No table is recorded yet."
+
+
+def _shown(record: Record) -> str:
+    stem = file_stem(record["profile"], record["part"])
+    sets, hardware = ", ".join(record["data"]["views"]), record["hardware"]
+    seeds = ", ".join(map(str, max((row["seeds"] for row in record["rows"]), key=len)))
+    heads = [f"{column}, {name}" for name in BY.values() for column in ("steering", "right", "none")]
+    rows = [[row["label"], *(text for measure in BY for text in _cells(row, measure))] for row in record["rows"]]
+    claims = "\n".join(
+        f"- {claim['text']}: {claim['told']}; {format_difference(Interval(**claim['difference']))}, "
+        f"p {claim['p_adjusted']:.3f}"
+        for claim in record["claims"]
+    )
+    return (
+        f"**Profile `{record['profile']}`, {SETS[record['part']]}**: {sets}.\n\n"
+        f"{Grid(['model', *heads], rows).markdown()}\n\n"
+        f"Points; finetuned rows are means over seeds {seeds}, {extent_of(record)['steps']} steps each; commit "
+        f"{record['code']['commit'][:7]}, {hardware['cores']} cores. Every set and labeling: "
+        f"[`experiments/views/{stem}.md`](../experiments/views/{stem}.md)\n\n{claims}"
+    )
+
+
+def _cells(row: Mapping[str, Any], measure: str) -> list[str]:
+    name = cell(measure, MEAN, "steering")
+    low, high = row["intervals"][name]
+    others = [format_number(100 * row["scores"][cell(measure, MEAN, column)]) for column in ("right", "none")]
+    return [format_difference(Interval(row["scores"][name], low, high)), *others]
+
+
+def _check_row(row: Mapping[str, Any], where: str) -> None:
+    """Means are those of the sets, steering is right minus other, and every number lies in its interval."""
+    scores = row["scores"]
+    of_sets = sorted({name.split("/")[1] for name in scores} - {MEAN})
+    for measure in MEASURES:
+        for column in COLUMNS:
+            mean = fmean(scores[cell(measure, name, column)] for name in of_sets)
+            equal(scores[cell(measure, MEAN, column)], mean, f"{where}, {cell(measure, MEAN, column)}")
+        for name in (MEAN, *of_sets):
+            right, other = (scores[cell(measure, name, column)] for column in ("right", "other"))
+            equal(scores[cell(measure, name, "steering")], right - other, f"{where}, steering of {name}")
+    for name, (low, high) in row["intervals"].items():
+        inside(Interval(scores[name], low, high), f"{where}, {name}")
