@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from omegaconf import OmegaConf
 
 from one_embedder.config.compose import load_config
 from one_embedder.config.schema import Config, LossConfig, PathsConfig, TrackingConfig, TrainerConfig
@@ -206,3 +208,14 @@ def test_a_younger_key_at_the_top_is_left_out_of_the_id_at_its_neutral_value() -
     assert config_hash(cfg, TRAINING_SECTIONS) == older
     cfg.instruction_detail = "tag"
     assert config_hash(cfg, TRAINING_SECTIONS) != older
+
+
+@pytest.mark.parametrize("profile", ["documentation", "mixture", "paper"])
+def test_a_composed_configuration_has_nothing_left_to_fill_in(profile: str) -> None:
+    cfg = load_config("reproduce", [f"profile={profile}", "medi.views=views", "medi.root=tasks"])
+    by_omegaconf = OmegaConf.to_container(OmegaConf.structured(cfg), resolve=True)
+    assert json.dumps(resolved(cfg)) == json.dumps(by_omegaconf)
+
+
+def test_a_configuration_made_in_code_is_filled_in() -> None:
+    assert resolved(Config())["medi"]["folder"] == "data/documentation"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import MISSING, OmegaConf
 
 from one_embedder.config.schema import Config, LossConfig
 
@@ -60,9 +61,14 @@ NEUTRAL: Mapping[str, Any] = MappingProxyType(
     }
 )
 
+_UNFILLED = ("${", MISSING)
+
 
 def resolved(cfg: Config) -> dict[str, Any]:
     """The configuration as plain values, every ``${...}`` filled in."""
+    values = asdict(cfg)
+    if not any(mark in repr(values) for mark in _UNFILLED):
+        return values  # as every composed one is; OmegaConf would take most of a second to find nothing to fill in
     container = OmegaConf.to_container(OmegaConf.structured(cfg), resolve=True, throw_on_missing=True)
     return dict(container)  # type: ignore[arg-type]
 
