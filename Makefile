@@ -2,6 +2,8 @@
 #   VENV         the environment, made on first use
 #   PYTHON       the Python to make it with (3.11 to 3.13)
 #   TORCH_INDEX  extra index for torch; https://download.pytorch.org/whl/cpu avoids the CUDA build on Linux
+#   WHEELHOUSE   a folder of packages: `make wheelhouse` fills it, `make setup` installs from it and asks no index
+#   SYSTEM_TORCH=1  take torch, and its CUDA, from PYTHON instead of installing it
 #   PROFILE      documentation | local | released | paper
 #   TEST_PROCESSES  that share the tests; 0 runs them in one
 #   BENCHMARK    a folder of tasks, for verify-harness
@@ -16,6 +18,8 @@ PROFILE ?= documentation
 ARGS ?=
 BENCHMARK ?=
 TORCH_INDEX ?=
+WHEELHOUSE ?=
+SYSTEM_TORCH ?=
 TEST_PROCESSES ?= 2
 
 IS_SUPPORTED := import sys; sys.stdout.write(sys.version.split()[0]); sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -77,7 +81,14 @@ $(READY): requirements.lock pyproject.toml scripts/make_environment.py
 		echo "setup: no Python 3.11, 3.12 or 3.13 found$${python:+ under the name $$python}; install one, or name it: make setup PYTHON=/path/to/python3.11" >&2; exit 2; fi; \
 	version=$$("$$python" -c '$(IS_SUPPORTED)') || { \
 		echo "setup: $$python is Python $${version:-nothing that runs}, this project needs 3.11, 3.12 or 3.13: make setup PYTHON=/path/to/python3.11" >&2; exit 2; }; \
-	exec "$$python" scripts/make_environment.py "$(VENV)" --torch-index "$(TORCH_INDEX)"
+	exec "$$python" scripts/make_environment.py "$(VENV)" --torch-index "$(TORCH_INDEX)" --wheelhouse "$(SETUP_FROM)" $(if $(SYSTEM_TORCH),--system-torch)
+
+SETUP_FROM = $(WHEELHOUSE)
+wheelhouse: SETUP_FROM = # an index: the folder is still to be filled
+
+.PHONY: wheelhouse
+wheelhouse: $(READY) ## Collect packages and PROFILE's models in WHEELHOUSE=FOLDER, for a machine without network
+	$(BIN)/python -m scripts.make_wheelhouse "$(WHEELHOUSE)" --torch-index "$(TORCH_INDEX)" $(if $(SYSTEM_TORCH),--system-torch) profile=$(PROFILE) $(ARGS)
 
 .PHONY: test
 test: $(READY) ## The fast tests: CPU, no network, about ten minutes on two cores
