@@ -2,6 +2,7 @@
 #   VENV         the environment, made on first use
 #   PYTHON       the Python to make it with (3.11 to 3.13)
 #   TORCH_INDEX  extra index for torch; https://download.pytorch.org/whl/cpu avoids the CUDA build on Linux
+#   MINUTES      of a borrowed machine, for grid
 #   WHEELHOUSE   a folder of packages: `make wheelhouse` fills it, `make setup` installs from it and asks no index
 #   SYSTEM_TORCH=1  take torch, and its CUDA, from PYTHON instead of installing it
 #   PROFILE      documentation | local | released | paper
@@ -19,6 +20,7 @@ ARGS ?=
 BENCHMARK ?=
 TORCH_INDEX ?=
 WHEELHOUSE ?=
+MINUTES ?= 25
 SYSTEM_TORCH ?=
 TEST_PROCESSES ?= 2
 
@@ -54,6 +56,10 @@ ablation-%: $(READY) ## Run one of conf/ablation and tabulate it, in experiments
 	$(BIN)/python -m one_embedder.build_medi profile=$(PROFILE) ablation=$* $(ARGS)
 	-$(BIN)/python -m one_embedder.reproduce --multirun profile=$(PROFILE) ablation=$* $(ARGS)
 	$(BIN)/python -m one_embedder.reproduce profile=$(PROFILE) ablation=$* $(ARGS)
+
+.PHONY: grid
+grid: $(READY) ## Run the comparisons of scripts/grid.yaml for MINUTES=25, the most worth first; the same again goes on
+	$(BIN)/python -m scripts.run_grid --minutes $(MINUTES) $(ARGS)
 
 .PHONY: verify-harness
 verify-harness: $(READY) ## Compare all-MiniLM-L6-v2 with its published scores; BENCHMARK=FOLDER holds MTEB's rows

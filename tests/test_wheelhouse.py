@@ -88,9 +88,7 @@ def test_a_wheelhouse_that_was_copied_in_part_is_refused(tmp_path: Path, wheelho
 
 
 def test_another_folder_is_no_wheelhouse(tmp_path: Path) -> None:
-    with pytest.raises(
-        SetupError, match=f"has no {SUMS}, it is no wheelhouse: `make wheelhouse WHEELHOUSE=FOLDER` makes one"
-    ):
+    with pytest.raises(SetupError, match=f"no wheelhouse, it has no {SUMS}: make one with make wheelhouse"):
         check_wheelhouse(tmp_path)
 
 
