@@ -121,6 +121,10 @@ bench: $(READY) ## Speed of encode and of a training step against peers, to expe
 	$(BIN)/python -m scripts.bench_encode $(ARGS)
 	$(BIN)/python -m scripts.bench_train_step $(ARGS)
 
+.PHONY: gpu-smoke
+gpu-smoke: $(READY) ## Minutes: does this GPU compute what the CPU does, and how fast? ARGS="--shape large"
+	$(BIN)/python -m scripts.gpu_smoke $(ARGS)
+
 .PHONY: format
 format: $(READY) ## Rewrite the code in the project's style
 	$(BIN)/ruff check --fix .

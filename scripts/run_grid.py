@@ -113,7 +113,7 @@ def read_list(path: Path, overrides: Sequence[str]) -> list[Step]:
         if not isinstance(entry, dict) or not {"name", "command"} <= entry.keys() <= {"name", "command", "leaves"}:
             raise ConfigError(f"{path}: a step has name and command, and perhaps leaves; got {entry}")
         steps.append(Step(entry["name"], (*shlex.split(entry["command"]), *overrides), entry.get("leaves")))
-    for step in {step.words[0]: step for step in reversed(steps)}.values():
+    for step in reversed({step.words[0]: step for step in reversed(steps)}.values()):
         try:
             load_config(step.words[0], [word for word in step.words[1:] if word != "--multirun"])
         except OneEmbedderError as error:

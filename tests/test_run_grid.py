@@ -5,15 +5,22 @@ from __future__ import annotations
 import json
 import sys
 import time
+from functools import cache
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from one_embedder.config.compose import load_config
+from one_embedder.config.schema import Config
+from one_embedder.encoder.checkpoint import save_encoder
 from one_embedder.errors import ConfigError, OneEmbedderError
+from one_embedder.medi.store import write_medi
 from scripts import run_grid
 from scripts.run_grid import LIST, Step, grid, own_folder, read_list
+from tests.medi.toy import toy_rows
+from tests.training.tiny import tiny_encoder
 
 FOLDERS = ("medi.views=/views", "medi.pairs=/pairs", "medi.root=/root", "benchmark.root=/tasks", "views.root=/views")
 
@@ -42,12 +49,18 @@ def statuses(own: Path) -> dict[str, str]:
     return {name: step["status"] for name, step in record["steps"].items()}
 
 
+@cache
+def composed(verb: str, *settings: str) -> Config:
+    return load_config(verb, settings)
+
+
 def test_every_command_of_the_list_composes_with_the_folders_of_the_data() -> None:
     listed = read_list(LIST, [*FOLDERS, "devices=gpu"])
     assert len(listed) > 10 and len({step.name for step in listed}) == len(listed)
     assert [step.words[0] for step in listed[:2]] == ["build_medi", "reproduce"]
     for step in listed:
-        cfg = load_config(step.words[0], [word for word in step.words[1:] if word != "--multirun"])
+        verb, *settings = (word for word in step.words if word != "--multirun" and "table.seeds=" not in word)
+        cfg = composed(verb, *settings)  # seeds are numbers, and composing takes a second
         assert cfg.profile == "mixture" and cfg.trainer.precision == "bf16-mixed"
         if step.leaves and step.leaves.startswith("ablations"):
             assert step.leaves == f"ablations/{cfg.ablation.name}/mixture.json"
@@ -112,3 +125,31 @@ def test_a_command_that_would_have_less_than_a_minute_is_not_begun(tmp_path: Pat
 def test_tables_are_looked_for_where_the_settings_put_them(tmp_path: Path, project_root: Path) -> None:
     assert own_folder([]) == project_root / "experiments" / "own"
     assert own_folder([f"paths.experiments={tmp_path}", "seed=1"]) == tmp_path / "own"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_training_that_the_time_cut_off_goes_on_in_the_next_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_encoder(tiny_encoder(), tmp_path / "tiny")
+    write_medi(toy_rows({1: 17, 2: 14}), tmp_path / "data" / "medi", about={})
+    listed = [
+        {"name": "short", "command": "train trainer.max_steps=4"},
+        {"name": "long", "command": "train trainer.max_steps=1000000 trainer.checkpoint_every_n_steps=1000000"},
+    ]
+    (tmp_path / "list.yaml").write_text(yaml.safe_dump(listed))
+    overrides = [
+        "trainer.accelerator=cpu", "tracking.wandb=disabled", "sampler.global_batch_size=4", "trainer.max_length=16", "optimizer.frozen_layers=0",
+        f"encoder.name_or_path={tmp_path}/tiny", f"medi.folder={tmp_path}/data", f"paths.experiments={tmp_path}",
+    ]  # fmt: skip
+    monkeypatch.setattr(run_grid, "LEAST_S", 1.0)
+    reached = []
+    for _ in range(2):
+        grid(read_list(tmp_path / "list.yaml", overrides), run_grid.GRACE_S + 90, tmp_path / "own")
+        assert statuses(tmp_path / "own") == {"short": "done", "long": "interrupted"}
+        (saved,) = (tmp_path / "runs").glob("*/last.ckpt")
+        reached.append(torch.load(saved, weights_only=False)["global_step"])
+    assert 0 < reached[0] < reached[1] < 1000000
+    record = json.loads((tmp_path / "own" / "grid" / "record.json").read_text())
+    assert record["steps"]["long"]["exit_code"] == 143 and record["code"].keys() >= {"commit"}
