@@ -2,6 +2,9 @@
 #   VENV         the environment, made on first use
 #   PYTHON       the Python to make it with (3.11 to 3.13)
 #   TORCH_INDEX  extra index for torch; https://download.pytorch.org/whl/cpu avoids the CUDA build on Linux
+#   MINUTES      of a borrowed machine, for grid
+#   WHEELHOUSE   a folder of packages: `make wheelhouse` fills it, `make setup` installs from it and asks no index
+#   SYSTEM_TORCH=1  take torch, and its CUDA, from PYTHON instead of installing it
 #   PROFILE      documentation | local | released | paper
 #   TEST_PROCESSES  that share the tests; 0 runs them in one
 #   BENCHMARK    a folder of tasks, for verify-harness
@@ -16,6 +19,9 @@ PROFILE ?= documentation
 ARGS ?=
 BENCHMARK ?=
 TORCH_INDEX ?=
+WHEELHOUSE ?=
+MINUTES ?= 25
+SYSTEM_TORCH ?=
 TEST_PROCESSES ?= 2
 
 IS_SUPPORTED := import sys; sys.stdout.write(sys.version.split()[0]); sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -51,6 +57,10 @@ ablation-%: $(READY) ## Run one of conf/ablation and tabulate it, in experiments
 	-$(BIN)/python -m one_embedder.reproduce --multirun profile=$(PROFILE) ablation=$* $(ARGS)
 	$(BIN)/python -m one_embedder.reproduce profile=$(PROFILE) ablation=$* $(ARGS)
 
+.PHONY: grid
+grid: $(READY) ## Run the comparisons of scripts/grid.yaml for MINUTES=25, the most worth first; the same again goes on
+	$(BIN)/python -m scripts.run_grid --minutes $(MINUTES) $(ARGS)
+
 .PHONY: verify-harness
 verify-harness: $(READY) ## Compare all-MiniLM-L6-v2 with its published scores; BENCHMARK=FOLDER holds MTEB's rows
 	$(BIN)/python -m one_embedder.reproduction.compare.harness "$(BENCHMARK)" $(ARGS)
@@ -77,7 +87,14 @@ $(READY): requirements.lock pyproject.toml scripts/make_environment.py
 		echo "setup: no Python 3.11, 3.12 or 3.13 found$${python:+ under the name $$python}; install one, or name it: make setup PYTHON=/path/to/python3.11" >&2; exit 2; fi; \
 	version=$$("$$python" -c '$(IS_SUPPORTED)') || { \
 		echo "setup: $$python is Python $${version:-nothing that runs}, this project needs 3.11, 3.12 or 3.13: make setup PYTHON=/path/to/python3.11" >&2; exit 2; }; \
-	exec "$$python" scripts/make_environment.py "$(VENV)" --torch-index "$(TORCH_INDEX)"
+	exec "$$python" scripts/make_environment.py "$(VENV)" --torch-index "$(TORCH_INDEX)" --wheelhouse "$(SETUP_FROM)" $(if $(SYSTEM_TORCH),--system-torch)
+
+SETUP_FROM = $(WHEELHOUSE)
+wheelhouse: SETUP_FROM = # an index: the folder is still to be filled
+
+.PHONY: wheelhouse
+wheelhouse: $(READY) ## Collect packages and PROFILE's models in WHEELHOUSE=FOLDER, for a machine without network
+	$(BIN)/python -m scripts.make_wheelhouse "$(WHEELHOUSE)" --torch-index "$(TORCH_INDEX)" $(if $(SYSTEM_TORCH),--system-torch) profile=$(PROFILE) $(ARGS)
 
 .PHONY: test
 test: $(READY) ## The fast tests: CPU, no network, about ten minutes on two cores
@@ -103,6 +120,10 @@ type: $(READY) ## Types, strictly
 bench: $(READY) ## Speed of encode and of a training step against peers, to experiments/own/bench/
 	$(BIN)/python -m scripts.bench_encode $(ARGS)
 	$(BIN)/python -m scripts.bench_train_step $(ARGS)
+
+.PHONY: gpu-smoke
+gpu-smoke: $(READY) ## Minutes: does this GPU compute what the CPU does, and how fast? ARGS="--shape large"
+	$(BIN)/python -m scripts.gpu_smoke $(ARGS)
 
 .PHONY: format
 format: $(READY) ## Rewrite the code in the project's style

@@ -159,13 +159,14 @@ def _widened(side: TokenizedBatch) -> TokenizedBatch:
 
 def _distance(one: Tensor, other: Tensor, weights: list[Tensor]) -> float:
     """Between two gradients, as a share of the first one's length."""
-    first, second = (
-        torch.cat(
-            [part.flatten() for part in torch.autograd.grad(loss, weights, allow_unused=True) if part is not None]
-        )
-        for loss in (one, other)
-    )
+    first, second = gradient(one, weights), gradient(other, weights)
     return float((first - second).norm() / first.norm())
+
+
+def gradient(loss: Tensor, weights: list[Tensor]) -> Tensor:
+    """All of it, as one vector; weights that the loss does not depend on are left out."""
+    parts = torch.autograd.grad(loss, weights, allow_unused=True)
+    return torch.cat([part.flatten() for part in parts if part is not None])
 
 
 def rendered(record: dict[str, Any]) -> str:
