@@ -7,7 +7,6 @@ are narrow, so that they can be read on a phone.
 from __future__ import annotations
 
 import io
-import itertools
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -155,22 +154,6 @@ def forest(labels: Sequence[str], intervals: Sequence[Interval], label: str, *, 
         axes.set_xlabel(label)
         if zero:
             axes.axvline(0, color=FAINT, linewidth=1)
-    return figure
-
-
-def scatter(points: Mapping[str, Sequence[tuple[float, float]]], x_label: str, y_label: str) -> Figure:
-    """Pairs of points (0-100) around the diagonal, one colour a group."""
-    with rc_context(_STYLE):
-        figure = Figure(figsize=(_WIDTH, _WIDTH), layout="constrained")
-        axes = figure.subplots()
-        markers = itertools.product("os^", SERIES)
-        for (name, pairs), (marker, color) in zip(points.items(), markers, strict=False):
-            x, y = zip(*pairs, strict=True)
-            axes.scatter(x, y, label=name, color=color, marker=marker, s=22)
-        axes.axline((50, 50), slope=1, color=FAINT, linewidth=1)
-        axes.set_xlabel(x_label)
-        axes.set_ylabel(y_label)
-        axes.legend(loc="lower right")
     return figure
 
 
