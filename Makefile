@@ -64,7 +64,7 @@ readme: $(READY) ## Write the recorded tables into README.md
 	$(BIN)/python -m one_embedder.reproduction.show.readme
 
 .PHONY: report
-report: $(READY) ## Write experiments/report.html, one page with the recorded tables and ablations, and your own beside them
+report: $(READY) ## Write experiments/report.html: the answer, what it rests on, and the recorded tables with your own beside them
 	$(BIN)/python -m one_embedder.reproduction.show.page
 
 ##@ Develop
