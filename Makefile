@@ -66,15 +66,15 @@ verify-harness: $(READY) ## Compare all-MiniLM-L6-v2 with its published scores; 
 	$(BIN)/python -m one_embedder.reproduction.compare.harness "$(BENCHMARK)" $(ARGS)
 
 .PHONY: notebooks
-notebooks: $(READY) ## Run every notebook from top to bottom, without saving it
-	$(if $(NOTEBOOKS),$(BIN)/jupyter execute $(NOTEBOOKS),@echo "no notebooks yet")
+notebooks: $(READY) ## Run every notebook, without saving it, and write its texts and figures to experiments/own/notebooks/*.html
+	$(BIN)/python -m scripts.run_notebooks experiments/own/notebooks $(NOTEBOOKS)
 
 .PHONY: readme
 readme: $(READY) ## Write the recorded tables into README.md
 	$(BIN)/python -m one_embedder.reproduction.show.readme
 
 .PHONY: report
-report: $(READY) ## Write experiments/report.html, one page with the recorded tables and ablations, and your own beside them
+report: $(READY) ## Write experiments/report.html: the answer, what it rests on, and the recorded tables with your own beside them
 	$(BIN)/python -m one_embedder.reproduction.show.page
 
 ##@ Develop

@@ -25,7 +25,7 @@ from one_embedder.reproduction.ablation.headroom_tables import headroom_csv, hea
 from one_embedder.reproduction.ablation.plan import plan
 from one_embedder.reproduction.ablation.record import AblationRecord, Axis, HeadroomCells, read_record, write_record
 from one_embedder.reproduction.ablation.tables import runs_csv, terminal, to_markdown
-from one_embedder.reproduction.show.figures import ablation_figure, headroom_figure
+from one_embedder.reproduction.show.figures import headroom_figure
 from one_embedder.reproduction.show.page_sections import ablation_section
 from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMNS
 from tests.reproduction.ablations import SEEDS, _cell, small_record
@@ -161,14 +161,13 @@ def test_every_table_tells_the_same_points(tmp_path: Path) -> None:
 
 def test_the_figure_has_every_task_with_its_four_models_and_a_line_as_long_as_the_headroom() -> None:
     found, rows = record(), headroom(record())
-    for figure in (headroom_figure(found), ablation_figure(found)):
-        axes = figure.axes[0]
-        assert [label.get_text() for label in axes.get_yticklabels()] == [row.task for row in rows]
-        drawn = {str(line.get_label()): list(line.get_xdata()) for line in axes.lines}
-        assert drawn["backbone"] == pytest.approx([100 * row.backbone for row in rows])
-        assert drawn["best specialist"] == pytest.approx([100 * row.best_score for row in rows])
-        lengths = [segment[1][0] - segment[0][0] for segment in axes.collections[0].get_segments()]  # type: ignore[attr-defined]
-        assert lengths == pytest.approx([100 * row.headroom for row in rows])
+    axes = headroom_figure(found).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == [row.task for row in rows]
+    drawn = {str(line.get_label()): list(line.get_xdata()) for line in axes.lines}
+    assert drawn["backbone"] == pytest.approx([100 * row.backbone for row in rows])
+    assert drawn["best specialist"] == pytest.approx([100 * row.best_score for row in rows])
+    lengths = [segment[1][0] - segment[0][0] for segment in axes.collections[0].get_segments()]  # type: ignore[attr-defined]
+    assert lengths == pytest.approx([100 * row.headroom for row in rows])
     assert len(ablation_section(found, "recorded", {}).drawings) == 1
 
 

@@ -1,4 +1,4 @@
-"""Figures drawn from records: our points with their intervals, and the paper's in a panel of their own.
+"""Figures drawn from records: points with their intervals.
 
 Every function takes a record and gives a matplotlib figure; none computes a score. Scores are shown as points. Figures
 are narrow, so that they can be read on a phone.
@@ -7,7 +7,6 @@ are narrow, so that they can be read on a phone.
 from __future__ import annotations
 
 import io
-import itertools
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -15,12 +14,11 @@ from html import escape
 from typing import Any
 
 from matplotlib import rc_context
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from one_embedder.evaluation.resampling import Interval
 from one_embedder.reproduction.ablation.headroom import headroom
-from one_embedder.reproduction.ablation.record import AblationRecord, Axis, Cell
+from one_embedder.reproduction.ablation.record import AblationRecord
 from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMNS
 
 INK = "#1a1b1c"
@@ -71,33 +69,6 @@ def claims_figure(record: AblationRecord) -> Figure | None:
     if not decided:
         return None
     return forest([name for name, _ in decided], [bounds for _, bounds in decided], "difference, points", zero=True)
-
-
-def ablation_figure(record: AblationRecord, column: str = AVERAGE) -> Figure:
-    """Every cell's score with its interval, as in the paper's figures 3 to 6; untrained models as dotted lines.
-
-    Where headroom is asked for, there are more cells than a figure can tell apart, and what is drawn is headroom. Else
-    the axis with the most levels runs from left to right, the others are told apart by colour. What the paper has for
-    the same levels stands in a second panel with a scale of its own: other data, other models.
-
-    Args:
-        record: of the ablation.
-        column: a category or the average.
-    """
-    if record.headroom is not None:
-        return headroom_figure(record)
-    along = _longest_axis(record)
-    levels = list(along.levels)
-    with rc_context(_STYLE):
-        panels = 2 if record.published else 1
-        figure = Figure(figsize=(_WIDTH, 2.7 * panels), layout="constrained")
-        axes = figure.subplots(panels, 1, squeeze=False)[:, 0]
-        _draw_cells(axes[0], record, along, column)
-        _label_levels(axes[0], levels, along.label)
-        axes[0].set_ylabel(f"{column}, points")
-        if record.published:
-            _draw_published(axes[1], record, along)
-    return figure
 
 
 def headroom_figure(record: AblationRecord) -> Figure:
@@ -158,22 +129,6 @@ def forest(labels: Sequence[str], intervals: Sequence[Interval], label: str, *, 
     return figure
 
 
-def scatter(points: Mapping[str, Sequence[tuple[float, float]]], x_label: str, y_label: str) -> Figure:
-    """Pairs of points (0-100) around the diagonal, one colour a group."""
-    with rc_context(_STYLE):
-        figure = Figure(figsize=(_WIDTH, _WIDTH), layout="constrained")
-        axes = figure.subplots()
-        markers = itertools.product("os^", SERIES)
-        for (name, pairs), (marker, color) in zip(points.items(), markers, strict=False):
-            x, y = zip(*pairs, strict=True)
-            axes.scatter(x, y, label=name, color=color, marker=marker, s=22)
-        axes.axline((50, 50), slope=1, color=FAINT, linewidth=1)
-        axes.set_xlabel(x_label)
-        axes.set_ylabel(y_label)
-        axes.legend(loc="lower right")
-    return figure
-
-
 def inline_svg(figure: Figure, label: str) -> str:
     """The figure as an ``<svg>`` element; the same figure gives the same text.
 
@@ -195,64 +150,6 @@ def inline_svg(figure: Figure, label: str) -> str:
     box = re.search(r'viewBox="[^"]*"', text)
     head = f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" {box[0] if box else ""} role="img"'
     return re.sub(r"<svg[^>]*>", f'{head} aria-label="{escape(label, quote=True)}">', text, count=1)
-
-
-def _longest_axis(record: AblationRecord) -> Axis:
-    return max(record.axes, key=lambda axis: len(axis.levels))
-
-
-def _draw_cells(axes: Axes, record: AblationRecord, along: Axis, column: str) -> None:
-    levels = list(along.levels)
-    series: dict[str, list[Cell]] = {}
-    for cell in record.cells:
-        if not cell.reference and column in cell.scores:
-            others = [level for axis, level in cell.levels.items() if axis != along.name]
-            series.setdefault(", ".join(others), []).append(cell)
-    for number, (name, cells) in enumerate(series.items()):
-        aside = 0.12 * (number - (len(series) - 1) / 2)
-        axes.errorbar(
-            [levels.index(cell.levels[along.name]) + aside for cell in cells],
-            [100 * cell.scores[column] for cell in cells],
-            yerr=_errors([cell.intervals[column] for cell in cells]),
-            fmt="o-",
-            color=SERIES[number % len(SERIES)],
-            linewidth=0.8,
-            capsize=3,
-            markersize=4,
-            label=name or None,
-        )
-    for number, cell in enumerate(cell for cell in record.cells if cell.reference and column in cell.scores):
-        style = (":", "--", "-.")[number % 3]
-        axes.axhline(100 * cell.scores[column], color=FAINT, linestyle=style, linewidth=1.2, label=cell.label)
-    if axes.get_legend_handles_labels()[1]:
-        axes.legend(loc="upper left", bbox_to_anchor=(0, -0.32), ncols=2)
-
-
-def _draw_published(axes: Axes, record: AblationRecord, along: Axis) -> None:
-    """The paper's numbers: filled where they could be checked, hollow where they are second-hand."""
-    levels = list(along.levels)
-    places: list[str] = [level for level in levels if any(p.levels.get(along.name) == level for p in record.published)]
-    places += [point.label for point in record.published if along.name not in point.levels]
-    for point in record.published:
-        place = places.index(point.levels.get(along.name, point.label))
-        face = "none" if point.second_hand else INK
-        axes.plot(place, point.points, "s", markeredgecolor=INK, markerfacecolor=face, markersize=5)
-        if along.name in point.levels:  # else its place is called like it
-            name = textwrap.fill(point.label, 18)
-            axes.annotate(name, (place, point.points), xytext=(6, 0), textcoords="offset points", fontsize=_SMALL)
-    _label_levels(axes, places, "")
-    axes.set_ylabel("points")
-    axes.set_title("the paper's (hollow: second-hand, not checked)")
-    axes.margins(y=0.25)
-
-
-def _label_levels(axes: Axes, levels: Sequence[str], label: str) -> None:
-    many = len(levels) > 4
-    width = 9 if many else 12  # characters that fit beside each other
-    names = [textwrap.fill(level.replace("_", " "), width, break_long_words=False) for level in levels]
-    axes.set_xticks(range(len(levels)), names, fontsize=_SMALL if many else None)
-    axes.set_xlim(-0.5, len(levels) - 0.5)
-    axes.set_xlabel(label)
 
 
 def _errors(intervals: Sequence[Interval]) -> tuple[list[float], list[float]]:

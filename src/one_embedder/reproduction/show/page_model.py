@@ -28,11 +28,13 @@ class Table:
         caption: above it.
         grid: its headers and cells; what follows a number in brackets is shown below it.
         links: the runs behind each row, a last column; none: there is no such column.
+        folded: whether a reader has to open it.
     """
 
     caption: str
     grid: Grid
     links: Sequence[Sequence[Link]] = ()
+    folded: bool = False
 
     def is_number(self, column: int) -> bool:
         """Whether the column's cells begin with a number, where there is one."""
@@ -59,8 +61,11 @@ class Section:
     """One part of the page.
 
     Attributes:
+        kind: ``answer``, ``basis``, ``result``, ``detail``, ``paper`` or ``todo``, which look different; details are
+            folded.
         id: its anchor.
         title: of the part.
+        summary: beside the title of a detail: what a reader needs to know before opening it.
         paragraphs: what stands before the rest.
         missing: what was not run and how to run it, one sentence each.
         drawings: figures.
@@ -68,8 +73,10 @@ class Section:
         facts: where the numbers come from.
     """
 
+    kind: str
     id: str
     title: str
+    summary: str = ""
     paragraphs: Sequence[str] = ()
     missing: Sequence[str] = ()
     drawings: Sequence[Drawing] = ()

@@ -10,8 +10,10 @@ from typing import Any
 import pandas as pd
 
 from one_embedder.errors import DataError
+from one_embedder.reproduction.ablation.headroom import headroom
+from one_embedder.reproduction.ablation.headroom_tables import LEGEND, headroom_grid
 from one_embedder.reproduction.ablation.record import AblationRecord
-from one_embedder.reproduction.ablation.tables import claim_sentences
+from one_embedder.reproduction.ablation.tables import claim_sentences, published_grid
 from one_embedder.reproduction.compare.side_by_side_record import (
     ABOVE_FIRST,
     difference_grid,
@@ -20,14 +22,13 @@ from one_embedder.reproduction.compare.side_by_side_record import (
     read_side_by_side,
 )
 from one_embedder.reproduction.show.figures import (
-    ablation_figure,
     averages_figure,
     claims_figure,
     differences_figure,
+    headroom_figure,
     inline_svg,
 )
 from one_embedder.reproduction.show.grid import Grid
-from one_embedder.reproduction.show.page_headroom import headroom_drawings, headroom_tables
 from one_embedder.reproduction.show.page_model import Drawing, Link, Section, Table
 from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMN_HEADERS, COLUMNS, WITHOUT
 from one_embedder.reproduction.steps.places import RECORDED
@@ -43,11 +44,27 @@ from one_embedder.reproduction.table1.tables import (
     paper_grid,
     task_grid,
 )
+from one_embedder.reproduction.table1.verdicts import Verdict
 from one_embedder.tracking.run_index import RunFile
 
 RunFiles = Mapping[str, RunFile]
 
+_MEANS: Mapping[Verdict, str] = {
+    Verdict.OK: "are the same, up to what a repetition may change",
+    Verdict.NEAR: "are a little further apart than that",
+    Verdict.OFF: "differ by more than a repetition may change",
+    Verdict.MISSING: "are missing",
+    Verdict.NOT_RUN: "were not run",
+    Verdict.STALE: "belong to other settings or data",
+    Verdict.OTHER_DATA: "belong to the data of another environment",
+    Verdict.NO_EXPECTED: "have nothing to be compared with",
+}
 _HEADERS = [*(COLUMN_HEADERS[column] for column in COLUMNS), AVERAGE]
+
+
+def table1_title(profile: str, whose: str) -> str:
+    """Of a reproduction's section."""
+    return f"Table 1, profile {profile}: {whose}"
 
 
 def table1_section(path: Path, whose: str, runs: RunFiles) -> Section:
@@ -63,11 +80,12 @@ def table1_section(path: Path, whose: str, runs: RunFiles) -> Section:
     """
     record, profile = read_table1(path), path.stem
     try:
-        title = f"Table 1, profile {profile}: {whose}"
+        title = table1_title(profile, whose)
         return Section(
+            "result",
             _anchor("table1", profile, whose),
             title,
-            paragraphs=[record["statement"], _expected_against_obtained(record["verdicts"])],
+            paragraphs=[_expected_against_obtained(record["verdicts"])],
             drawings=_table1_drawings(record, title),
             tables=[
                 _table1(record, runs),
@@ -88,32 +106,50 @@ def paper_section(published: PublishedTable) -> Section:
         "computed."
     )
     table = Table("The paper's headline table, points", paper_grid(published))
-    return Section("paper", "The paper's rows", [published.source, note], tables=[table])
+    return Section("paper", "paper", "The paper's rows", paragraphs=[published.source, note], tables=[table])
+
+
+def claims_section(records: Sequence[tuple[AblationRecord, str]]) -> Section:
+    """What every ablation found: one table for each profile, one's own apart."""
+    grids: dict[str, list[list[str]]] = {}
+    for record, whose in records:
+        rows = [[record.name.replace("_", " "), *row] for row in claim_sentences(record).rows]
+        grids.setdefault(f"Profile {record.profile}: {whose}", []).extend(rows)
+    headers = ["ablation", "claim", "from", "difference", "p (Holm)", "tasks won", "verdict"]
+    tables = [Table(f"{title}; p values are two-sided", Grid(headers, rows)) for title, rows in grids.items() if rows]
+    note = (
+        "Each changes one thing of the recipe. Differences are points; figures and every model are in the folded parts."
+    )
+    return Section("result", "ablations", "Ablations: what each part is worth", paragraphs=[note], tables=tables)
 
 
 def ablation_section(record: AblationRecord, whose: str, runs: RunFiles) -> Section:
-    """One ablation: its figure, every cell, every claim, and headroom where that is asked for."""
+    """One ablation: its figures, every cell, the paper's numbers, and headroom where that is asked for."""
     title = f"Ablation: {record.name.replace('_', ' ')}, profile {record.profile}: {whose}"
-    drawings = headroom_drawings(record)
-    if not drawings and record.axes and any(not cell.reference and AVERAGE in cell.scores for cell in record.cells):
-        drawings.append(_drawing(f"{title}. Average with its interval", ablation_figure(record)))
-    differences = claims_figure(record)
+    differences, has_headroom = claims_figure(record), bool(headroom(record))
+    drawings = []
+    if has_headroom:
+        caption = f"{record.name}: every task's models for everything, and its best specialist"
+        drawings.append(_drawing(caption, headroom_figure(record)))
     if differences is not None:
         drawings.append(_drawing(f"{title}. The difference that decides each claim", differences))
     missing = [
         f"{len(record.missing)} of its runs are not there ({', '.join(record.missing)}): "
         + make_command(f"ablation-{record.name}", record.profile)
     ]
+    counts = Counter(claim.verdict for claim in record.claims)
     return Section(
+        "detail",
         _anchor("ablation", f"{record.profile}-{record.name}", whose),
         title,
+        summary=", ".join(f"{count} {verdict}" for verdict, count in counts.items()),
         paragraphs=[record.question, f"Trainings of {record.trained}; {len(record.task_categories)} tasks."],
         missing=[] if record.is_complete else missing,
         drawings=drawings,
         tables=[
-            *headroom_tables(record),
+            *([Table(f"Headroom, points. {LEGEND}", headroom_grid(record))] if has_headroom else []),
             _cell_table(record, runs),
-            *([Table("Claims; p values are two-sided", claim_sentences(record))] if record.claims else []),
+            *([Table("The paper's numbers, on other data", published_grid(record))] if record.published else []),
         ],
         facts=facts(record.provenance),
     )
@@ -132,9 +168,11 @@ def side_by_side_section(path: Path) -> Section:
         if rows[1:]:
             tables.append(Table(f"Difference from {rows[0]['label']}, points", difference_grid(record)))
         return Section(
+            "detail",
             f"folder-{path.stem}",
             f"Side by side: {path.stem.replace('_', ' ')}",
-            [ABOVE_FIRST] if rows[1:] else [],
+            summary=f"{len(rows)} evaluations of the same tasks",
+            paragraphs=[ABOVE_FIRST] if rows[1:] else [],
             tables=tables,
             facts={
                 **{row["label"]: "; ".join(map(_evaluation_facts, row["evaluations"])) for row in rows},
@@ -160,18 +198,7 @@ def absent_section(tables: Sequence[Path], names: Sequence[str], records: Sequen
             0, f"Table 1 of the profile {DEFAULT} was not run here: {make_command('reproduce-table1', DEFAULT)}"
         )
     everything = [f"Table 1 and every ablation have a record on the profile {DEFAULT}."]
-    return Section("not-run", "Not run", paragraphs=[] if missing else everything, missing=missing)
-
-
-def runs_section(runs: RunFiles) -> Section:
-    """Every run record that is kept."""
-    if not runs:
-        return Section("runs", "Run records", missing=["There are no run records: make reproduce-table1"])
-    each = sorted({run.target: run for run in runs.values()}.values(), key=lambda run: run.id)
-    columns = ["what", "status", "commit", "data", "steps", "minutes", "tokens/s", "GiB", "precision"]
-    note = "The file behind each name holds the command, the settings, versions, hardware, cost and outcome."
-    grid, links = Grid(columns, [_run_row(run) for run in each]), [[Link(run.id, run.target)] for run in each]
-    return Section("runs", "Run records", [note], tables=[Table("Runs", grid, links)])
+    return Section("todo", "not-run", "Not run", paragraphs=[] if missing else everything, missing=missing)
 
 
 def facts(provenance: Mapping[str, Any]) -> dict[str, str]:
@@ -197,9 +224,10 @@ def _anchor(kind: str, name: str, whose: str) -> str:
 
 
 def _expected_against_obtained(verdicts: Mapping[str, Any]) -> str:
-    counts = Counter(cell["verdict"] for cell in verdicts["cells"])
-    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    said = verdicts["note"] or f"Expected against obtained, cell by cell: {told}."
+    """What a repetition showed, in words."""
+    counts = Counter(Verdict(cell["verdict"]) for cell in verdicts["cells"])
+    told = ", ".join(f"{count} {_MEANS[verdict]}" for verdict, count in counts.items())
+    said = verdicts["note"] or f"Compared with the run recorded before, of {counts.total()} numbers {told}."
     return f"{said} {verdicts['warning']}".strip()
 
 
@@ -219,16 +247,14 @@ def _table1(record: Mapping[str, Any], runs: RunFiles) -> Table:
 
 
 def _table1_drawings(record: Mapping[str, Any], title: str) -> list[Drawing]:
-    drawings = [_drawing(f"{title}. Averages with their intervals", averages_figure(record))]
-    if WITHOUT.id in record["differences"]:
-        caption = f"{title}. With instructions minus {WITHOUT.label}"
-        drawings.append(_drawing(caption, differences_figure(record, WITHOUT.id)))
-    return drawings
+    if WITHOUT.id not in record["differences"]:
+        return [_drawing(f"{title}. Averages with their intervals", averages_figure(record))]
+    return [_drawing(f"{title}. With instructions minus {WITHOUT.label}", differences_figure(record, WITHOUT.id))]
 
 
 def _task_table(path: Path) -> list[Table]:
     """Every task, mean over seeds; no table where the file is not kept."""
-    return [Table("Every task, points", task_grid(pd.read_csv(path)))] if path.is_file() else []
+    return [Table("Every task, points", task_grid(pd.read_csv(path)), folded=True)] if path.is_file() else []
 
 
 def _cell_table(record: AblationRecord, runs: RunFiles) -> Table:
@@ -238,23 +264,6 @@ def _cell_table(record: AblationRecord, runs: RunFiles) -> Table:
         rows.append([cell.label, ", ".join(map(str, cell.seeds)) or ABSENT, *scores])
         links.append([] if cell.reference else _links(list(dict.fromkeys(cell.runs)), runs))
     return Table("Points, with intervals; means over seeds", Grid(["model", "seeds", *_HEADERS], rows), links)
-
-
-def _run_row(run: RunFile) -> list[str]:
-    manifest, cost = run.manifest, run.manifest.get("cost") or {}
-    data = ", ".join(str(item.get("sha256"))[:8] for item in manifest["data"][:1])
-    more = f" and {len(manifest['data']) - 1} more" if len(manifest["data"]) > 1 else ""
-    seconds = cost.get("wall_s")
-    numbers = {"steps": "d", "minutes": ".1f", "tokens_per_s": ".0f", "peak_memory_gib": ".1f"}
-    known = {**cost, "minutes": None if seconds is None else seconds / 60}
-    return [
-        str(manifest["name"]),
-        str(manifest["status"]),
-        str(manifest["code"]["commit"])[:8] + (" with changes" if manifest["code"]["dirty"] else ""),
-        data + more,
-        *(ABSENT if known.get(name) is None else format(known[name], spec) for name, spec in numbers.items()),
-        str((manifest.get("batch") or {}).get("precision", ABSENT)),
-    ]
 
 
 def _links(names: Sequence[str], runs: RunFiles) -> list[Link]:
