@@ -63,6 +63,9 @@ class ListParser:
         self.place = 0
         self._path = path
         self._tail = b""
+        self._unreadable: str | None = None  # why the row is left out
+        self._is_python_asked = False  # whether Python's parser, which is slower, reads the row again
+        self._opened = 0  # brackets since the row began, those in texts too
         self._begin_row()
         self._begin(goes_on=False)
 
@@ -113,9 +116,9 @@ class ListParser:
         self._row_began = self.place
         self._row: list[bytes] = []  # what was fed since then
         self._row_is_damaged = False
-        self._unreadable: str | None = None  # why the row is left out
-        self._opened = 0  # brackets since then, those in texts too
-        self._is_python_asked = False  # whether Python's parser, which is slower, reads the row again
+        self._unreadable = None
+        self._opened = 0
+        self._is_python_asked = False
 
     def _begin(self, goes_on: bool) -> None:
         self._items = ijson.sendable_list()
