@@ -73,6 +73,10 @@ notebooks: $(READY) ## Run every notebook, without saving it, and write its text
 readme: $(READY) ## Write the recorded tables into README.md
 	$(BIN)/python -m one_embedder.reproduction.show.readme
 
+.PHONY: verify
+verify: $(READY) ## Check every generated number of the pages against the records, and the records against their hashes
+	$(BIN)/python -m one_embedder.reproduction.show.verify
+
 .PHONY: report
 report: $(READY) ## Write experiments/report.html: the answer, what it rests on, and the recorded tables with your own beside them
 	$(BIN)/python -m one_embedder.reproduction.show.page
@@ -103,6 +107,10 @@ test: $(READY) ## The fast tests: CPU, no network, about ten minutes on two core
 .PHONY: test-slow
 test-slow: $(READY) ## The slow tests: whole commands, two processes, kills and resumptions; minutes
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m "slow and not gpu and not network" $(ARGS)
+
+.PHONY: torture
+torture: $(READY) ## Damaged files of every kind, a hundred cases each; resumes; ARGS="--cases 1000" for more
+	$(BIN)/python -m tests.torture $(ARGS)
 
 .PHONY: test-all
 test-all: test test-slow ## Both

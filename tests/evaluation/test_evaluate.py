@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 import warnings
@@ -14,17 +15,19 @@ from mteb.results import TaskResult
 from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score
 
+from one_embedder.config.schema import Config
 from one_embedder.embedding.embedder import InstructionEmbedder
 from one_embedder.encoder.truncation import TruncationWarning
 from one_embedder.errors import ConfigError, DataError, EvaluationError
 from one_embedder.evaluation import run as run_module
 from one_embedder.evaluation.benchmarks import CATEGORIES, METRICS, category_means, load_scores, overall_mean
-from one_embedder.evaluation.results import write_result
+from one_embedder.evaluation.results import IncompleteEvaluation, write_result
 from one_embedder.evaluation.run import evaluate
 from one_embedder.files.json_lines import JsonLines
 from one_embedder.files.lock import LockedError
 from one_embedder.interruption import Terminated
 from one_embedder.tracking.manifest import read_manifest
+from tests.evaluation.conftest import HashEncoder
 from tests.locked import held
 
 
@@ -340,3 +343,15 @@ def test_minilm_gets_the_published_score_on_stsbenchmark(shared: Path, cfg, tmp_
     cfg.benchmark.root = str(tmp_path / "published")
     (score,) = evaluate(cfg)
     assert 100 * score.main_score == pytest.approx(82.032, abs=0.02)
+
+
+def test_a_damaged_file_of_one_task_stops_none_of_the_others(cfg: Config, benchmark_root: Path) -> None:
+    cfg.benchmark.tasks = ["TinySTS", "TinyPairs"]
+    (damaged,) = (benchmark_root / "eval/STS/TinySTS").iterdir()
+    packed = gzip.compress(damaged.read_bytes())
+    damaged.unlink()
+    (damaged.parent / "test.jsonl.gz").write_bytes(packed[: len(packed) // 2])
+    with pytest.raises(IncompleteEvaluation, match=r"1 of 2 tasks .*TinySTS .*test\.jsonl\.gz: not a complete") as told:
+        evaluate(cfg, HashEncoder())
+    assert [score.task for score in told.value.scores] == ["TinyPairs"]
+    assert [task.task for task in told.value.not_run] == ["TinySTS"]

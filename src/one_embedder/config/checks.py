@@ -33,8 +33,11 @@ def check(cfg: Config) -> None:
         troubles.append("trainer.early_stopping needs every weight on one device: use trainer.strategy=ddp, not fsdp")
     if cfg.benchmark.share >= cfg.benchmark.shares:
         troubles.append(f"benchmark.share={cfg.benchmark.share} must be below benchmark.shares={cfg.benchmark.shares}")
+    troubles += _paths_among_names(cfg)
     if isinstance(cfg.loss, LossConfig):
         troubles += _loss_troubles(cfg.loss, cfg.trainer.strategy)
+    if cfg.output is not None and not cfg.output.strip():
+        troubles.append(f"output={cfg.output!r} names nothing; name a folder, or leave it out")
     if cfg.output is not None and Path(cfg.output).is_file():
         troubles.append(f"output={cfg.output!r} is a file; name a folder")
     if troubles:
@@ -71,6 +74,14 @@ def _limits(section: Any) -> list[tuple[str, Limit]]:
         for part in (hint, *get_args(hint))
         for limit in getattr(part, "__metadata__", ())
     ]
+
+
+def _paths_among_names(cfg: Config) -> Iterator[str]:
+    """Names of files and folders below one that is named elsewhere; a path among them would lead out of it."""
+    named = {"benchmark.folders": [*cfg.benchmark.folders], "views.sets": [*cfg.views.sets]}
+    named |= {f"benchmark.protocol.{task}.splits": [*(it.splits or ())] for task, it in cfg.benchmark.protocol.items()}
+    for key, names in named.items():
+        yield from (f"{key} has {name!r}, which is a path; give a name" for name in names if Path(name).name != name)
 
 
 def _loss_troubles(loss: LossConfig, strategy: str) -> Iterator[str]:

@@ -94,6 +94,9 @@ def compose_verb(verb: str, overrides: Sequence[str] = ()) -> DictConfig:
     """
     register()
     GlobalHydra.instance().clear()
+    for override in overrides:
+        if override.startswith("="):
+            raise ConfigError(f"{override!r:.200} has no key before the =; type key=value")
     with as_config_errors(), initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
         return compose(verb, overrides=list(overrides))
 

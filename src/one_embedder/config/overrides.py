@@ -33,7 +33,9 @@ def explain_override(error: Exception) -> str | None:
     override = str(getattr(error, "override", "")) if several is None else several["override"]
     parts = _OVERRIDE.fullmatch(override)
     if parts is None:
-        return f"{override!r} is not key=value: a key has letters, digits and dots, and = follows it without a space"
+        return (
+            f"{override!r:.200} is not key=value: a key has letters, digits and dots, and = follows it without a space"
+        )
     each = "" if several is None else "; to run each value by itself, add --multirun"
     return f"{_explained(parts['key'], parts['value'])}{each}"
 

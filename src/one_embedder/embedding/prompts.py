@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from one_embedder.embedding.inputs import Instructions
-from one_embedder.encoder.folder import read_json
+from one_embedder.encoder.folder import read_object
 from one_embedder.errors import CheckpointError, ConfigError
 
 SETTINGS = "config_sentence_transformers.json"
@@ -19,12 +19,12 @@ def read_prompts(folder: Path) -> tuple[dict[str, str], str | None]:
         CheckpointError: if they are not texts by name, or the default is not one of them.
     """
     path = folder / SETTINGS
-    config = read_json(path) if path.is_file() else {}
+    config = read_object(path) if path.is_file() else {}
     prompts, default = config.get("prompts") or {}, config.get("default_prompt_name")
     if not isinstance(prompts, dict) or not all(isinstance(text, str) for text in prompts.values()):
         raise CheckpointError(f"{path}: prompts must be texts by name; correct it or save the folder again")
-    if default is not None and default not in prompts:
-        raise CheckpointError(f"{path}: default_prompt_name {default!r} is none of its prompts; correct it")
+    if default is not None and (not isinstance(default, str) or default not in prompts):
+        raise CheckpointError(f"{path}: default_prompt_name {default!r:.60} is none of its prompts; correct it")
     return prompts, default
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from one_embedder.errors import ConfigError, DataError
 from one_embedder.extras import needing
 from one_embedder.files.delimited import Line, Place, csv_rows, require_columns, tsv_rows
 from one_embedder.files.json_lines import decoded
 from one_embedder.files.text import fault
+from one_embedder.files.unpacked import lines_of, unpacked
 
 _PARQUET_ROWS = 1024  # read together
 _IN_QUOTES = re.compile(r'"(?:[^"]|"")*"')  # as CSV would write a cell
@@ -141,19 +140,14 @@ def _text_lines(path: Path, fields: Sequence[str]) -> Iterator[tuple[Place, str]
 def _decoded(path: Path) -> Iterator[Line]:
     for number, line in _lines(path):
         try:
-            yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
+            yield number, line.decode()
         except UnicodeDecodeError as error:
             raise DataError(f"{path}, line {number} is not UTF-8 ({error}); convert the file") from error
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    with _opened(path) as file:
-        number = 0
-        try:
-            for number, line in enumerate(file, start=1):
-                yield number, line
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise DataError(f"{path} is damaged after line {number} ({error}); fetch or compress it again") from error
+    with unpacked(path) as file:
+        yield from enumerate(lines_of(file, path), start=1)
 
 
 def _parquet_rows(path: Path, fields: Sequence[str]) -> Iterator[tuple[Place, dict[str, Any]]]:
@@ -171,10 +165,6 @@ def _parquet_rows(path: Path, fields: Sequence[str]) -> Iterator[tuple[Place, di
                     yield f"row {number}", row
     except pyarrow.ArrowException as error:
         raise DataError(f"{path} cannot be read after row {number} ({error}); fetch or write it again") from error
-
-
-def _opened(path: Path) -> IO[bytes]:
-    return cast(IO[bytes], gzip.open(path, "rb")) if path.suffix.lower() == ".gz" else path.open("rb")
 
 
 _Reader = Callable[[Path, Sequence[str]], Iterator[tuple[Place, Any]]]

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from one_embedder.encoder.folder import read_json
+from one_embedder.encoder.folder import read_object, whole_number
 from one_embedder.errors import CheckpointError
 
 # Activations are named by their import path in the config. Only these are built: importing any name that a
@@ -40,7 +40,9 @@ class Dense(nn.Module):
     def __init__(self, in_features: int, out_features: int, *, bias: bool, activation: str) -> None:
         super().__init__()
         if activation not in _ACTIVATIONS:
-            raise CheckpointError(f"activation_function {activation!r} is unknown; known: {', '.join(_ACTIVATIONS)}")
+            raise CheckpointError(
+                f"activation_function {activation!r:.99} is unknown; known: {', '.join(_ACTIVATIONS)}"
+            )
         self.activation_name = activation
         self.linear = nn.Linear(in_features, out_features, bias=bias)
         self.activation = _ACTIVATIONS[activation]()
@@ -56,20 +58,21 @@ def load_dense(folder: Path) -> Dense:
     Raises:
         CheckpointError: if a file is missing or unreadable, asks for what is not supported, or holds a wrong shape.
     """
-    config = read_json(folder / "config.json")
+    path = folder / "config.json"
+    config = read_object(path)
     _refuse_unsupported(config, folder)
+    sizes = [whole_number(config, key, path) for key in ("in_features", "out_features")]
+    weights = _read_weights(folder)
+    _require_shape(weights, sizes, folder)  # before memory is taken for what the settings ask for
     try:
         layer = Dense(
-            int(config["in_features"]),
-            int(config["out_features"]),
+            *sizes,
             bias=bool(config.get("bias", True)),
             activation=str(config.get("activation_function", "torch.nn.modules.activation.Tanh")),
         )
-    except KeyError as missing:
-        raise CheckpointError(f"{folder / 'config.json'}: key {missing} is missing") from missing
     except CheckpointError as error:
-        raise CheckpointError(f"{folder / 'config.json'}: {error}") from error
-    _fill(layer, _read_weights(folder), folder)
+        raise CheckpointError(f"{path}: {error}") from error
+    _fill(layer, weights, folder)
     return layer
 
 
@@ -92,7 +95,9 @@ def _refuse_unsupported(config: dict[str, Any], folder: Path) -> None:
         raise CheckpointError(f"{folder / 'config.json'}: use_residual is not supported")
     for key in ("module_input_name", "module_output_name"):
         if config.get(key) not in (None, "sentence_embedding"):
-            raise CheckpointError(f"{folder / 'config.json'}: {key}={config[key]!r}; only 'sentence_embedding' is read")
+            raise CheckpointError(
+                f"{folder / 'config.json'}: {key}={config[key]!r:.60}; only 'sentence_embedding' is read"
+            )
 
 
 def _read_weights(folder: Path) -> dict[str, Tensor]:
@@ -105,6 +110,13 @@ def _read_weights(folder: Path) -> dict[str, Tensor]:
     except (SafetensorError, pickle.UnpicklingError, OSError, RuntimeError, EOFError, ValueError) as error:
         raise CheckpointError(f"the weights in {folder} cannot be read ({error}); fetch them again") from error
     raise CheckpointError(f"{folder} holds neither model.safetensors nor pytorch_model.bin; fetch the folder again")
+
+
+def _require_shape(weights: dict[str, Tensor], sizes: list[int], folder: Path) -> None:
+    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    if found.get("linear.weight") != (sizes[1], sizes[0]):
+        expected = {"linear.weight": (sizes[1], sizes[0])}
+        raise CheckpointError(f"the weights in {folder} are {found}, but its config.json asks for {expected}")
 
 
 def _fill(layer: Dense, weights: dict[str, Tensor], folder: Path) -> None:

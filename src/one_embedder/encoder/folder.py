@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from one_embedder.errors import CheckpointError
+from one_embedder.files import documents
+from one_embedder.files.text import shown
 
 # The InstructorEmbedding package tells the modules of a folder that it saved by their places.
 _PUBLISHED_PACKAGE = "InstructorEmbedding"
@@ -67,9 +69,31 @@ def read_json(path: Path) -> Any:
     """
     require_file(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        return documents.read_json(path)
+    except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} is not JSON ({error}); fetch or save the model folder again") from error
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """As ``read_json``, of a file that holds one JSON object."""
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} holds {shown(content)}, no object of settings; fetch the model folder again")
+    return content
+
+
+def whole_number(settings: Mapping[str, Any], key: str, path: Path) -> int:
+    """A setting that is a size.
+
+    Raises:
+        CheckpointError: if it is missing, or no whole number from 1 on.
+    """
+    if key not in settings:
+        raise CheckpointError(f"{path}: key {key!r} is missing; fetch the model folder again")
+    value = settings[key]
+    if type(value) is not int or value < 1:
+        raise CheckpointError(f"{path}: {key} must be a whole number from 1 on, got {shown(value)}")
+    return value
 
 
 def require_file(path: Path) -> None:
@@ -84,12 +108,20 @@ def _modules(folder: Path) -> list[tuple[str, Path]]:
     modules = read_json(path)
     try:
         return [
-            (_kind(str(module["type"]), number), folder / str(module["path"])) for number, module in enumerate(modules)
+            (_kind(str(module["type"]), number), _inside(folder, str(module["path"])))
+            for number, module in enumerate(modules)
         ]
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: every module needs 'type' and 'path'; save the model folder again") from error
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
+
+
+def _inside(folder: Path, part: str) -> Path:
+    """A part of the folder: a model brings all of its parts, and names no file of this machine."""
+    if Path(part).is_absolute() or ".." in Path(part).parts or "\0" in part:
+        raise CheckpointError(f"the path {part!r:.60} leads out of the model folder; fetch or save the folder again")
+    return folder / part
 
 
 def _kind(type_: str, number: int) -> str:
@@ -101,7 +133,7 @@ def _kind(type_: str, number: int) -> str:
     package, _, name = type_.partition(".")
     if package not in _PACKAGES:
         raise CheckpointError(
-            f"a module of type {type_} is code of its own, and no code of a model folder is run here; "
+            f"a module of type {type_:.100} is code of its own, and no code of a model folder is run here; "
             f"known are the types of {' and '.join(_PACKAGES)}"
         )
     if package == _PUBLISHED_PACKAGE and number < len(_PUBLISHED_PLACES):
@@ -110,21 +142,22 @@ def _kind(type_: str, number: int) -> str:
 
 
 def _require_mean(path: Path) -> None:
-    config = read_json(path)
+    config = read_object(path)
     modes = config.get("pooling_mode")  # sentence-transformers 6; before, one switch per mode
     if modes is None:
         switches = {key.removeprefix("pooling_mode_"): on for key, on in config.items() if "pooling_mode_" in key}
         modes = [mode for mode, on in switches.items() if on]
     if modes not in ("mean", ["mean"], ["mean_tokens"]):
-        raise CheckpointError(f"{path}: this model pools by {modes}; an instruction can only be left out of the mean")
+        raise CheckpointError(
+            f"{path}: this model pools by {modes!s:.100}; an instruction can only be left out of the mean"
+        )
 
 
 def _stated_max_length(transformer: Path) -> int | None:
     path = transformer / "sentence_bert_config.json"
     if not path.is_file():
         return None
-    config = read_json(path)
+    config = read_object(path)
     if config.get("do_lower_case"):
         raise CheckpointError(f"{path}: do_lower_case is not supported; let the tokenizer do it (tokenizer.json)")
-    stated = config.get("max_seq_length")
-    return None if stated is None else int(stated)
+    return None if config.get("max_seq_length") is None else whole_number(config, "max_seq_length", path)

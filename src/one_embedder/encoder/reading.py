@@ -15,7 +15,7 @@ from typing import Any
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.utils import logging as _untyped_logging
 
-from one_embedder.encoder.folder import read_json
+from one_embedder.encoder.folder import read_object
 from one_embedder.errors import CheckpointError, OneEmbedderError
 
 log = logging.getLogger(__name__)
@@ -64,8 +64,10 @@ def reading(part: str, file: Path) -> Iterator[None]:
                 f"the {part} in {file.parent} is made of Python code that {file.name} names (auto_map), and no code of "
                 "a model folder is run here; take a model of a kind that transformers has itself"
             ) from error
-        raise CheckpointError(f"the {part} in {file.parent} cannot be loaded: {error}") from error
-    if file.is_file() and "auto_map" in read_json(file):
+        raise CheckpointError(
+            f"the {part} in {file.parent} cannot be loaded ({file.name} says what it is): {error!s:.500}"
+        ) from error
+    if file.is_file() and "auto_map" in read_object(file):
         log.warning("%s names code of its own (auto_map): it was not run, transformers' own is used instead", file)
 
 
@@ -76,9 +78,9 @@ def read_config(folder: Path) -> PreTrainedConfig:
         CheckpointError: if it asks for an attention from the hub, which would be compiled code from anywhere.
     """
     file = folder / "config.json"
-    for key, value in _attentions(read_json(file)):
+    for key, value in _attentions(read_object(file)):
         raise CheckpointError(
-            f"{file}: {key}={value!r} would be code from the hub, which is not run here; drop the key"
+            f"{file}: {key}={value!r:.60} would be code from the hub, which is not run here; drop the key"
         )
     config: PreTrainedConfig = AutoConfig.from_pretrained(folder, **AS_DATA)
     vars(config).pop("auto_map", None)

@@ -260,7 +260,8 @@ def _checked_ending(tokenizer: PreTrainedTokenizerFast, backend: Tokenizer) -> i
     ending = added[::-1].index(0) if 0 in added else 0
     if not ending or encoded.ids[-1] not in tokenizer.all_special_ids:
         raise CheckpointError(
-            "the tokenizer puts no special token at the end of a text, so an empty text would have nothing to pool; "
+            "tokenizer.json or tokenizer_config.json puts no special token at the end of a text, so an empty text "
+            "would have nothing to pool; "
             "use an encoder whose tokenizer adds one (T5, BERT, RoBERTa, MPNet, ...)"
         )
     return ending

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from one_embedder.errors import DataError
+from one_embedder.files.documents import parse_json
 
 Column = NDArray[np.float64]
 
@@ -110,7 +111,7 @@ class ItemScores:
 
     def __post_init__(self) -> None:
         if self.statistic not in STATISTICS:
-            raise DataError(f"unknown statistic {self.statistic!r}; known are {sorted(STATISTICS)}")
+            raise DataError(f"unknown statistic {self.statistic!r:.60}; known are {sorted(STATISTICS)}")
         expected = STATISTICS[self.statistic][1]
         if tuple(self.columns) != expected:
             raise DataError(f"statistic {self.statistic!r} needs the columns {expected}, got {tuple(self.columns)}")
@@ -154,7 +155,7 @@ class ItemScores:
             DataError: if ``text`` is not such an object.
         """
         try:
-            content: Mapping[str, Any] = json.loads(text)
+            content: Mapping[str, Any] = parse_json(text)
             columns = {name: _numbers(name, column) for name, column in content["columns"].items()}
             return cls(content["statistic"], columns, tuple(map(str, content.get("ids", ()))))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -177,5 +178,5 @@ def _numbers(name: str, column: Sequence[Any]) -> Column:
     """JSON has texts and booleans, and Python reads its NaN: none of them is a number here."""
     for item, value in enumerate(column):
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise DataError(f"column {name!r}, item {item + 1}: {value!r} is not a finite number")
+            raise DataError(f"column {name!r}, item {item + 1}: {value!r:.60} is not a finite number")
     return np.asarray(column, dtype=np.float64)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from one_embedder.config.schema import Config
+from one_embedder.errors import DataError
 from one_embedder.evaluation.prompt_retrieval.protocol import PromptProtocol
 from one_embedder.evaluation.results import NotRun, identity_sha256
 from one_embedder.evaluation.task_instructions import InstructionTable, TaskInstructions
@@ -47,11 +48,13 @@ class Plan:
         selection: the tasks.
         instructions: of each task.
         prompts: how prompt retrieval is done; None where no task needs it, and so no learner.
+        unreadable: tasks whose files are damaged; they stop none of the others.
     """
 
     selection: Selection
     instructions: Mapping[str, TaskInstructions]
     prompts: PromptProtocol | None
+    unreadable: Sequence[NotRun] = ()
 
     @classmethod
     def of(cls, cfg: Config) -> Plan:
@@ -62,7 +65,7 @@ class Plan:
             CheckpointError: if the language model of prompt retrieval cannot be found.
             DataError: if there is no benchmark.
         """
-        selection = select_tasks(cfg.benchmark)
+        selection, unreadable = _readable(select_tasks(cfg.benchmark))
         table = InstructionTable(
             cfg.instructions.name,
             cfg.instructions.table,
@@ -72,7 +75,7 @@ class Plan:
         )
         instructions = {task.name: table.for_task(task.name, task.category) for task in selection.tasks}
         prompting = any(task.category == "PromptRetrieval" for task in selection.tasks)
-        return cls(selection, instructions, PromptProtocol.of(cfg) if prompting else None)
+        return cls(selection, instructions, PromptProtocol.of(cfg) if prompting else None, unreadable)
 
     def jobs(self, cfg: Config, revision: str) -> list[Job]:
         """One job a task, for the encoder of that revision."""
@@ -122,11 +125,24 @@ class Share:
         output = Path(cfg.output) if cfg.output else Path(cfg.paths.experiments) / "evaluations" / run_id
         share, shares = cfg.benchmark.share, cfg.benchmark.shares
         if shares == 1:
-            return cls(jobs, plan.selection.absent, output, output, run_id)
+            return cls(jobs, [*plan.selection.absent, *plan.unreadable], output, output, run_id)
         tasks = plan.selection.tasks
         own = {task.name for task in share_of(tasks, sizes(tasks), share, shares)}
         record = output / "shares" / f"{share}-of-{shares}"
         return cls([job for job in jobs if job.task.name in own], [], output, record, run_id)
+
+
+def _readable(selection: Selection) -> tuple[Selection, list[NotRun]]:
+    """The selection without tasks whose files cannot be read, and those."""
+    kept: list[Task] = []
+    unreadable = []
+    for task in selection.tasks:
+        try:
+            _ = task.identity  # reads every file of a folder
+            kept.append(task)
+        except DataError as error:
+            unreadable.append(NotRun(task.name, task.category, str(error)))
+    return Selection(kept, selection.absent), unreadable
 
 
 @cache

@@ -19,6 +19,7 @@ from typing import Any
 from one_embedder.errors import DataError, EvaluationError
 from one_embedder.evaluation.categories import METRICS, bounds
 from one_embedder.evaluation.items import ItemScores
+from one_embedder.files.documents import decoded_utf8, read_json
 from one_embedder.tracking.manifest import write_atomically
 
 SCHEMA = 2
@@ -167,8 +168,10 @@ def read_result(output: Path, task: str) -> Result:
     """
     path = output / "results" / f"{task}.json"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         ours = content[OURS]
+        if ours["items"] != f"items/{path.name}":
+            raise ValueError(f"its items are said to be in {ours['items']!r:.60}, not in items/{path.name}")
         items = _read_items(output / ours["items"], ours["items_sha256"], path)
         trouble = _trouble(content, items, task)
         if trouble:
@@ -186,7 +189,7 @@ def read_result(output: Path, task: str) -> Result:
 
 
 def _read_items(path: Path, sha256: str, result: Path) -> ItemScores:
-    text = path.read_text(encoding="utf-8")
+    text = decoded_utf8(path.read_bytes())
     if _sha256(text) != sha256:
         raise DataError(f"{path}: not the items of {result}; remove both and evaluate again")
     return ItemScores.from_json(text, str(path))
@@ -199,11 +202,11 @@ def _trouble(content: Mapping[str, Any], items: ItemScores, task: str) -> str | 
     low, high = bounds(metric)
     smallest, largest = low - RECOMPUTED_WITHIN, high + RECOMPUTED_WITHIN
     if ours["schema"] not in (UNHASHED, SCHEMA):
-        return f"schema {ours['schema']!r} is neither {UNHASHED} nor {SCHEMA}: it was made by another version"
+        return f"schema {ours['schema']!r:.60} is neither {UNHASHED} nor {SCHEMA}: it was made by another version"
     if METRICS.get(ours["category"]) != metric:
-        return f"category {ours['category']!r} has not the metric {metric!r}"
+        return f"category {ours['category']!r:.60} has not the metric {metric!r:.60}"
     if not _is_number(main_score) or not smallest <= main_score <= largest:
-        return f"main_score is {main_score!r}, and {metric} is a number from {low:g} to {high:g}"
+        return f"main_score is {main_score!r:.60}, and {metric} is a number from {low:g} to {high:g}"
     if not abs(main_score - recomputed) <= RECOMPUTED_WITHIN:
         return f"main_score is {main_score}, but its items give {recomputed}"
     values = items.columns.get("value", ())
@@ -211,10 +214,10 @@ def _trouble(content: Mapping[str, Any], items: ItemScores, task: str) -> str | 
         return f"its items have values outside {low:g} to {high:g}, where {metric} lies"
     for reported in _main_scores_of_mteb(content):
         if not _is_number(reported) or abs(reported - main_score) > RECOMPUTED_WITHIN:
-            return f"scores has the main_score {reported!r}, and {OURS} has {main_score}"
+            return f"scores has the main_score {reported!r:.60}, and {OURS} has {main_score}"
     told = ours.get("task", content.get("task_name", task))
     if told != task:
-        return f"it is the result of {told}"
+        return f"it is the result of {told!s:.60}"
     if ours["schema"] == SCHEMA and ours["content_sha256"] != content_sha256(content):
         return "content_sha256 is not the hash of its content, which was changed since it was written"
     return None

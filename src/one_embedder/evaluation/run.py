@@ -76,7 +76,10 @@ def evaluate(cfg: Config, encoder: TextEncoder | None = None, *, wait: bool = Fa
 
 def identity_of_tasks(cfg: Config) -> str:
     """Hash of what ``evaluate``'s scores depend on, but encoder and versions; refuses what ``evaluate`` refuses."""
-    facts = [{"task": job.task.name, **job.identity, "versions": None} for job in Plan.of(cfg).jobs(cfg, "")]
+    plan = Plan.of(cfg)
+    if plan.unreadable:
+        raise DataError(plan.unreadable[0].reason)
+    facts = [{"task": job.task.name, **job.identity, "versions": None} for job in plan.jobs(cfg, "")]
     return config_hash(cfg, [], *(identity_sha256(fact) for fact in facts))
 
 

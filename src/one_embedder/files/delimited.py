@@ -42,7 +42,7 @@ def require_columns(path: Path, columns: Sequence[str], fields: Sequence[str]) -
     """Raise DataError unless each field is a column, once."""
     for field, option in zip(fields, ("--text-field", "--instruction-field"), strict=False):
         if field not in columns:
-            known = ", ".join(map(repr, columns)) or "none"
+            known = f"{', '.join(map(repr, columns)) or 'none':.500}"
             raise DataError(f"{path} has no column {field!r}, only {known}; name another with {option}")
         if columns.count(field) > 1:
             raise DataError(f"{path} has {columns.count(field)} columns {field!r}; rename all but one")

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import math
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from one_embedder.errors import DataError
+from one_embedder.files.documents import without_repeated_keys
 from one_embedder.files.text import LongNumber, fault, shown
+from one_embedder.files.unpacked import lines_of, unpacked
 
 SUFFIXES = (".jsonl.gz", ".jsonl")
 
@@ -147,15 +147,38 @@ class JsonLines:
         """One label a row.
 
         Raises:
-            DataError: if a label is neither text nor integer, or if there are fewer than ``classes`` different ones.
+            DataError: if a label is neither text nor integer, or is blank; if fewer than ``classes`` differ.
         """
         labels = self.values(field)
         for row, label in enumerate(labels):
-            if not isinstance(label, str | int):
+            if isinstance(label, bool) or not isinstance(label, str | int):
                 raise self.error(row, f"field '{field}' must be text or an integer, got {shown(label)}")
+            if isinstance(label, str) and not self._string(row, field, label).strip():
+                raise self.error(row, f"field '{field}' is empty; name the class or remove the row")
         if len(set(labels)) < classes:
             raise DataError(f"{self.path}: every row has the {field} {labels[0]!r}; a task needs at least two classes")
         return labels
+
+    def refuse_contradictions(self, judged: Iterable[Hashable], verdicts: Sequence[Any], field: str) -> None:
+        """Refuse a row that says of the same thing something else than an earlier one.
+
+        Args:
+            judged: what each row is about.
+            verdicts: what it says of that.
+            field: where it says so.
+
+        Raises:
+            DataError: naming both rows.
+        """
+        first: dict[Hashable, int] = {}
+        for row, thing in enumerate(judged):
+            earlier = first.setdefault(thing, row)
+            if verdicts[earlier] != verdicts[row]:
+                raise self.error(
+                    row,
+                    f"field '{field}' is {shown(verdicts[row])}, and row {earlier + self.first_line} has "
+                    f"{shown(verdicts[earlier])} for the same texts; keep the one that is right",
+                )
 
     def _text(self, row: int, field: str, value: Any) -> str:
         text = self._string(row, field, value)
@@ -180,6 +203,8 @@ def find_file(folder: Path, name: str) -> Path:
     Raises:
         DataError: if the folder has no such file, or has it with both.
     """
+    if Path(name).name != name:
+        raise DataError(f"{folder}: {name!r} is a path; name a file of the folder, without its ending")
     found = [path for suffix in SUFFIXES if (path := folder / f"{name}{suffix}").is_file()]
     if len(found) > 1:
         raise DataError(f"{folder}: holds both {found[0].name} and {found[1].name}; keep the one that is meant")
@@ -207,7 +232,7 @@ def decoded(line: bytes) -> Any:
     """The JSON value of a line; an integer that Python does not read is a ``LongNumber`` there.
 
     Raises:
-        ValueError: if it is no JSON, or nested too deeply.
+        ValueError: if it is no JSON, nested too deeply, or has a key twice in one object.
     """
     try:
         return _DECODER.decode(line.decode(json.detect_encoding(line), "surrogatepass"))
@@ -234,7 +259,7 @@ def _integer(digits: str) -> int | LongNumber:
         return LongNumber(len(digits.lstrip("-")))
 
 
-_DECODER = json.JSONDecoder(parse_int=_integer)
+_DECODER = json.JSONDecoder(parse_int=_integer, object_pairs_hook=without_repeated_keys)
 
 
 def _rounded(value: float) -> float:
@@ -255,16 +280,9 @@ def read_objects(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def read_lines(path: Path) -> Iterator[bytes]:
-    """Lines split at newlines only: some texts hold other characters that ``str.splitlines`` breaks at.
-
-    Raises:
-        DataError: if the file is packed and damaged.
-    """
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
-            yield from stream
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{path}: not a complete gzip file ({error}); write or copy it again") from error
+    """The lines of a file; raises as ``unpacked`` and ``lines_of``."""
+    with unpacked(path) as file:
+        yield from lines_of(file, path)
 
 
 def _parse(path: Path, number: int, line: bytes) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from one_embedder.files.text import fault, shown
 
 SIDES = ("query", "positive", "negative")
 RELEASED_KEYS = {"query": "query", "positive": "pos", "negative": "neg"}  # the spelling of medi-data.json
+MOST_NEGATIVES = 1000
+"""Of one row. All of a batch's are embedded at once, however few are used."""
 LABEL_KEYS = {"label": "label", "negative_label": "neg_label"}  # ours, in the same spelling
 
 
@@ -133,6 +135,8 @@ def _positive(value: object, where: str) -> tuple[str, str]:
 
 def _negatives(value: object, where: str) -> list[tuple[str, str]]:
     """One pair, or a list of pairs; what is neither is refused as no pair."""
+    if isinstance(value, (list, tuple)) and len(value) > MOST_NEGATIVES:
+        raise DataError(f"{where}: {len(value)} hard negatives, more than {MOST_NEGATIVES:,}; keep the hardest")
     if isinstance(value, (list, tuple)) and value and all(isinstance(item, (list, tuple)) for item in value):
         return [_pair(item, f"{where} {number}") for number, item in enumerate(value, start=1)]
     return [_pair(value, where)]

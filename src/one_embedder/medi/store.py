@@ -21,6 +21,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from one_embedder.errors import DataError
+from one_embedder.files.documents import read_json
 from one_embedder.files.hashes import file_sha256, has_sha256
 from one_embedder.files.swap import put_in_place, standing
 from one_embedder.medi.row import LABEL_KEYS, RELEASED_KEYS, MediRow, validate_row
@@ -285,11 +286,11 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise DataError(f"{folder} holds no training data: {MANIFEST_FILE} is missing; run build_medi first")
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = read_json(path)
         schema = manifest["schema"]
         for key in ("sha256", "file_sha256", "file_bytes", "rows", "negatives_per_row", "tasks"):
             manifest[key]
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is not a manifest of training data ({error!r}); build the data again") from error
     if schema != SCHEMA_VERSION:
         raise DataError(f"{path} has schema {schema!r}, this version reads {SCHEMA_VERSION}; build the data again")

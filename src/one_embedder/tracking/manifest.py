@@ -15,6 +15,7 @@ import yaml
 
 from one_embedder.config.schema import Config
 from one_embedder.errors import DataError
+from one_embedder.files.documents import read_yaml
 from one_embedder.tracking.identity import TRAINING_SECTIONS, config_hash, resolved, run_id
 from one_embedder.tracking.machine import code_state, command, environment, hardware, peak_memory_gib
 
@@ -27,6 +28,10 @@ SCHEMA = 1
 _STATUSES = ("started", "completed", "failed", "interrupted")
 
 log = logging.getLogger(__name__)
+
+
+class NewerManifest(DataError):
+    """A run record of a version of this package that is newer than this one."""
 
 
 class RunRecord:
@@ -151,18 +156,30 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise DataError(f"{folder} is not a run folder: it has no {MANIFEST}")
     try:
-        manifest = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        manifest = read_yaml(path)
+    except (OSError, ValueError) as error:
         raise DataError(f"{path} is not readable YAML ({error}); delete its folder and run again") from error
-    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA or manifest.get("status") not in _STATUSES:
+    schema = manifest.get("schema") if isinstance(manifest, dict) else None
+    if type(schema) is int and schema > SCHEMA:
+        raise NewerManifest(
+            f"{path} has schema {schema!r:.60}, this version reads {SCHEMA}: a newer version ran here; use that one, "
+            "or choose another output="
+        )
+    if not isinstance(manifest, dict) or schema != SCHEMA or manifest.get("status") not in _STATUSES:
         raise DataError(f"{path} is not a manifest of schema {SCHEMA}; delete its folder and run again")
     return manifest
 
 
 def is_complete(folder: Path, identity: str | None = None) -> bool:
-    """Whether the folder holds a completed run (of that run id, if given). Damaged records count as incomplete."""
+    """Whether the folder holds a completed run (of that run id, if given). Damaged records count as incomplete.
+
+    Raises:
+        NewerManifest: rather than have the work of another version done again over it.
+    """
     try:
         manifest = read_manifest(folder)
+    except NewerManifest:
+        raise
     except DataError:
         return False
     return manifest["status"] == "completed" and identity in (None, manifest.get("run_id"))

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from one_embedder.errors import DataError
+from one_embedder.files.documents import read_yaml
 
 _PLACES = (
     "runs/*/manifest.yaml",
@@ -58,10 +57,9 @@ def _metrics(run: RunFile) -> Mapping[str, Any]:
 
 
 def _read(path: Path, experiments: Path) -> RunFile:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster, where libyaml is there
     try:
-        manifest = yaml.load(path.read_text(encoding="utf-8"), loader)
+        manifest = read_yaml(path)
         manifest["name"], manifest["status"], manifest["code"]["commit"], manifest["data"]
         return RunFile(str(manifest["run_id"]), path.relative_to(experiments).as_posix(), manifest)
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not a run record ({error!r}); restore it or delete it") from error

@@ -22,7 +22,15 @@ from one_embedder.files.lock import holding
 from one_embedder.medi.batches.datamodule import MediDataModule
 from one_embedder.medi.store import Medi, load_medi
 from one_embedder.tracking.identity import resolved
-from one_embedder.tracking.manifest import MANIFEST, RunRecord, is_complete, read_manifest, run_id, write_atomically
+from one_embedder.tracking.manifest import (
+    MANIFEST,
+    NewerManifest,
+    RunRecord,
+    is_complete,
+    read_manifest,
+    run_id,
+    write_atomically,
+)
 from one_embedder.tracking.wandb_run import upload_checkpoint
 from one_embedder.training.callbacks import CutTexts, RandomState, Speed
 from one_embedder.training.card import write_card
@@ -180,6 +188,8 @@ def _holds_this_run(run: Run) -> bool:
         return False
     try:
         found = read_manifest(run.folder)["run_id"]
+    except NewerManifest:
+        raise
     except (DataError, KeyError) as error:
         log.warning("%s: training starts over", error)
         return False

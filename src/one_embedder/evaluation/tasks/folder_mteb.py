@@ -97,8 +97,10 @@ class FolderPairClassification(FolderTask, ItemizedPairClassification):
         labels = rows.labels()
         for row, label in enumerate(labels):
             if label not in (0, 1):
-                raise rows.error(row, f"field 'label' must be 0 or 1, got {label!r}")
-        pairs = {"sentence1": rows.texts("sent1"), "sentence2": rows.texts("sent2"), "labels": list(map(int, labels))}
+                raise rows.error(row, f"field 'label' must be 0 or 1, got {label!r:.60}")
+        first, second = rows.texts("sent1"), rows.texts("sent2")
+        rows.refuse_contradictions(zip(first, second, strict=True), labels, "label")
+        pairs = {"sentence1": first, "sentence2": second, "labels": list(map(int, labels))}
         self.dataset = _dataset(test=pairs)
         self.data_loaded = True
 

@@ -130,7 +130,7 @@ def _read_table(path: Path) -> JsonLines:
 
 def _cells(path: Path, number: int, line: bytes) -> list[str]:
     try:
-        return line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n").split("\t")
+        return line.decode().rstrip("\r\n").split("\t")
     except UnicodeDecodeError as error:
         raise DataError(f"{path}, row {number}: not UTF-8 ({error}); convert the file") from error
 

@@ -19,6 +19,7 @@ from one_embedder.errors import DataError
 from one_embedder.evaluation.results import RECOMPUTED_WITHIN
 from one_embedder.evaluation.views.cells import MEASURES, Cell, Labeling
 from one_embedder.evaluation.views.steering import mean_over_labelings, steering
+from one_embedder.files.documents import decoded_utf8, parse_json, read_json
 from one_embedder.tracking.manifest import write_atomically
 
 SCHEMA = 1
@@ -85,11 +86,13 @@ def read_view_result(output: Path, name: str) -> ViewResult:
     """
     path = output / "results" / f"{name}.json"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        items = (output / content["items"]).read_text(encoding="utf-8")
+        content = read_json(path)
+        if content["items"] != f"items/{path.name}":
+            raise ValueError(f"its items are not said to be in items/{path.name}")
+        items = decoded_utf8((output / content["items"]).read_bytes())
         if content["schema"] != SCHEMA or content["set"] != name or _sha256(items) != content["items_sha256"]:
             raise ValueError("it is of another schema or set, or its items are of another result")
-        result = _read_items(name, json.loads(items), content["identity"])
+        result = _read_items(name, parse_json(items), content["identity"])
         for measure in MEASURES:
             _require_equal(content["scores"][measure]["table"], result.table(measure))
         return result

@@ -22,6 +22,8 @@ from one_embedder.instructions.template import Instruction
 from one_embedder.medi.mining.candidates import PairTask, TripleTask
 
 ABOUT = "about"
+LABELS = ("entailment", "neutral", "contradiction", "-")
+"""Of natural language inference; SNLI writes the last one where its annotators did not agree."""
 INSTRUCTION = Instruction("sentence", objective="measuring semantic similarity")
 SPLITS = re.compile(r"_(train|dev|validation|test|pairs)$")
 
@@ -99,9 +101,12 @@ def _instruction(name: str, side: str, written: Sides) -> Instruction:
 def _triples(name: str, files: list[JsonLines]) -> TripleTask:
     hypotheses: dict[str, dict[str, str]] = defaultdict(dict)
     for rows in files:
-        for premise, hypothesis, label in zip(
-            rows.texts("premise"), rows.texts("hypothesis"), rows.texts("label"), strict=True
-        ):
+        premises, texts, labels = rows.texts("premise"), rows.texts("hypothesis"), rows.texts("label")
+        for row, label in enumerate(labels):
+            if label not in LABELS:
+                raise rows.error(row, f"field 'label' must be one of {', '.join(LABELS)}, got {label!r:.60}")
+        rows.refuse_contradictions(zip(premises, texts, strict=True), labels, "label")
+        for premise, hypothesis, label in zip(premises, texts, labels, strict=True):
             hypotheses[untokenized(premise)].setdefault(label, untokenized(hypothesis))
     complete = [
         (premise, of["entailment"], of["contradiction"])

@@ -158,6 +158,6 @@ def _require_classes(rows: JsonLines, labeling: str, classes: Sequence[str | Non
         raise DataError(f"{rows.path}: every text of the labeling {labeling!r} is {next(iter(counts))!r}; it needs two")
     if alone := sorted(name for name, count in counts.items() if count == 1):
         raise DataError(
-            f"{rows.path}: one text only has the class {alone[0]!r} of the labeling {labeling!r}; a class needs two, "
-            "join it with another or leave that label out"
+            f"{rows.path}: one text only has the class {alone[0]!r:.60} of the labeling {labeling!r}; a class needs "
+            "two, join it with another or leave that label out"
         )

@@ -24,6 +24,7 @@ from typing import Any
 
 from one_embedder.errors import DataError
 from one_embedder.evaluation.resampling import Interval
+from one_embedder.files.documents import read_json
 from one_embedder.reproduction.statistics.consistency import equal, inside, number, refuse, scores
 from one_embedder.reproduction.statistics.decision import told, trainings
 from one_embedder.reproduction.statistics.layout import AVERAGE
@@ -236,7 +237,7 @@ def read_record(path: Path) -> AblationRecord:
     if not path.is_file():
         raise DataError(f"{path}: there is no record of this ablation; run `make ablation-{path.parent.name}`")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         if content.pop("schema") != SCHEMA:
             raise ValueError(f"its schema is not {SCHEMA}")
         content["axes"] = [Axis(**axis) for axis in content["axes"]]

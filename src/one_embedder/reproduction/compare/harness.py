@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import yaml
-
 from one_embedder.config.caches import settle_caches
 from one_embedder.config.compose import load_config
 from one_embedder.config.quiet import quiet
@@ -26,6 +24,7 @@ from one_embedder.ending import told
 from one_embedder.errors import DataError
 from one_embedder.evaluation.benchmarks import spellings
 from one_embedder.evaluation.tasks.folder import TaskFolder, discover
+from one_embedder.files.documents import read_json, read_yaml
 from one_embedder.files.location import PROJECT_ROOT
 from one_embedder.reproduction.show.grid import Grid
 from one_embedder.reproduction.statistics.consistency import number, points, tolerance
@@ -84,7 +83,7 @@ def read_published(path: Path = PUBLISHED) -> PublishedModel:
         DataError: if it is not one.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path)
         tasks = tuple(
             PublishedTask(
                 row["task"], row["category"], points(row["published"], where), tolerance(row["within"], where)
@@ -93,7 +92,7 @@ def read_published(path: Path = PUBLISHED) -> PublishedModel:
             for where in [f"{path}, {row['task']}"]
         )
         return PublishedModel(content["model"], f"{content['source']['work']}, {content['source']['place']}", tasks)
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path}: not published scores ({error!r}); restore it with `git checkout {path}`") from error
 
 
@@ -217,7 +216,7 @@ def read_record(path: Path = RECORD) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        record = dict(json.loads(path.read_text(encoding="utf-8")))
+        record = dict(read_json(path))
         record["environment"], record["hardware"], record["code"]
         for task, score in record["scores"].items():
             number(score, f"{path}, {task}", -1.0, 1.0)

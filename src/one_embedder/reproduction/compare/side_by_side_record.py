@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from one_embedder.errors import DataError
 from one_embedder.evaluation.resampling import Interval
+from one_embedder.files.documents import read_json
 from one_embedder.reproduction.show.grid import Grid
 from one_embedder.reproduction.statistics.consistency import check_tasks, equal, holds_lines, inside, scores
 from one_embedder.reproduction.statistics.decision import told
@@ -39,7 +39,7 @@ def read_side_by_side(path: Path) -> Mapping[str, Any]:
             categories, or the CSV and Markdown files beside it say something else.
     """
     try:
-        record: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        record: Mapping[str, Any] = read_json(path)
         if record["schema"] != SCHEMA:
             raise ValueError(f"schema {record['schema']} is not {SCHEMA}")
         _check_rows(record, path)

@@ -20,6 +20,8 @@ from one_embedder.reproduction.ablation.tables import claim_sentences, runs_csv,
 from one_embedder.reproduction.compare.harness import read_published, read_record, recorded_harness
 from one_embedder.reproduction.compare.side_by_side_record import ABOVE_FIRST, main_grid, read_side_by_side
 from one_embedder.reproduction.show.grid import Grid
+from one_embedder.reproduction.show.hash_list import write_hashes
+from one_embedder.reproduction.show.torture import recorded_torture
 from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMNS, ROWS
 from one_embedder.reproduction.steps.profiles import others_grid, read_about
 from one_embedder.reproduction.table1.expected import ExpectedTable, read_expected
@@ -36,6 +38,7 @@ PAGES: Mapping[str, tuple[str, ...]] = {
     "docs/results.md": ("table1_columns", "super_ni", "folder", "harness", "paper"),
     "docs/ablations.md": ("ablations", "ablations_super_ni"),
     "docs/views.md": ("views",),
+    "docs/reliability.md": ("torture",),
 }
 """Page -> the generated parts it holds."""
 
@@ -90,6 +93,7 @@ def generated_parts(root: Path = PROJECT_ROOT, conf: Path = CONF) -> dict[str, s
         ),
         "ablations_super_ni": recorded_ablations(read_records(root / "experiments" / "ablations", "super_ni"), []),
         "views": recorded_steering(root / "experiments" / "views"),
+        "torture": recorded_torture(root / "experiments" / "torture" / "malformed.json"),
         "profiles": others_grid(read_about(conf), "").markdown(),
     }
 
@@ -199,7 +203,7 @@ def _told(record: AblationRecord) -> str:
 
 
 def main(root: Path = PROJECT_ROOT) -> None:
-    """Fill every page in place, and write the tables of every ablation anew from its record."""
+    """Fill every page in place, write the tables of every ablation anew from its record, and the hashes of all."""
     parts = generated_parts(root)
     for name, held in PAGES.items():
         path = root / name
@@ -208,6 +212,7 @@ def main(root: Path = PROJECT_ROOT) -> None:
         table = root / "experiments" / "ablations" / record.name / f"{record.profile}.md"
         write_atomically(table, to_markdown(record))
         write_atomically(table.with_suffix(".csv"), runs_csv(record))
+    write_hashes(root / "experiments")
     log.info("filled %s and the tables of ablations", ", ".join(PAGES))
 
 

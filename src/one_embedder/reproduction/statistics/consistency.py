@@ -44,7 +44,7 @@ def number(value: Any, where: str, low: float, high: float) -> float:
         DataError: if it is none; a text that spells one is none.
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise refuse(where, f"{value!r} is not a number")
+        raise refuse(where, f"{value!r:.60} is not a number")
     if not low - AGREE <= value <= high + AGREE:
         raise refuse(where, f"{value} is not between {low:g} and {high:g}")
     return float(value)

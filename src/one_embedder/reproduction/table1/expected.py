@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from one_embedder.errors import DataError
+from one_embedder.files.documents import read_yaml
 from one_embedder.reproduction.statistics.consistency import points
 from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMNS
 from one_embedder.reproduction.table1.lines import Lines, with_differences
@@ -144,7 +145,7 @@ def read_expected(path: Path) -> ExpectedTable | None:
     if not path.is_file():
         return None
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path)
         if content["schema"] != SCHEMA:
             raise DataError(
                 f"{path}: schema {content['schema']} is not {SCHEMA}; delete the file and record it again with "
@@ -154,7 +155,7 @@ def read_expected(path: Path) -> ExpectedTable | None:
         if not kinds:
             raise ValueError("no recorded run")
         return ExpectedTable(content["data"], content["settings"], content["tasks"], kinds)
-    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
             f"{path}: not an expected file ({error!r}); restore it with `git checkout {path}`, or delete it and record "
             "it again with table.record=true"

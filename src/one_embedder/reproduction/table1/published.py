@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from one_embedder.errors import DataError
+from one_embedder.files.documents import read_yaml
 from one_embedder.reproduction.statistics.consistency import points
 from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMNS
 from one_embedder.reproduction.statistics.rows import relative_gain
@@ -78,11 +77,11 @@ def load_published(path: Path) -> PublishedTable:
             columns.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path)
         rows = tuple(_read_row(entry, path) for entry in content["rows"])
         source = f"{content['source']['work']}, {content['source']['place']}"
         return PublishedTable(source, dict(content["tasks"]), rows)
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path}: not a published table ({error!r}); restore it with `git checkout {path}`") from error
 
 

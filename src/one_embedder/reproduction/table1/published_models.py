@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
-import yaml
-
 from one_embedder.errors import ConfigError, DataError
+from one_embedder.files.documents import read_yaml
 from one_embedder.reproduction.statistics.consistency import points, tolerance
 from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMNS, RowSpec, rows_of
 from one_embedder.reproduction.steps.profiles import EVALUATION_ONLY
@@ -148,7 +147,7 @@ def load_published_models(path: Path, table: PublishedTable) -> PublishedModels:
         DataError: if the file is not such a file, or a model lacks a task.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path)
         categories = {str(task): str(category) for task, category in content["tasks"].items()}
         alone = [column for column in COLUMNS if column not in categories.values()]
         models = {}
@@ -165,7 +164,7 @@ def load_published_models(path: Path, table: PublishedTable) -> PublishedModels:
             for kind, entry in content["tolerances"].items()
         }
         return PublishedModels(models, tolerances)
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
             f"{path}: not a file of published models ({error!r}); restore it with `git checkout {path}`"
         ) from error

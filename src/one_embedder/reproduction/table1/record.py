@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from one_embedder.errors import DataError
 from one_embedder.evaluation.resampling import Interval
+from one_embedder.files.documents import read_json
 from one_embedder.reproduction.statistics.consistency import (
     AGREE,
     WRITTEN,
@@ -32,7 +32,7 @@ def read_table1(path: Path) -> dict[str, Any]:
             categories, or the CSV, Markdown and LaTeX files beside it say something else.
     """
     try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        record: dict[str, Any] = read_json(path)
         _check_rows(record, path)
         _check_differences(record, path)
         for row in record["rows"]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
 import itertools
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from one_embedder.errors import DataError
 from one_embedder.files.json_lines import decoded
+from one_embedder.files.unpacked import LONGEST, lines_of, too_long, unpacked
 from one_embedder.medi.sources.file.list_parser import ListParser, Unreadable, shown
 
 if TYPE_CHECKING:
@@ -102,7 +101,7 @@ def _known_suffixes() -> str:
 def _reader(path: Path) -> Callable[[Path], Iterator[Row]]:
     if path.suffix == ".parquet":
         return _parquet
-    with _unpacked(path) as file:
+    with unpacked(path) as file:
         first = file.read(_CHUNK).lstrip()[:1]
     readers = {b"[": _json_list, b"{": _json_lines}
     if first not in readers:
@@ -110,19 +109,10 @@ def _reader(path: Path) -> Callable[[Path], Iterator[Row]]:
     return readers[first]
 
 
-@contextmanager
-def _unpacked(path: Path) -> Iterator[IO[bytes]]:
-    try:
-        with cast("IO[bytes]", gzip.open(path)) if path.suffix == ".gz" else path.open("rb") as file:
-            yield file
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{path}: not a complete gzip file ({error}); fetch or copy it again") from error
-
-
 def _json_lines(path: Path) -> Iterator[Row]:
     place = 0
-    with _unpacked(path) as file:
-        for line in file:
+    with unpacked(path) as file:
+        for line in lines_of(file, path):
             place += len(line)
             if line.isspace():
                 continue
@@ -153,6 +143,9 @@ def _parquet_file(path: Path) -> Iterator[ParquetFile]:
 
 def _parquet(path: Path) -> Iterator[Row]:
     with _parquet_file(path) as table:
+        groups = [table.metadata.row_group(number) for number in range(table.metadata.num_row_groups)]
+        if any(group.total_byte_size > LONGEST * max(1, group.num_rows) for group in groups):
+            raise too_long(path, "a row group's mean row")
         rows = (row for batch in table.iter_batches(PARQUET_ROWS) for row in batch.to_pylist())
         yield from map(Row, rows, itertools.count(1))
 
@@ -160,11 +153,11 @@ def _parquet(path: Path) -> Iterator[Row]:
 def _json_list(path: Path) -> Iterator[Row]:
     """The items of one list, by a parser that is fed piece by piece, each piece up to a closing brace."""
     parser = ListParser(path)
-    with _unpacked(path) as file:
+    with unpacked(path) as file:
         while chunk := file.read(_CHUNK):
             for piece in _up_to_braces(chunk):
                 yield from (Row(content, parser.place) for content in parser.feed(piece))
-    parser.end()
+        yield from (Row(content, parser.place) for content in parser.end())
 
 
 def _up_to_braces(chunk: bytes) -> Iterator[bytes]:
