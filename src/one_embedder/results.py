@@ -21,7 +21,7 @@ from one_embedder.medi.store import load_medi
 from one_embedder.reproduction.ablation.record import AblationRecord, read_records
 from one_embedder.reproduction.compare.harness import read_record
 from one_embedder.reproduction.compare.side_by_side_record import read_side_by_side
-from one_embedder.reproduction.statistics.decision import told, trainings
+from one_embedder.reproduction.show.wandb_tables import ablation_claims, table1_claims
 from one_embedder.reproduction.statistics.layout import INSTRUCTOR
 from one_embedder.reproduction.steps.places import RECORDED, table_places
 from one_embedder.reproduction.table1.record import read_table1
@@ -67,17 +67,17 @@ def tasks(profile: str = "documentation") -> pd.DataFrame:
 def claims() -> pd.DataFrame:
     """Every claim of Table 1 and of the ablations with what decided it.
 
-    Columns: ``whose, table, profile, claim, verdict, points, low, high, p, tasks_won, tasks_total``. ``points`` is the
-    difference, ``p`` is corrected (Holm); they are missing where a part of the claim has not run.
+    Columns: ``whose, table, profile, claim, verdict, points, low, high, p``. ``points`` is the difference, ``p`` is
+    corrected (Holm); they are missing where a part of the claim has not run.
 
     Raises:
         DataError: a record is damaged.
     """
     lines = [
-        *(line for whose, record in _records("table1") for line in _table1_claims(whose, record)),
-        *(line for whose, record in _ablations() for line in _ablation_claims(whose, record)),
+        *([whose, "table1", own["profile"], *row] for whose, own in _records("table1") for row in table1_claims(own)),
+        *([whose, own.name, own.profile, *row] for whose, own in _ablations() for row in ablation_claims(own)),
     ]
-    return pd.DataFrame(lines, columns=[*_RUN, "claim", "verdict", *_BOUNDS, "p", "tasks_won", "tasks_total"])
+    return pd.DataFrame(lines, columns=[*_RUN, "claim", "verdict", *_BOUNDS, "p"])
 
 
 def losses(profile: str = "documentation") -> pd.DataFrame:
@@ -200,20 +200,6 @@ def _other_scores() -> Iterator[list[Any]]:
             for name, score in _numbers(sets):
                 if not name.endswith("texts"):
                     yield [RECORDED, "looked_at", "mixture", run["run"], seeds, name, *_bounds(None, score)]
-
-
-def _table1_claims(whose: str, record: Mapping[str, Any]) -> Iterator[list[Any]]:
-    for claim in record["claims"]:
-        difference = Interval(**claim["difference"])
-        verdict = told(claim["verdict"], difference, trainings(claim["seeds"], record["steps"]))
-        decided = [*_bounds(difference), claim["p_adjusted"]]
-        yield [whose, "table1", record["profile"], claim["claim"], verdict, *decided, None, None]
-
-
-def _ablation_claims(whose: str, record: AblationRecord) -> Iterator[list[Any]]:
-    for claim in record.claims:
-        decided = [*_bounds(claim.difference), claim.p_adjusted, claim.tasks_won, claim.tasks_total]
-        yield [whose, record.name, record.profile, claim.text, record.told(claim), *decided]
 
 
 def _loss(table: Path, run: str) -> pd.DataFrame:

@@ -26,16 +26,11 @@ def wandb_tables(record: Mapping[str, Any], tasks: pd.DataFrame) -> dict[str, Ta
     """
     known = [column for column in ALL_COLUMNS if any(column in row["scores"] for row in record["rows"])]
     main = [[row["label"], *map(points(row["scores"]).get, known)] for row in record["rows"]]
-    claims = []
-    for claim in record["claims"]:
-        difference = Interval(**claim["difference"])
-        verdict = told(claim["verdict"], difference, trainings(claim["seeds"], record["steps"]))
-        claims.append([claim["claim"], verdict, *_bounds(difference), claim["p_adjusted"]])
     cells = record["verdicts"]["cells"]
     return {
         "table1": Table(["model", *known], main),
         "tasks": Table(list(tasks.columns), tasks.astype({"seed": str}).values.tolist()),  # untrained rows have none
-        "claims": Table(["claim", *_DECIDED], claims),
+        "claims": Table(["claim", *_DECIDED], table1_claims(record)),
         "expected": Table(list(cells[0]), [[*cell.values()] for cell in cells]),
     }
 
@@ -47,14 +42,27 @@ def ablation_tables(record: AblationRecord) -> dict[str, Table]:
         for cell in record.cells
         for run, scores in zip(cell.runs, cell.columns, strict=True)
     ]
-    claims = [
-        [claim.text, claim.source, record.told(claim), *_bounds(claim.difference), claim.p_adjusted]
-        for claim in record.claims
-    ]
+    sources = [claim.source for claim in record.claims]
+    claims = [[text, source, *how] for source, (text, *how) in zip(sources, ablation_claims(record), strict=True)]
     return {
         "runs": Table(["cell", "run", *ALL_COLUMNS], runs),
         "claims": Table(["claim", "source", *_DECIDED], claims),
     }
+
+
+def table1_claims(record: Mapping[str, Any]) -> list[list[Any]]:
+    """One line a claim of Table 1: sentence, verdict as readers see it, difference, its interval, corrected p."""
+    rows = []
+    for claim in record["claims"]:
+        difference = Interval(**claim["difference"])
+        verdict = told(claim["verdict"], difference, trainings(claim["seeds"], record["steps"]))
+        rows.append([claim["claim"], verdict, *_bounds(difference), claim["p_adjusted"]])
+    return rows
+
+
+def ablation_claims(record: AblationRecord) -> list[list[Any]]:
+    """The same of an ablation; numbers are None where a part of the claim has not run."""
+    return [[claim.text, record.told(claim), *_bounds(claim.difference), claim.p_adjusted] for claim in record.claims]
 
 
 def averages(record: Mapping[str, Any]) -> dict[str, float]:
