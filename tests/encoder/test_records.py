@@ -99,10 +99,10 @@ BROKEN = [
     ("a.csv", b"id,text\n1,a\n2\n", "line 3: 1 cells, where the header has 2"),
     ("a.csv", b'text\n"a\n', "line 2: unexpected end of data"),
     ("a.csv", b"text\na\nb\xff\n", "a.csv, line 3 is not UTF-8"),
-    ("a.csv.gz", gzip.compress(b"text\n" + b"a\n" * 99, mtime=0)[:-9], "is damaged after line"),
+    ("a.csv.gz", gzip.compress(b"text\n" + b"a\n" * 99, mtime=0)[:-9], "not a complete gzip file"),
     ("a.tsv", b"text\tid\na\t1\nb\n", "line 3: 1 cells, where the header has 2; a tab or a line break"),
-    ("a.jsonl.gz", gzip.compress(b'"one"\n' * 9, mtime=0)[:-9], "is damaged after line"),
-    ("a.jsonl.gz", b'"one"\n', "is damaged after line 0"),
+    ("a.jsonl.gz", gzip.compress(b'"one"\n' * 9, mtime=0)[:-9], "not a complete gzip file"),
+    ("a.jsonl.gz", b'"one"\n', "a.jsonl.gz: not a complete gzip file"),
     ("a.parquet", b"no parquet", "cannot be read after row 0"),
 ]
 

@@ -13,6 +13,7 @@ from typing import IO, Any
 from one_embedder.errors import DataError
 from one_embedder.files.documents import require_not_wide
 
+_DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
 LONGEST = 32 << 20
 """Bytes of a line, or of a row of a list: far above any text that is embedded, far below what fills a memory."""
 
@@ -31,18 +32,18 @@ def unpacked(path: Path) -> Iterator[IO[bytes]]:
             if start.startswith(BOM_UTF8):
                 file.read(len(BOM_UTF8))
             yield file
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{path}: not a complete gzip file ({error}); write, fetch or copy it again") from error
+    except _DAMAGE as error:
+        raise _damaged(path, error) from error
 
 
 def lines_of(file: IO[bytes], path: Path) -> Iterator[bytes]:
     """The lines, split at newlines only: some texts hold other characters that ``str.splitlines`` breaks at.
 
     Raises:
-        DataError: if one is longer than ``LONGEST``.
+        DataError: if one is longer than ``LONGEST``, or the file is packed and damaged.
     """
     number = 0
-    while line := file.readline(LONGEST + 1):
+    while line := _next_line(file, path, number):
         number += 1
         if len(line) > LONGEST:
             raise too_long(path, f"row {number}")
@@ -52,6 +53,17 @@ def lines_of(file: IO[bytes], path: Path) -> Iterator[bytes]:
 def too_long(path: Path, where: str) -> DataError:
     """The error for a row that no memory should be given to."""
     return DataError(f"{path}, {where}: longer than {LONGEST >> 20} MiB, the most that a row may have; shorten it")
+
+
+def _next_line(file: IO[bytes], path: Path, number: int) -> bytes:
+    try:
+        return file.readline(LONGEST + 1)
+    except _DAMAGE as error:
+        raise _damaged(path, error, f", damaged after row {number}") from error
+
+
+def _damaged(path: Path, error: Exception, where: str = "") -> DataError:
+    return DataError(f"{path}: not a complete gzip file{where} ({error}); write, fetch or copy it again")
 
 
 def _opened(path: Path) -> Any:
