@@ -55,6 +55,10 @@ ablation-%: $(READY) ## Run one of conf/ablation and tabulate it, in experiments
 verify-harness: $(READY) ## Compare all-MiniLM-L6-v2 with its published scores; BENCHMARK=FOLDER holds MTEB's rows
 	$(BIN)/python -m one_embedder.reproduction.compare.harness "$(BENCHMARK)" $(ARGS)
 
+.PHONY: demo
+demo: $(READY) ## Ten sentences under three instructions, and how their nearest neighbours change; MODEL=FOLDER
+	$(BIN)/python -m one_embedder.demo $(MODEL)
+
 .PHONY: notebooks
 notebooks: $(READY) ## Run every notebook from top to bottom, without saving it
 	$(if $(NOTEBOOKS),$(BIN)/jupyter execute $(NOTEBOOKS),@echo "no notebooks yet")
