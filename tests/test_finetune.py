@@ -65,6 +65,12 @@ def test_the_pages_examples_are_read_and_its_table_names_every_field(tmp_path: P
         assert read_pairs(str(tmp_path / "pairs.csv")) == [Pair("a", "b", negatives)]
 
 
+def test_the_table_shown_is_the_recorded_one() -> None:
+    (shown,) = blocks("text")
+    record = json.loads((PROJECT_ROOT / "experiments" / "bench" / "finetune.json").read_text(encoding="utf-8"))
+    assert shown == record["table"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("instructions", [[], INSTRUCTIONS])
 def test_three_commands_lead_from_a_file_to_a_better_known_model(

@@ -131,6 +131,7 @@ def _train(run: Run) -> None:
             record.complete(trained.metrics(), trained.cost())
             upload_checkpoint(cfg, run.folder, CHECKPOINT, record.manifest["outcome"]["metrics"])
             (run.folder / LAST).unlink(missing_ok=True)  # three times the size of the model, and of no more use
+            log.info("%s", trained.sentence(cfg, run.folder))
 
 
 def _open(cfg: Config, dev: DevScore | None = None) -> Run:

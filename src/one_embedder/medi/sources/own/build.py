@@ -68,6 +68,8 @@ def build_own(cfg: Config, folder: Path) -> Path:
     seconds = round(time.monotonic() - started, 1)
     publish(work, folder, {"key": key, "settings": settings, "sha256": sha256, "rows": len(rows), "seconds": seconds})
     logger.info("%s: %s", folder, _told(divided, len(rows)))
+    place = "" if folder == Path(cfg.paths.data) / "own" else f" medi.folder={folder}"
+    logger.info("next: one-embedder train profile=own%s", place)
     if 0 < divided.queries < FEW_QUERIES:
         logger.warning("with %d held-back queries the intervals will be wide; more pairs help", divided.queries)
     return folder
