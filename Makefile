@@ -65,6 +65,10 @@ grid: $(READY) ## Run the comparisons of scripts/grid.yaml for MINUTES=25, the m
 verify-harness: $(READY) ## Compare all-MiniLM-L6-v2 with its published scores; BENCHMARK=FOLDER holds MTEB's rows
 	$(BIN)/python -m one_embedder.reproduction.compare.harness "$(BENCHMARK)" $(ARGS)
 
+.PHONY: demo
+demo: $(READY) ## Ten sentences under three instructions, and how their nearest neighbours change; MODEL=FOLDER
+	$(BIN)/python -m one_embedder.demo $(MODEL)
+
 .PHONY: notebooks
 notebooks: $(READY) ## Run every notebook, without saving it, and write its texts and figures to experiments/own/notebooks/*.html
 	$(BIN)/python -m scripts.run_notebooks experiments/own/notebooks $(NOTEBOOKS)

@@ -43,7 +43,7 @@ def write(path: Path, *lines: str) -> None:
 
 def of_medi(folder: Path, value: str) -> tuple[Callable[[], object], str]:
     row = f'{{"query": ["i", "t"], "pos": ["i", {value}], "neg": ["i", "t"], "task_id": 1}}'
-    return lambda: from_released(decoded(row.encode()), "a.jsonl row 2"), "a.jsonl row 2, field positive: the text"
+    return lambda: from_released(decoded(row.encode()), "a.jsonl row 2"), "a.jsonl row 2, field pos: the text"
 
 
 def of_a_file_to_encode(folder: Path, value: str) -> tuple[Callable[[], object], str]:

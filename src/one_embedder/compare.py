@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -15,6 +16,7 @@ from one_embedder.extras import needing
 
 if TYPE_CHECKING:
     from one_embedder.config.schema import Config
+    from one_embedder.evaluation.tasks.folder import TaskFolder
 
 _OF_ROOT = ("eval", "billboard", "prompt_retrieval")
 _DESCRIPTION = """\
@@ -28,7 +30,9 @@ def parser() -> ArgumentParser:
     add = made.add_argument
     add("models", nargs="+", metavar="MODEL", help="minilm, a local folder or a hub id; LABEL=MODEL names its column")
     add("--task", type=Path, required=True, metavar="FOLDER", help="a task's folder, ROOT/eval/STS/Mine, or ROOT")
-    add("--instructions", default="none", metavar="NAME", help="of conf/instructions: none, generic, ... [%(default)s]")
+    add(
+        "--instructions", metavar="NAME", help="for all: none, generic, ... of conf/instructions [each model's prompts]"
+    )
     add("--resamples", type=int, default=1000, help="of the bootstrap over test items [%(default)s]")
     return made
 
@@ -71,13 +75,34 @@ def _scored(model: str, options: Namespace) -> Path:
 
 def _settings(model: str, options: Namespace) -> Config:
     from one_embedder.config.compose import load_config
+    from one_embedder.evaluation.tasks.folder import discover
 
     root, tasks = _root_of(options.task.expanduser().absolute())
-    chosen = ["benchmark=folder", f"instructions={options.instructions}", "tracking=disabled"]
+    chosen = ["benchmark=folder", f"instructions={options.instructions or 'none'}", "tracking=disabled"]
     cfg = load_config("evaluate", chosen)
     cfg.encoder.name_or_path = model
     cfg.benchmark.root, cfg.benchmark.tasks = str(root), tasks
+    if options.instructions is None:
+        cfg.instructions.table = _prompts(model, discover(root, tasks))
     return cfg
+
+
+def _prompts(model: str, tasks: Sequence[TaskFolder]) -> dict[str, dict[str, str]]:
+    """The instruction table that the prompts in a model's folder make, under the names that mteb looks for.
+
+    A side whose task is not named there gets the prompt called ``query`` or ``document``, if there is one.
+    """
+    from one_embedder.embedding.prompts import read_prompts
+    from one_embedder.encoder.locate import locate
+    from one_embedder.evaluation.task_instructions import sides_of
+
+    prompts, _ = read_prompts(locate(model))
+
+    def prompt(task: str, side: str) -> str:
+        names = (f"{task}-{side}", task, side) if side != "text" else (task,)
+        return next((prompts[name] for name in names if name in prompts), "")
+
+    return {task.name: {side: prompt(task.name, side) for side in sides_of(task.category)} for task in tasks}
 
 
 def _root_of(folder: Path) -> tuple[Path, list[str] | None]:

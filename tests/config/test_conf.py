@@ -12,7 +12,7 @@ from one_embedder.config.compose import VERBS, compose_verb, load_config
 from one_embedder.config.schema import Config
 from one_embedder.files.location import CONF, PROJECT_ROOT
 
-PROFILES = ["documentation", "local", "mixture", "paper", "released", "super_ni"]
+PROFILES = ["documentation", "local", "mixture", "own", "paper", "released", "super_ni"]
 FILES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
 CHOICES = [
     path for path in FILES if len(path.parts) > 1 and path.parts[0] not in ("hydra", "local")

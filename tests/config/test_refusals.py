@@ -89,7 +89,7 @@ def test_local_choices_are_read_last_when_they_exist(tmp_path: Path, monkeypatch
     ("override", "expected"),
     [
         ("profile=documentatio", r"unknown profile 'documentatio': one of .*super_ni; did you mean 'documentation'\?"),
-        ("profile=qq", r"unknown profile 'qq': one of documentation, local, mixture, paper, released, super_ni$"),
+        ("profile=qq", r"unknown profile 'qq': one of documentation, local, mixture, own, paper, released, super_ni$"),
         ("encoder=gtr_t5_bas", r"did you mean 'gtr_t5_base'"),
         ("encoder=/models/e5", r"unknown encoder '/models/e5': .* given with encoder\.name_or_path=/models/e5$"),
         ("encoder=hkunlp/instructor-xl", r"given with encoder\.name_or_path=hkunlp/instructor-xl$"),

@@ -43,6 +43,7 @@ from one_embedder.medi.sources.documentation.packages import PACKAGES, Package
 from one_embedder.medi.sources.file import build as file
 from one_embedder.medi.sources.hub import build as hub_build
 from one_embedder.medi.sources.hub import formats
+from one_embedder.medi.sources.own import build as own
 from one_embedder.medi.sources.super_ni import texts as candidates
 from one_embedder.medi.store import load_medi
 from tests.hub import StandInHub
@@ -58,12 +59,13 @@ BUILT = {
         "mixture": "1ba4766afbc9e09fc5f0e42b6ac92ffe94b17ef63aa921e724c2d43d66bc03c9",
         "full": "6bf85e6a6b5c5aab29d336060b9ca0d9f45b063820c967a38a4779e3457461ec",
         "file": "8ad3d423119ceb0725fc4f399c8347dc13fe6ed6bf888b3a9bb6bd4f28f28b7d",
+        "own": "5896f132584f07bf8cbbe2ee06444267bd0f9711eab5efdb1aeb7fb9d25605b3",
     }
 }
 """Version -> source -> hash of what it builds; older versions stay, to show that the number was raised."""
 
-SOURCES = ("documentation", "super_ni", "mixture", "full", "file")
-MODULES = (documentation, mixture, hub_build, file)
+SOURCES = ("documentation", "super_ni", "mixture", "full", "file", "own")
+MODULES = (documentation, mixture, hub_build, file, own)
 VERSIONS = {"numpy": "0.0"}
 MANUAL = {  # Python's own differs between its versions
     noun: "\n\n".join([f"The {noun}\n****", *(f"To {verb} a {noun} takes as long as it takes." for verb in VERBS)])
@@ -109,6 +111,8 @@ def config_of(tmp_path: Path, hub: StandInHub, monkeypatch: pytest.MonkeyPatch) 
                 cfg = _mixture(tmp_path)
             case "full":
                 cfg = _full(tmp_path, hub)
+            case "own":
+                cfg = _own(tmp_path)
             case _:
                 cfg = _file(tmp_path)
         cfg.output, cfg.medi.min_rows_per_task = str(tmp_path / source), 1
@@ -169,6 +173,18 @@ def _file(folder: Path) -> Config:
     return load_config("build_medi", ["medi=file", f"medi.path={path}"])
 
 
+def _own(folder: Path) -> Config:
+    rows: list[dict[str, Any]] = [{"query": f"Where is lamp {i}?", "positive": f"It is in box {i}."} for i in range(40)]
+    rows[0]["negatives"] = ["It is in no box.", "It is gone."]
+    rows[1]["query_instruction"] = "Represent the question:"
+    rows += [
+        {"query": SEEN[1], "positive": "It is in the benchmark."},
+        {"query": "Is one answered twice?", "positive": "Yes."},
+    ]
+    write_rows(folder / "own.jsonl.gz", rows)
+    return load_config("build_medi", ["medi=own", f"medi.path={folder / 'own.jsonl.gz'}"])
+
+
 def built(source: str, cfg: Config, folder: Path) -> str:
     """Hash of what a source makes: the rows and, where it has them, the benchmark and what stands before both."""
     out = build(cfg)
@@ -204,12 +220,12 @@ MUTATIONS: Mapping[str, tuple[Any, str, Any, set[str]]] = {  # what -> (where, n
         Instruction, "render", lambda self: RENDER(self, ending=";"), {"documentation", "super_ni", "mixture", "full"}
     ),
     "what is a false negative": (
-        mining, "FALSE_NEGATIVE_SIMILARITY", -0.5, {"documentation", "super_ni", "mixture", "full"}
+        mining, "FALSE_NEGATIVE_SIMILARITY", -0.5, {"documentation", "super_ni", "mixture", "full", "own"}
     ),
     "where a positive is drawn from": (mining, "POSITIVE_POOL", 2, {"documentation", "super_ni", "mixture"}),
-    "tokens that the miner reads": (miner, "MAX_LENGTH", 16, {"documentation", "super_ni", "mixture", "full"}),
+    "tokens that the miner reads": (miner, "MAX_LENGTH", 16, {"documentation", "super_ni", "mixture", "full", "own"}),
     "what counts as leakage": (
-        leakage, "normalised", lambda text: text[:7], {"documentation", "super_ni", "mixture", "full", "file"}
+        leakage, "normalised", lambda text: text[:7], {"documentation", "super_ni", "mixture", "full", "file", "own"}
     ),
     "how a released row is read": (
         record, "_pair", lambda value, where: (value[0].strip(), value[1]), {"full", "file"}
@@ -263,7 +279,7 @@ def test_raising_the_version_builds_every_source_again(
     assert key_of(config_of(source)) != before
 
 
-MINED = {"documentation", "super_ni", "mixture", "full"}
+MINED = {"documentation", "super_ni", "mixture", "full", "own"}
 SETTINGS: Mapping[str, tuple[Any, set[str]]] = {  # key -> (another value, the sources whose data it changes)
     "encoder.name_or_path": ("other/model", MINED),
     "encoder.revision": ("v1", MINED),
@@ -294,7 +310,10 @@ SETTINGS: Mapping[str, tuple[Any, set[str]]] = {  # key -> (another value, the s
     "medi.views": (None, {"mixture"}),
     "medi.view_sets": (["Spare"], {"mixture"}),
     "medi.crossed_views": (False, {"mixture"}),
-    "medi.leakage": (None, {"super_ni", "mixture", "full", "file"}),
+    "medi.leakage": (None, {"super_ni", "mixture", "full", "file", "own"}),
+    "medi.query_instruction": ("Represent the query:", {"own"}),
+    "medi.document_instruction": ("Represent the text:", {"own"}),
+    "medi.held_back": (0.3, {"own"}),
     "medi.datasets": (["NQ"], {"full"}),
     "medi.source": (None, set()),  # every source has keys of its own
     "medi.folder": ("elsewhere", set()),

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from one_embedder.config.schema import Config
-from one_embedder.errors import DataError
+from one_embedder.errors import ConfigError, DataError
 from one_embedder.medi.batches.sampler import SameTaskBatchSampler
 from one_embedder.medi.build import build
 from one_embedder.medi.row import to_released
@@ -149,13 +149,13 @@ def test_old_keys_and_gritlms_form_are_read(cfg: Config, tmp_path: Path) -> None
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "no neg": ({"neg": None}, "field neg: expected [instruction, text], got None"),
-    "text is a number": ({"pos": ["i", 3]}, "field positive: the text is 3 (int), not a string"),
+    "text is a number": ({"pos": ["i", 3]}, "field pos: the text is 3 (int), not a string"),
     "instruction is null": ({"query": [None, "t"]}, "field query: the instruction is None"),
     "empty text": ({"query": ["i", " \n"]}, "field query: the text is empty"),
     "three parts": ({"neg": ["i", "t", "u"]}, "field neg: expected [instruction, text]"),
-    "text is no number": ({"pos": ["i", float("nan")]}, "field positive: the text is nan (float), not a string"),
-    "instruction is endless": ({"neg": [float("-inf"), "t"]}, "field negative: the instruction is -inf (float)"),
-    "first half of a surrogate": ({"pos": ["i", "\ud800"]}, "field positive: the text holds half a character"),
+    "text is no number": ({"pos": ["i", float("nan")]}, "field pos: the text is nan (float), not a string"),
+    "instruction is endless": ({"neg": [float("-inf"), "t"]}, "field neg: the instruction is -inf (float)"),
+    "first half of a surrogate": ({"pos": ["i", "\ud800"]}, "field pos: the text holds half a character"),
     "second half of a surrogate": ({"query": ["\udc80", "t"]}, "field query: the instruction holds half a character"),
     "name is half a surrogate": ({"task_name": "\ud800"}, "field task_name: expected a name, got '\\ud800' (str)"),
     "id is too large": ({"task_id": 2**63}, "field task_id: expected an integer from 0 to 2**63 - 1, got 9223372036"),
@@ -277,9 +277,25 @@ def test_too_many_bad_rows_refuse_the_file_and_a_higher_limit_takes_it(cfg: Conf
     path = as_list(tmp_path / "medi.json", rows)
     with pytest.raises(DataError, match=r"(?s)6 of the first 120 rows .* medi\.max_rejected=0\.01 .*row 6: field pos"):
         built(cfg, path)
+    left = [place for place in Path(str(cfg.output)).parent.rglob("*") if place.name not in (".lock", ".holder")]
+    assert left == [Path(str(cfg.output)), Path(str(cfg.output), QUARANTINE_FILE)] and len(rejected(cfg)) == 6
     cfg.medi.max_rejected = 0.05
     assert len(built(cfg, path).dataset) == len(ROWS) - 6
     assert [row["row"] for row in rejected(cfg)] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("row", [{"query": "a", "pos": "b"}, {"query": "a", "pos": "b", "neg": []}])
+def test_plain_pairs_are_told_which_profile_reads_them(row: dict[str, Any], cfg: Config, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"row 1: (?:the key .neg.|field neg).* profile=own \(docs/finetune\.md\)"):
+        built(cfg, as_lines(tmp_path / "pairs.jsonl", [row]))
+
+
+def test_without_a_path_and_without_data_it_is_said_what_to_name(cfg: Config, tmp_path: Path) -> None:
+    cfg.medi.folder = str(tmp_path / "nothing")
+    with pytest.raises(
+        ConfigError, match=r"medi\.path is not given, and .*nothing holds no training data: .*profile=own"
+    ):
+        build(cfg)
 
 
 class Stop(Exception):

@@ -352,6 +352,18 @@ def test_output_that_holds_another_run_is_refused(cfg: Config, tmp_path: Path) -
         train(cfg)
 
 
+def test_a_run_of_few_steps_has_a_metric_and_ends_with_its_place_and_the_next_command(
+    cfg: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    cfg.trainer.max_steps, cfg.trainer.log_every_n_steps = 2, 10
+    with caplog.at_level("INFO"):
+        folder = train(cfg)
+    loss = read_manifest(folder)["outcome"]["metrics"]["loss"]
+    assert len((folder / "metrics.csv").read_text().splitlines()) == 2
+    assert f"2 steps, loss {loss:.3f}: {folder / CHECKPOINT}\n" in caplog.messages[-1]
+    assert caplog.messages[-1].endswith(f"compare {cfg.encoder.name_or_path} {folder / CHECKPOINT} --task FOLDER")
+
+
 def test_the_run_id_follows_what_determines_the_result_and_nothing_else(cfg: Config, workplace: Path) -> None:
     def identity() -> str:
         return run_module._open(cfg).identity

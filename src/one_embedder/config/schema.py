@@ -65,13 +65,16 @@ class MiningConfig:
 class MediConfig:
     """Training data: where it comes from and where it is on disk."""
 
-    source: str = "documentation"  # documentation, super_ni, full or file; choose it with the group medi
+    source: str = "documentation"  # documentation, own, file, super_ni, mixture or full; choose it with the group medi
     folder: limits.Text = "${paths.data}/${medi.source}"  # holds medi/ (Arrow), benchmark/{dev,test}/ and report.md
     rows_per_task: limits.Count = 400  # at most
     min_rows_per_task: limits.Count = 32  # a task of fewer is left out
     workers: limits.Count = 2  # processes that build
     mining: MiningConfig = field(default_factory=MiningConfig)  # not file, whose rows have their negatives
-    path: limits.Text | None = None  # file: MEDI as others give it, a file, folder or hub id; None: it is built
+    path: limits.Text | None = None  # own: a file of pairs; file: MEDI, a file, folder or hub id, None: it is built
+    query_instruction: str = ""  # own: of rows that have none; empty: no instruction
+    document_instruction: str = ""  # own: of rows that have none; empty: no instruction
+    held_back: limits.BelowOne = 0.1  # own: share of the queries that become a benchmark; 0: no benchmark
     max_rejected: limits.Share = 0.01  # file: share of the rows that may be unusable before the whole is refused
     root: str | None = None  # super_ni, and mixture and full to join it: the original repository, or a compact copy
     tasks: limits.Some | None = None  # super_ni: which of its tasks are built, names or patterns with *; None: all
@@ -174,6 +177,7 @@ class InstructionsConfig:
 
     name: str = "none"  # of the table; choose it with the group instructions
     table: dict[str, dict[str, Any]] = field(default_factory=dict)  # texts; in files also parts of the template
+    beside_tasks: bool = False  # instead of the table: instructions.json in each task's folder
 
 
 @dataclass

@@ -13,9 +13,11 @@ from one_embedder.config.schema import Config
 from one_embedder.errors import DataError
 from one_embedder.evaluation.prompt_retrieval.protocol import PromptProtocol
 from one_embedder.evaluation.results import NotRun, identity_sha256
-from one_embedder.evaluation.task_instructions import InstructionTable, TaskInstructions
+from one_embedder.evaluation.task_instructions import InstructionTable, TaskInstructions, sides_of
 from one_embedder.evaluation.tasks.chosen import Selection, Task, select_tasks, share_of
 from one_embedder.evaluation.tasks.estimate import sizes
+from one_embedder.evaluation.tasks.folder import TaskFolder
+from one_embedder.instructions.table import written_out
 from one_embedder.tracking.identity import config_hash
 
 PROTOCOL = 2
@@ -68,7 +70,7 @@ class Plan:
         selection, unreadable = _readable(select_tasks(cfg.benchmark))
         table = InstructionTable(
             cfg.instructions.name,
-            cfg.instructions.table,
+            _beside(selection.tasks) if cfg.instructions.beside_tasks else cfg.instructions.table,
             document_instructions=cfg.evaluation.document_instructions,
             given=cfg.evaluation.instructions,
             detail=cfg.instruction_detail,
@@ -143,6 +145,13 @@ def _readable(selection: Selection) -> tuple[Selection, list[NotRun]]:
         except DataError as error:
             unreadable.append(NotRun(task.name, task.category, str(error)))
     return Selection(kept, selection.absent), unreadable
+
+
+def _beside(tasks: Sequence[Task]) -> Mapping[str, Mapping[str, str]]:
+    """The table that the tasks' own folders make; a task that says nothing has no instruction."""
+    said = {task.name: task.instructions if isinstance(task, TaskFolder) else {} for task in tasks}
+    none = {task.name: dict.fromkeys(sides_of(task.category), "") for task in tasks}
+    return written_out({name: {**none[name], **sides} for name, sides in said.items()})
 
 
 @cache

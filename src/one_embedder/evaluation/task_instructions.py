@@ -17,6 +17,11 @@ TWO_SIDED = frozenset({"Retrieval", "Reranking"})
 _SIDES = frozenset({"query", "document", "text"})
 
 
+def sides_of(category: str) -> tuple[str, ...]:
+    """What the instructions of a category's tasks are for."""
+    return ("query", "document") if category in TWO_SIDED else ("text",)
+
+
 @dataclass(frozen=True)
 class TaskInstructions:
     """What each side of a task is joined with; an empty string is no instruction.

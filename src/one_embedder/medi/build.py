@@ -36,6 +36,12 @@ def _build_from(cfg: Config, folder: Path) -> Path:
     if cfg.medi.source == "file" and cfg.medi.path is None:  # the user's own, built elsewhere
         from one_embedder.medi.store import load_medi
 
+        if not (Path(cfg.medi.folder) / "medi").exists():
+            raise ConfigError(
+                f"medi.path is not given, and {cfg.medi.folder} holds no training data: name a file of MEDI "
+                "(medi.path=FILE) or a folder that build_medi made (medi.folder=FOLDER); your own pairs are read by "
+                "profile=own medi.path=FILE"
+            )
         load_medi(Path(cfg.medi.folder) / "medi")
         return Path(cfg.medi.folder)
     with holding(folder, wait=True):  # whoever waited finds it built
@@ -57,11 +63,16 @@ def _build_alone(cfg: Config, folder: Path) -> Path:
             from one_embedder.medi.sources.mixture import mixture_tasks
 
             return build_full(cfg, folder, partial(mixture_tasks, cfg))
+        case "own":
+            from one_embedder.medi.sources.own.build import build_own
+
+            return build_own(cfg, folder)
         case "file":
             from one_embedder.medi.sources.file.build import build_file
 
             return build_file(cfg, folder)
         case unknown:
             raise ConfigError(
-                f"medi.source={unknown!r} is unknown; the sources are documentation, super_ni, mixture, full and file"
+                f"medi.source={unknown!r} is unknown; the sources are documentation, own, file, super_ni, mixture "
+                "and full"
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from one_embedder.errors import DataError
@@ -14,6 +15,8 @@ RELEASED_KEYS = {"query": "query", "positive": "pos", "negative": "neg"}  # the 
 MOST_NEGATIVES = 1000
 """Of one row. All of a batch's are embedded at once, however few are used."""
 LABEL_KEYS = {"label": "label", "negative_label": "neg_label"}  # ours, in the same spelling
+NO_SPELLING: Mapping[str, str] = MappingProxyType({})
+_PAIRS = "; a file of plain texts, with or without negatives, is read by profile=own (docs/finetune.md)"
 
 
 @dataclass(frozen=True)
@@ -55,12 +58,13 @@ class MediRow:
         return (self.negative_label, *further)
 
 
-def validate_row(row: MediRow, where: str) -> MediRow:
+def validate_row(row: MediRow, where: str, *, spelling: Mapping[str, str] = NO_SPELLING) -> MediRow:
     """Return the row if it can be trained on.
 
     Args:
         row: the row.
         where: file and row, for the message ("medi-data.json row 17").
+        spelling: what the file calls our fields, for the message; a field that is not there has our name.
 
     Raises:
         DataError: a side is not a pair of strings, a text is empty, the task is not an integer and a name, a label is
@@ -71,14 +75,14 @@ def validate_row(row: MediRow, where: str) -> MediRow:
     if fault(row.task_name) is not None or not row.task_name:
         raise DataError(f"{where}, field task_name: expected a name, got {shown(row.task_name)}")
     for side in SIDES:
-        _validate_side(getattr(row, side), f"{where}, field {side}")
+        _validate_side(getattr(row, side), f"{where}, field {spelling.get(side, side)}")
     for number, pair in enumerate(row.further_negatives, start=2):
-        _validate_side(pair, f"{where}, field negative {number}")
+        _validate_side(pair, f"{where}, field {spelling.get('negative', 'negative')} {number}")
     for name in LABEL_KEYS:
         label = getattr(row, name)
         if label is not None and (wrong := fault(label)) is not None:
-            raise DataError(f"{where}, field {name} {wrong}; give a name or nothing")
-    _validate_further_labels(row, f"{where}, field negative_label")
+            raise DataError(f"{where}, field {spelling.get(name, name)} {wrong}; give a name or nothing")
+    _validate_further_labels(row, f"{where}, field {spelling.get('negative_label', 'negative_label')}")
     return row
 
 
@@ -96,7 +100,7 @@ def from_released(record: object, where: str) -> MediRow:
         raise DataError(f"{where}: expected an object with query, pos, neg and task_id, got {type(record).__name__}")
     missing = [key for key in (*RELEASED_KEYS.values(), "task_id") if key not in record]
     if missing:
-        raise DataError(f"{where}: the key {missing[0]!r} is missing; it has {sorted(map(str, record))}")
+        raise DataError(f"{where}: the key {missing[0]!r} is missing; it has {sorted(map(str, record))}{_PAIRS}")
     negative, *further = _negatives(record["neg"], f"{where}, field neg")
     task_id, label = record["task_id"], record.get(LABEL_KEYS["label"])
     negative_label, *further_labels = _labels(record.get(LABEL_KEYS["negative_label"]))
@@ -111,7 +115,7 @@ def from_released(record: object, where: str) -> MediRow:
         negative_label=negative_label,
         further_negative_labels=tuple(further_labels),
     )
-    return validate_row(row, where)
+    return validate_row(row, where, spelling=RELEASED_KEYS | LABEL_KEYS)
 
 
 def to_released(row: MediRow) -> dict[str, Any]:
@@ -157,7 +161,7 @@ def _validate_further_labels(row: MediRow, where: str) -> None:
 
 def _pair(value: object, where: str) -> tuple[str, str]:
     if not isinstance(value, (list, tuple)) or len(value) != 2:
-        raise DataError(f"{where}: expected [instruction, text], got {shown(value)}")
+        raise DataError(f"{where}: expected [instruction, text], got {shown(value)}{_PAIRS}")
     return (value[0], value[1])
 
 

@@ -65,6 +65,16 @@ class Medi:
         return str(self.manifest["sha256"])
 
     @property
+    def about(self) -> Mapping[str, Any]:
+        """What the builder said about the data."""
+        return dict(self.manifest.get("about", {}))
+
+    @property
+    def prompts(self) -> Mapping[str, str]:
+        """Name -> instruction that a model trained on the data is to be used with; perhaps none."""
+        return dict(self.about.get("prompts", {}))
+
+    @property
     def task_ids(self) -> NDArray[np.int64]:
         """(rows,) the task of each row, in row order."""
         ids: NDArray[np.int64] = self.dataset.data.column("task_id").to_numpy()
@@ -139,7 +149,7 @@ class MediWriter:
         """Complete the file and write the manifest.
 
         Args:
-            about: JSON values about how the data was made; stored, not read.
+            about: JSON values about how the data was made; read are ``mining`` and ``prompts``, for run records.
 
         Returns:
             Sha256 (hex) of the rows in order.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 CARD = "README.md"
 EXAMPLE = "Represent the Python summary for retrieving related functions: "
+TEXTS = ("Sort an array.", "Return the order that would sort it.")
+OWN_TEXTS = ("What somebody looks for.", "What should be found.")
 
 # Name in the configuration -> (hub id, licence) of bases whose licence is known here.
 _BASES = {"minilm": ("sentence-transformers/all-MiniLM-L6-v2", "apache-2.0")}
@@ -30,14 +33,14 @@ _SENTENCE_TRANSFORMERS = """\
 from sentence_transformers import SentenceTransformer
 
 model = SentenceTransformer({name!r})
-embeddings = model.encode(["Sort an array.", "Return the order that would sort it."]{prompt})
+embeddings = model.encode({texts}{prompt})
 print(model.similarity(embeddings, embeddings))
 """
 _LANGCHAIN = """\
 from langchain_huggingface import HuggingFaceEmbeddings
 
 model = HuggingFaceEmbeddings(model_name={name!r}{kwargs})
-embeddings = model.embed_documents(["Sort an array.", "Return the order that would sort it."])
+embeddings = model.embed_documents({texts})
 """
 _TRANSFORMERS = """\
 import torch
@@ -47,7 +50,7 @@ folder = {name!r}  # for a hub id: huggingface_hub.snapshot_download(id)
 tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
 backbone = {backbone}.from_pretrained(folder).eval()
 instruction = {instruction!r}
-texts = ["Sort an array.", "Return the order that would sort it."]
+texts = {texts}
 
 batch = tokenizer(
     [instruction + text for text in texts],
@@ -102,13 +105,15 @@ def model_card(
         steps: that the checkpoint was trained for; None: those of the record.
     """
     joining = settings.get("encoder", {}).get("joining", encoder.tokenizer.joining)  # a folder does not say it
-    instruction = JOININGS[joining].prompt(EXAMPLE) if settings["with_instructions"] else ""
+    prompts = _prompts_of(manifest, settings)
+    instruction = JOININGS[joining].prompt(next(iter(prompts.values()), ""))
     parts = [
-        _metadata(manifest),
+        _metadata(manifest, language=None if _is_own(settings) else "en"),
         f"# {manifest['run_id']}",
-        _description(encoder, manifest, settings),
+        _description(encoder, manifest, instructed=bool(prompts)),
         "## How to use",
-        *_snippets(encoder, name, instruction),
+        *_snippets(encoder, name, instruction, OWN_TEXTS if _is_own(settings) else TEXTS),
+        *(_named_prompts(prompts) if _is_own(settings) else []),
         *([_AGREEMENT] if instruction else []),
         "## Training",
         _training(manifest, settings, steps),
@@ -120,13 +125,33 @@ def model_card(
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
-def _metadata(manifest: Mapping[str, Any]) -> str:
+def _is_own(settings: Mapping[str, Any]) -> bool:
+    """Whether it was finetuned on somebody's own pairs, of which the card tells nothing but instructions and counts."""
+    return bool(settings["medi"]["source"] == "own")
+
+
+def _prompts_of(manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> Mapping[str, str]:
+    """Name -> instruction that texts are to be embedded with; of other data than one's own an example."""
+    if not settings["with_instructions"]:
+        return {}
+    return dict(manifest["data"][0].get("prompts", {})) if _is_own(settings) else {"text": EXAMPLE}
+
+
+def _named_prompts(prompts: Mapping[str, str]) -> list[str]:
+    if not prompts:
+        return []
+    table = ["| prompt | instruction |", "| :-- | :-- |", *(f"| {name} | `{text}` |" for name, text in prompts.items())]
+    used = "`prompt_name=` takes these names; sentence-transformers' `encode_query` and `encode_document` use `query` "
+    return [f"{used}and `document` by themselves.", "\n".join(table)]
+
+
+def _metadata(manifest: Mapping[str, Any], *, language: str | None) -> str:
     base, licence = _BASES.get(first_base(manifest["model"]), (None, None))
     about = {
         "library_name": "sentence-transformers",
         "pipeline_tag": "sentence-similarity",
         "tags": ["sentence-transformers", "feature-extraction", "sentence-similarity", "instructor"],
-        "language": "en",
+        "language": language,
         "license": licence,
         "base_model": base,
     }
@@ -134,13 +159,13 @@ def _metadata(manifest: Mapping[str, Any]) -> str:
     return f"---\n{yaml.safe_dump(known, sort_keys=False)}---"
 
 
-def _description(encoder: InstructionEncoder, manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+def _description(encoder: InstructionEncoder, manifest: Mapping[str, Any], *, instructed: bool) -> str:
     base = manifest["model"]["base"]
     how = (
         "Each text is embedded together with an instruction that says what the embedding is for (INSTRUCTOR, "
         "[arXiv:2212.09741](https://arxiv.org/abs/2212.09741)); the instruction is read and left out of the mean."
-        if settings["with_instructions"]
-        else "It was finetuned without instructions, for comparison; texts are embedded alone."
+        if instructed
+        else "It was finetuned without instructions; texts are embedded alone."
     )
     return (
         f"A text encoder finetuned from `{base}`{_parent(manifest)}: {encoder.dimension} dimensions, unit length, at "
@@ -153,17 +178,19 @@ def _parent(manifest: Mapping[str, Any]) -> str:
     return f", run `{parent['run_id']}` after {parent['steps']} steps," if parent else ""
 
 
-def _snippets(encoder: InstructionEncoder, name: str, instruction: str) -> list[str]:
+def _snippets(encoder: InstructionEncoder, name: str, instruction: str, texts: Sequence[str]) -> list[str]:
+    shown = json.dumps(list(texts))
     prompt = f",\n    prompt={instruction!r}" if instruction else ""
     kwargs = f', encode_kwargs={{"prompt": {instruction!r}}}' if instruction else ""
     dense = [f"{number}_Dense" for number in range(2, 2 + len(encoder.dense))]
     snippets = {
-        "sentence-transformers": _SENTENCE_TRANSFORMERS.format(name=name, prompt=prompt),
-        "LangChain": _LANGCHAIN.format(name=name, kwargs=kwargs),
+        "sentence-transformers": _SENTENCE_TRANSFORMERS.format(name=name, texts=shown, prompt=prompt),
+        "LangChain": _LANGCHAIN.format(name=name, texts=shown, kwargs=kwargs),
     }
     if all(_is_plain(layer) for layer in encoder.dense):
         snippets["transformers alone"] = _TRANSFORMERS.format(
             name=name,
+            texts=shown,
             instruction=instruction,
             backbone=type(encoder.backbone).__name__,
             more_imports="from safetensors.torch import load_file\n" if dense else "",

@@ -90,12 +90,18 @@ def _of_encoder(module: Weights) -> dict[str, Tensor]:
     return {key.removeprefix(_ENCODER): value for key, value in module.items() if key.startswith(_ENCODER)}
 
 
-def saved_prompts(cfg: Config) -> dict[str, str]:
-    """The evaluation instructions under the names that mteb looks for: ``<task>`` and ``<task>-query|document``."""
+def saved_prompts(cfg: Config, of_data: Mapping[str, str]) -> dict[str, str]:
+    """The instructions under the names that mteb looks for: ``<task>`` and ``<task>-query|document``.
+
+    Args:
+        cfg: with the evaluation instructions.
+        of_data: the prompts that the training data name (``Medi.prompts``).
+    """
     if not cfg.with_instructions:
         return {}
     sides = [(task, side, text) for task, table in cfg.instructions.table.items() for side, text in table.items()]
-    return {
+    of_table = {
         task if side == "text" else f"{task}-{side}": at_detail(text, cfg.instruction_detail, task)
         for task, side, text in sides
     }
+    return {**(of_data if cfg.instruction_detail == "detailed" else {}), **of_table}

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from pytorch_lightning import Trainer
 from torch import Tensor
 
+from one_embedder.config.schema import Config
+from one_embedder.files.location import inside_project
 from one_embedder.training.callbacks import CutTexts, Speed
 from one_embedder.training.early_stopping import EarlyStopping
 
@@ -46,6 +49,18 @@ class Trained:
         if self.watch is not None and self.watch.best_score is not None:
             metrics |= {"best_dev_score": self.watch.best_score, "best_step": self.watch.best_step}
         return metrics
+
+    def sentence(self, cfg: Config, folder: Path) -> str:
+        """What was reached, where it is, and what to type next."""
+        benchmark = Path(cfg.medi.folder) / "benchmark" / "test"
+        tasks = inside_project(benchmark) if benchmark.is_dir() else "FOLDER"
+        place = inside_project(folder / CHECKPOINT)
+        loss = self.metrics().get("loss")
+        told = "" if loss is None else f", loss {loss:.3f}"
+        return (
+            f"{self.trainer.global_step} steps{told}: {place}\nits scores beside those it had before: one-embedder "
+            f"compare {cfg.encoder.name_or_path} {place} --task {tasks}"
+        )
 
     def cost(self) -> dict[str, Any]:
         """Steps, texts, speed and memory."""

@@ -133,12 +133,13 @@ def _train(run: Run) -> None:
         if record is not None:
             encoder = exported(cfg, run.encoder, run.revision, trained.sharded)
             require_usable(encoder, f"the end, step {trained.trainer.global_step}")
-            save_encoder(encoder, run.folder / CHECKPOINT, saved_prompts(cfg))
+            save_encoder(encoder, run.folder / CHECKPOINT, saved_prompts(cfg, run.medi.prompts))
             for folder, steps in trained.checkpoints():
                 write_card(run.encoder, run.folder / folder, record.manifest, resolved(cfg), steps)
             record.complete(trained.metrics(), trained.cost())
             upload_checkpoint(cfg, run.folder, CHECKPOINT, record.manifest["outcome"]["metrics"])
             (run.folder / LAST).unlink(missing_ok=True)  # three times the size of the model, and of no more use
+            log.info("%s", trained.sentence(cfg, run.folder))
 
 
 def _open(cfg: Config, dev: DevScore | None = None) -> Run:
@@ -248,8 +249,10 @@ def _record(run: Run, data: MediDataModule) -> RunRecord | nullcontext[None]:
         "tasks": len(shares),
         "dropped_rows": sum(share.rows for share in shares if not share.batches),
     }
-    if "mining" in run.medi.manifest.get("about", {}):  # how the hard negatives were chosen
-        facts["mining"] = run.medi.manifest["about"]["mining"]
+    if "mining" in run.medi.about:  # how the hard negatives were chosen
+        facts["mining"] = run.medi.about["mining"]
+    if "prompts" in run.medi.about:
+        facts["prompts"] = run.medi.prompts
     return RunRecord.start(
         run.folder,
         name="train",
@@ -344,6 +347,8 @@ def _watch(run: Run, speed: Speed) -> EarlyStopping | None:
         return dev(exported(run.cfg, encoder, run.revision), output)
 
     def keep() -> None:
-        save_encoder(exported(run.cfg, run.encoder, run.revision), run.folder / BEST, saved_prompts(run.cfg))
+        save_encoder(
+            exported(run.cfg, run.encoder, run.revision), run.folder / BEST, saved_prompts(run.cfg, run.medi.prompts)
+        )
 
     return EarlyStopping(score, settings, run.folder / DEV, keep=keep, leave_out=speed.leave_out)

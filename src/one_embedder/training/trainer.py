@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from pytorch_lightning import Callback, Trainer
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.utilities import rank_zero_only
 
 from one_embedder.config.schema import Config
@@ -49,6 +49,7 @@ def build_trainer(cfg: Config, folder: Path, *, callbacks: Sequence[Callback]) -
         enable_version_counter=False,
     )
     by_lightning = settings.mini_batch_size is None  # else the module steps, and Lightning's interval counts batches
+    bar = [TQDMProgressBar()] if sys.stderr.isatty() else []  # Lightning's choice, rich, counts epochs: "Epoch 0/-2"
     return Trainer(
         max_steps=settings.max_steps,
         accelerator=settings.accelerator,
@@ -56,13 +57,13 @@ def build_trainer(cfg: Config, folder: Path, *, callbacks: Sequence[Callback]) -
         num_nodes=settings.num_nodes,
         strategy=sharded_strategy() if sharded else settings.strategy,
         precision=None if sharded else settings.precision,  # type: ignore[arg-type]
-        callbacks=[*callbacks, periodic],
+        callbacks=[*callbacks, periodic, *bar],
         logger=loggers(cfg, folder),
         accumulate_grad_batches=accumulated if by_lightning else 1,
-        log_every_n_steps=settings.log_every_n_steps * (1 if by_lightning else accumulated),
+        log_every_n_steps=min(settings.log_every_n_steps, settings.max_steps) * (1 if by_lightning else accumulated),
         use_distributed_sampler=False,  # SameTaskBatchSampler knows the rank
         plugins=[AtomicCheckpointIO(), *([ShardedPrecision(settings.precision)] if sharded else [])],  # type: ignore[arg-type]
-        enable_progress_bar=sys.stderr.isatty(),
+        enable_progress_bar=bool(bar),
         enable_model_summary=False,
         default_root_dir=folder,
     )

@@ -14,10 +14,13 @@ Layout below a root (every file ``.jsonl`` or ``.jsonl.gz``, split name ``test``
                                       where conf/prompt_retrieval has settings for the task
     billboard/<Task>/                 hyps {seg_id, hyp, human_score, SYS: the system, in all rows or in none},
                                       references {seg_id, refs[]}
+
+A task's folder may hold ``instructions.json`` with its instructions, for ``instructions=own``.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -63,6 +66,22 @@ class TaskFolder:
     def sha256(self) -> str:
         """Hash of the task's data."""
         return content_sha256(self.path)
+
+    @property
+    def instructions(self) -> Mapping[str, Any]:
+        """What ``instructions.json`` beside the rows says: side -> instruction; nothing where there is no such file.
+
+        Raises:
+            DataError: if it is no JSON object.
+        """
+        path = self.path / "instructions.json"
+        try:
+            sides = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        except ValueError as error:
+            raise DataError(f"{path} is no JSON ({error}); correct it") from error
+        if not isinstance(sides, dict):
+            raise DataError(f'{path} must hold an object of sides and their instructions, such as {{"text": ...}}')
+        return sides
 
     @property
     def identity(self) -> Mapping[str, Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from functools import reduce
 from pathlib import Path
@@ -103,3 +104,18 @@ def publish(work: Path, folder: Path, done: Mapping[str, Any]) -> None:
     partial.write_text(json.dumps(done, indent=1) + "\n")
     partial.replace(folder / DONE)
     shutil.rmtree(work)
+
+
+def write_task_files(tasks: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]], root: Path) -> None:
+    """Write each task folder as gzipped JSONL with fixed timestamps, so that equal rows give equal bytes.
+
+    Args:
+        tasks: folder below ``root`` -> name of a file, without its ending -> rows.
+        root: of the benchmark.
+    """
+    for folder, files in tasks.items():
+        for name, rows in files.items():
+            path = root / folder / f"{name}.jsonl.gz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            path.write_bytes(gzip.compress(lines.encode(), mtime=0))

@@ -86,7 +86,7 @@ def benchmark_instructions(cfg: Config) -> InstructionsConfig:
     Raises:
         ConfigError: if there is no such table: a comparison with and without instructions needs instructions.
     """
-    if cfg.instructions.table:
+    if cfg.instructions.table or cfg.instructions.beside_tasks:
         return cfg.instructions
     return instruction_table(cfg.benchmark.name)
 
@@ -103,7 +103,8 @@ def instruction_table(name: str) -> InstructionsConfig:
             f"no instruction table for the benchmark {name!r}: write {path}, or choose one with instructions=NAME"
         )
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return InstructionsConfig(name=str(content["name"]), table=written_out(content["table"]))
+    beside = bool(content.get("beside_tasks", False))
+    return InstructionsConfig(name=str(content["name"]), table=written_out(content["table"]), beside_tasks=beside)
 
 
 def with_settings(cfg: Config, settings: Mapping[str, Any]) -> Config:

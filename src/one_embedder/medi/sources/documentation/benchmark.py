@@ -9,13 +9,10 @@ stand in the package; ``WordingSTS``: the share of words kept), and the quality 
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from one_embedder.medi.sources.documentation.extract import DocObject, Parameter
@@ -43,16 +40,6 @@ def documentation_benchmark(objects: Sequence[DocObject], side: str) -> dict[str
     """
     tasks = _Benchmark([obj for obj in objects if obj.side == side and is_prose(obj.summary, 3)], side).tasks()
     return {folder: files for folder, files in tasks.items() if all(files.values())}
-
-
-def write_benchmark(tasks: Mapping[str, Files], root: Path) -> None:
-    """Write each task folder as gzipped JSONL with fixed timestamps, so that equal rows give equal bytes."""
-    for folder, files in tasks.items():
-        for name, rows in files.items():
-            path = root / folder / f"{name}.jsonl.gz"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-            path.write_bytes(gzip.compress(lines.encode(), mtime=0))
 
 
 def corruptions(text: str, other: str, rng: random.Random) -> list[tuple[float, str]]:

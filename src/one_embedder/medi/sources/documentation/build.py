@@ -19,9 +19,9 @@ from one_embedder.medi.mining.candidates import CandidateTask
 from one_embedder.medi.mining.miner import MINING_KEYS, Miner
 from one_embedder.medi.mining.negatives import HardNegatives
 from one_embedder.medi.row import MediRow
-from one_embedder.medi.sources.assembly import is_built, publish, settings_of, work_folder
+from one_embedder.medi.sources.assembly import is_built, publish, settings_of, work_folder, write_task_files
 from one_embedder.medi.sources.build_key import build_key
-from one_embedder.medi.sources.documentation.benchmark import documentation_benchmark, write_benchmark
+from one_embedder.medi.sources.documentation.benchmark import documentation_benchmark
 from one_embedder.medi.sources.documentation.extract import extract
 from one_embedder.medi.sources.documentation.extracted import report_of
 from one_embedder.medi.sources.documentation.packages import PACKAGES, STANDARD_LIBRARY
@@ -56,9 +56,9 @@ def build_documentation(cfg: Config, folder: Path) -> Path:
     for part in ("benchmark", "views"):
         shutil.rmtree(work / part, ignore_errors=True)
     for side in ("dev", "test"):
-        write_benchmark(documentation_benchmark(objects, side), work / "benchmark" / side)
+        write_task_files(documentation_benchmark(objects, side), work / "benchmark" / side)
         views = {name: {TEXTS: rows} for name, rows in documentation_views(objects, side).items() if rows}
-        write_benchmark(views, work / "views")
+        write_task_files(views, work / "views")
     benchmark = leakage.BenchmarkTexts.read(work / "benchmark")
     tasks, lost = leakage.drop_overlapping(training_tasks(objects, cfg.medi.rows_per_task), benchmark)
     negatives = HardNegatives(cfg.medi.mining)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +53,9 @@ def build_file(cfg: Config, folder: Path) -> Path:
     work = work_folder(folder, key)
     _estimate(files, folder)
     with (
+        _leaving_only_rejected(work, folder),
         MediWriter(work / "medi") as writer,
-        Quarantine(work / QUARANTINE_FILE, cfg.medi.max_rejected) as rejected,
+        Quarantine(work / QUARANTINE_FILE, cfg.medi.max_rejected, folder / QUARANTINE_FILE) as rejected,
     ):
         reading = _Reading(writer, rejected, benchmark)
         for path in files:
@@ -68,6 +71,18 @@ def build_file(cfg: Config, folder: Path) -> Path:
     told = f"{rejected.rows} rejected" + (f", {left_out} in the benchmark" if benchmark else "")
     logger.info("%d rows, %s, sha256 %s, %.0f s: %s", rows, told, sha256[:12], seconds, folder)
     return folder
+
+
+@contextmanager
+def _leaving_only_rejected(work: Path, folder: Path) -> Iterator[None]:
+    """Of a source that is refused, keep the rejected rows in ``folder`` and nothing else: a new try begins again."""
+    try:
+        yield
+    except DataError:
+        folder.mkdir(parents=True, exist_ok=True)
+        (work / QUARANTINE_FILE).replace(folder / QUARANTINE_FILE)
+        shutil.rmtree(work)
+        raise
 
 
 class _Reading:

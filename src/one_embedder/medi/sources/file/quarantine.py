@@ -21,10 +21,13 @@ class Quarantine:
         rows: how many were rejected.
     """
 
-    def __init__(self, path: Path, limit: float) -> None:
-        """Begin the file ``path``; ``limit`` is the share of all rows that may be rejected, 0 to 1."""
+    def __init__(self, path: Path, limit: float, told: Path) -> None:
+        """Begin the file ``path``; ``limit`` is the share of all rows that may be rejected, 0 to 1.
+
+        ``told`` is where the file will lie at the end, for messages.
+        """
         self.rows = 0
-        self._limit = limit
+        self._limit, self._told = limit, told
         self._path = path
         self._last = ""
         self._file = path.open("w", encoding="utf-8")
@@ -54,7 +57,7 @@ class Quarantine:
             self._file.flush()
             raise DataError(
                 f"{self.rows} of the first {of_rows} rows cannot be used, more than medi.max_rejected={self._limit:g} "
-                f"of them; see {self._path}, mend the source or raise the limit\n  the last one: {self._last}"
+                f"of them; see {self._told}, mend the source or raise the limit\n  the last one: {self._last}"
             )
 
     def __enter__(self) -> Quarantine:

@@ -1,0 +1,57 @@
+"""``one-embedder demo`` shows what is so: its neighbours are those of the embeddings, and its sentence counts them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from one_embedder import demo
+from one_embedder.embedding.demonstration import INSTRUCTIONS, SENTENCES, nearest, report
+from one_embedder.embedding.embedder import InstructionEmbedder
+from one_embedder.encoder.checkpoint import save_encoder
+from tests.encoder.conftest import tiny_encoder
+
+
+def test_in_the_sentences_each_class_crosses_the_others() -> None:
+    for one, other in (("topic", "sentiment"), ("topic", "form"), ("sentiment", "form")):
+        pairs = {(getattr(sentence, one), getattr(sentence, other)) for sentence in SENTENCES}
+        seen = len({pair[0] for pair in pairs}) * len({pair[1] for pair in pairs})
+        assert len(pairs) == seen, f"{one} and {other}"
+
+
+def test_the_nearest_of_each_sentence_is_another_one_and_the_most_similar(tmp_path: Path) -> None:
+    save_encoder(tiny_encoder(), tmp_path / "model")
+    embedder = InstructionEmbedder(tmp_path / "model", max_length=256)
+    for name, found in nearest(embedder).items():
+        embeddings = embedder.encode([sentence.text for sentence in SENTENCES], INSTRUCTIONS[name])
+        similarity = embeddings @ embeddings.T - 3 * np.eye(len(SENTENCES))
+        assert found == similarity.argmax(axis=1).tolist()
+
+
+def test_the_report_counts_what_changed_and_what_is_shared() -> None:
+    same = [1, 0, 3, 2, 5, 4, 7, 6, 9, 8]  # of the same topic each, and of the other sentiment but in food
+    assert "changes the nearest neighbour of 0 of the 10" in report(dict.fromkeys(INSTRUCTIONS, same))
+    other = [4, *same[1:]]
+    text = report({"topic": same, "sentiment": other, "form": same})
+    assert "changes the nearest neighbour of 1 of the 10" in text
+    lines = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.strip()}
+    assert lines["1"][-3:] == ["2", "5", "2"]
+    assert lines["topic"] == ["10", "9", "10"] and lines["sentiment"] == ["0", "1", "0"]
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_the_model_is_the_trained_one_if_there_is_one_and_the_output_says_which(
+    trained: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_encoder(tiny_encoder(), tmp_path / "model")
+    (tmp_path / "experiments" / "runs").mkdir(parents=True)
+    monkeypatch.setattr(demo, "PROJECT_ROOT", tmp_path)
+    monkeypatch.setattr(demo, "_BACKBONE", str(tmp_path / "model"))
+    found = tmp_path / "model" if trained else None
+    monkeypatch.setattr("one_embedder.reproduction.show.notebook.trained_encoder", lambda *_: found)
+    demo.work(demo.parser().parse_args([]))
+    said = capsys.readouterr().out
+    assert ("trained here" in said) is trained and ("was not trained with instructions" in said) is not trained
+    assert "of the 10 sentences." in said
