@@ -170,6 +170,22 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def read_settings(folder: Path) -> dict[str, Any]:
+    """The resolved configuration of a run folder, as plain values.
+
+    Raises:
+        DataError: if it is missing or no YAML mapping.
+    """
+    path = folder / RESOLVED_CONFIG
+    try:
+        settings = read_yaml(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is not readable YAML ({error}); delete its folder and run again") from error
+    if not isinstance(settings, dict):
+        raise DataError(f"{path} holds no settings; delete its folder and run again")
+    return settings
+
+
 def is_complete(folder: Path, identity: str | None = None) -> bool:
     """Whether the folder holds a completed run (of that run id, if given). Damaged records count as incomplete.
 

@@ -10,13 +10,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from one_embedder.config.schema import Config
 from one_embedder.errors import DataError
 from one_embedder.files.location import inside_project
 from one_embedder.tracking.identity import TRAINING_SECTIONS, facts, resolved
-from one_embedder.tracking.manifest import RESOLVED_CONFIG, read_manifest
+from one_embedder.tracking.manifest import read_manifest, read_settings
 from one_embedder.training.outcome import BEST, CHECKPOINT
 
 
@@ -70,7 +68,7 @@ def how_to_extend(cfg: Config, data_sha256: str, revision: str, folders: Iterabl
             continue
         if (manifest["data"][0]["sha256"], manifest["model"]["revision"]) != (data_sha256, revision):
             continue
-        settings = yaml.safe_load((folder / RESOLVED_CONFIG).read_text(encoding="utf-8"))
+        settings = read_settings(folder)
         steps, more = settings["trainer"]["max_steps"], cfg.trainer.max_steps - settings["trainer"]["max_steps"]
         if more > 0 and _but_for_steps(settings) == wanted:
             return (

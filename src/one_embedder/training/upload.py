@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 from one_embedder.encoder.checkpoint import load_encoder
 from one_embedder.errors import DataError, OneEmbedderError
 from one_embedder.files.hub import reason
-from one_embedder.tracking.manifest import RESOLVED_CONFIG, read_manifest
+from one_embedder.tracking.manifest import read_manifest, read_settings
 from one_embedder.training.card import CARD, model_card
 
 if TYPE_CHECKING:
@@ -60,7 +58,7 @@ def plan(run: Path, hub_id: str, *, scores: Sequence[TaskScore] = (), public: bo
     manifest = read_manifest(run)
     if manifest["status"] != "completed":
         raise DataError(f"{run}: the run is {manifest['status']}, not completed; finish it first")
-    settings = yaml.safe_load((run / RESOLVED_CONFIG).read_text(encoding="utf-8"))
+    settings = read_settings(run)
     folder = run / "checkpoint"
     return Upload(folder, hub_id, model_card(load_encoder(folder), hub_id, manifest, settings, scores), public)
 

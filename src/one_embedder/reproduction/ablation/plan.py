@@ -11,7 +11,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import yaml
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
@@ -29,7 +28,7 @@ from one_embedder.reproduction.ablation.child import (
 from one_embedder.reproduction.ablation.known_tasks import part_of_steps
 from one_embedder.reproduction.table1.expected import read_expected
 from one_embedder.tracking.identity import NEUTRAL, TRAINING_SECTIONS, facts, resolved
-from one_embedder.tracking.manifest import RESOLVED_CONFIG
+from one_embedder.tracking.manifest import RESOLVED_CONFIG, read_settings
 from one_embedder.tracking.run_index import RunFile, run_index
 
 
@@ -155,9 +154,9 @@ def _trained(cfg: Config, earlier: Sequence[RunFile]) -> dict[str, Path]:
     sha256 = json.loads(data.read_text(encoding="utf-8"))["sha256"]
     found = {}
     for run in earlier:
-        settings = (Path(cfg.paths.experiments) / run.target).with_name(RESOLVED_CONFIG)
-        if settings.is_file() and sha256 in [item["sha256"] for item in run.manifest["data"]]:
-            found[_of_values(yaml.safe_load(settings.read_text(encoding="utf-8")))] = settings.parent
+        folder = (Path(cfg.paths.experiments) / run.target).parent
+        if (folder / RESOLVED_CONFIG).is_file() and sha256 in [item["sha256"] for item in run.manifest["data"]]:
+            found[_of_values(read_settings(folder))] = folder
     return found
 
 

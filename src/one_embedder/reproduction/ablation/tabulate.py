@@ -13,8 +13,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from one_embedder.config.ablation import Child, Variant, cell_id, children, variants
 from one_embedder.config.schema import Config
 from one_embedder.errors import DataError
@@ -43,7 +41,7 @@ from one_embedder.reproduction.statistics.rows import RowRuns, run_columns
 from one_embedder.reproduction.steps.places import told_written
 from one_embedder.reproduction.steps.profiles import make_command
 from one_embedder.reproduction.steps.verbs import Stages
-from one_embedder.tracking.manifest import RESOLVED_CONFIG, write_atomically
+from one_embedder.tracking.manifest import read_settings, write_atomically
 from one_embedder.tracking.wandb_run import log_results
 
 EXIT_MISSING = 2
@@ -263,8 +261,7 @@ def _provenance(cfg: Config, records: Mapping[str, ChildRecord]) -> dict[str, An
 def _steps(record: ChildRecord) -> int:
     if record.metrics.get("steps") is not None:
         return int(record.metrics["steps"])
-    settings = yaml.safe_load((record.folder / RESOLVED_CONFIG).read_text(encoding="utf-8"))
-    return int(settings["trainer"]["max_steps"])
+    return int(read_settings(record.folder)["trainer"]["max_steps"])
 
 
 def _write(record: AblationRecord, folder: Path) -> list[Path]:

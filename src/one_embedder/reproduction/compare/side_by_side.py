@@ -16,8 +16,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NoReturn
 
-import yaml
-
 from one_embedder.ending import told
 from one_embedder.errors import ConfigError
 from one_embedder.evaluation.benchmarks import scores_of
@@ -36,7 +34,7 @@ from one_embedder.reproduction.statistics.decision import decide_together
 from one_embedder.reproduction.statistics.layout import AVERAGE, RowSpec
 from one_embedder.reproduction.statistics.rows import RowRuns
 from one_embedder.reproduction.table1.tables import format_interval, points_csv
-from one_embedder.tracking.manifest import RESOLVED_CONFIG, read_manifest, write_atomically
+from one_embedder.tracking.manifest import read_manifest, read_settings, write_atomically
 
 BOOTSTRAP_SEED = 0
 _OF_MANIFEST = ("run_id", "started_at", "code", "data", "model", "environment", "hardware", "cost")
@@ -166,7 +164,7 @@ def _content(bootstrap: Bootstrap, own: str, first: str) -> dict[str, Any]:
 
 def _provenance(folder: Path) -> dict[str, Any]:
     manifest = read_manifest(folder)
-    settings = yaml.safe_load((folder / RESOLVED_CONFIG).read_text(encoding="utf-8"))
+    settings = read_settings(folder)
     return {
         **{key: manifest[key] for key in _OF_MANIFEST},
         "instructions": settings["instructions"]["name"],

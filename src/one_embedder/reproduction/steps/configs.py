@@ -8,7 +8,6 @@ from dataclasses import is_dataclass, make_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
-import yaml
 from omegaconf import OmegaConf
 
 from one_embedder.config.checks import check
@@ -16,6 +15,7 @@ from one_embedder.config.compose import complete
 from one_embedder.config.messages import as_config_errors, suggestion
 from one_embedder.config.schema import Config, InstructionsConfig, LossConfig
 from one_embedder.errors import ConfigError
+from one_embedder.files.documents import read_yaml
 from one_embedder.files.location import CONF
 from one_embedder.instructions.table import written_out
 from one_embedder.reproduction.statistics.layout import RowSpec
@@ -102,7 +102,7 @@ def instruction_table(name: str) -> InstructionsConfig:
         raise ConfigError(
             f"no instruction table for the benchmark {name!r}: write {path}, or choose one with instructions=NAME"
         )
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content = read_yaml(path)
     beside = bool(content.get("beside_tasks", False))
     return InstructionsConfig(name=str(content["name"]), table=written_out(content["table"]), beside_tasks=beside)
 

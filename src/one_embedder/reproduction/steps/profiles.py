@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
-
+from one_embedder.files.documents import read_yaml
 from one_embedder.reproduction.show.grid import Grid
 
 DEFAULT = "documentation"
@@ -30,7 +29,7 @@ def read_about(conf: Path) -> dict[str, About]:
     """Profile name -> its ``about`` section (empty where a profile has none), in alphabetical order."""
     profiles: dict[str, About] = {}
     for path in sorted((conf / "profile").glob("*.yaml")):
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        content = read_yaml(path) or {}
         profiles[path.stem] = {key: str(value).strip() for key, value in (content.get("about") or {}).items() if value}
     return profiles
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
@@ -12,6 +11,7 @@ from one_embedder.errors import DataError
 from one_embedder.evaluation.resampling import Interval
 from one_embedder.evaluation.views.cells import MEASURES
 from one_embedder.evaluation.views.steering import COLUMNS
+from one_embedder.files.documents import read_json
 from one_embedder.reproduction.show.grid import Grid
 from one_embedder.reproduction.statistics.consistency import equal, inside
 from one_embedder.reproduction.steps.places import require_as_much
@@ -44,7 +44,7 @@ def read_steering(path: Path) -> Record:
         DataError: if the file is no such record, or has numbers that contradict each other.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json(path)
         if (record["schema"], record["table"]) != (SCHEMA, "views") or record["part"] not in SETS:
             raise ValueError("it is of another schema or table")
         for row in record["rows"]:
