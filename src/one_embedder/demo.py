@@ -11,7 +11,6 @@ from one_embedder.ending import told
 from one_embedder.files.location import PROJECT_ROOT
 
 _BACKBONE = "minilm"
-_DEFAULT = "documentation"
 
 
 def parser() -> ArgumentParser:
@@ -41,9 +40,9 @@ def work(options: Namespace) -> None:
 def _default() -> tuple[str, str]:
     """The checkpoint of the default run if it was trained here, else its backbone; and which of them it is."""
     if (PROJECT_ROOT / "experiments" / "runs").is_dir():  # else nothing was trained, nor need its packages be here
-        from one_embedder.reproduction.show.notebook import experiments_folder, trained_encoder
+        from one_embedder.results import trained_encoder
 
-        if (trained := trained_encoder(experiments_folder(), _DEFAULT)) is not None:
+        if (trained := trained_encoder()) is not None:
             return str(trained), f"{trained}, INSTRUCTOR of Table 1, trained here"
     return _BACKBONE, f"{_BACKBONE}, which was not trained with instructions; make reproduce-table1 trains one that was"
 
