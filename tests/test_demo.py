@@ -50,7 +50,7 @@ def test_the_model_is_the_trained_one_if_there_is_one_and_the_output_says_which(
     monkeypatch.setattr(demo, "PROJECT_ROOT", tmp_path)
     monkeypatch.setattr(demo, "_BACKBONE", str(tmp_path / "model"))
     found = tmp_path / "model" if trained else None
-    monkeypatch.setattr("one_embedder.reproduction.show.notebook.trained_encoder", lambda *_: found)
+    monkeypatch.setattr("one_embedder.results.trained_encoder", lambda *_: found)
     demo.work(demo.parser().parse_args([]))
     said = capsys.readouterr().out
     assert ("trained here" in said) is trained and ("was not trained with instructions" in said) is not trained
