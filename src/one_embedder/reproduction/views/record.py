@@ -87,7 +87,7 @@ def recorded_steering(folder: Path) -> str:
 def _shown(record: Record) -> str:
     stem = file_stem(record["profile"], record["part"])
     sets, hardware = ", ".join(record["data"]["views"]), record["hardware"]
-    seeds = ", ".join(map(str, max((row["seeds"] for row in record["rows"]), key=len)))
+    seeds: list[int] = max((row["seeds"] for row in record["rows"]), key=len)
     heads = [f"{column}, {name}" for name in BY.values() for column in ("steering", "right", "none")]
     rows = [[row["label"], *(text for measure in BY for text in _cells(row, measure))] for row in record["rows"]]
     claims = "\n".join(
@@ -98,7 +98,7 @@ def _shown(record: Record) -> str:
     return (
         f"**Profile `{record['profile']}`, {SETS[record['part']]}**: {sets}.\n\n"
         f"{Grid(['model', *heads], rows).markdown()}\n\n"
-        f"Points; finetuned rows are means over seeds {seeds}, {extent_of(record)['steps']} steps each; commit "
+        f"Points; finetuned rows are means over seeds {', '.join(map(str, seeds))}, {extent_of(record)['steps']} steps each; commit "
         f"{record['code']['commit'][:7]}, {hardware['cores']} cores. Every set and labeling: "
         f"[`experiments/views/{stem}.md`](../experiments/views/{stem}.md)\n\n{claims}"
     )
