@@ -87,7 +87,8 @@ def recorded_steering(folder: Path) -> str:
 def _shown(record: Record) -> str:
     stem = file_stem(record["profile"], record["part"])
     sets, hardware = ", ".join(record["data"]["views"]), record["hardware"]
-    seeds: list[int] = max((row["seeds"] for row in record["rows"]), key=len)
+    every: list[list[int]] = [row["seeds"] for row in record["rows"]]
+    seeds = ", ".join(map(str, max(every, key=len)))
     heads = [f"{column}, {name}" for name in BY.values() for column in ("steering", "right", "none")]
     rows = [[row["label"], *(text for measure in BY for text in _cells(row, measure))] for row in record["rows"]]
     claims = "\n".join(
