@@ -99,7 +99,7 @@ def _shown(record: Record) -> str:
     return (
         f"**Profile `{record['profile']}`, {SETS[record['part']]}**: {sets}.\n\n"
         f"{Grid(['model', *heads], rows).markdown()}\n\n"
-        f"Points; finetuned rows are means over seeds {', '.join(map(str, seeds))}, {extent_of(record)['steps']} steps each; commit "
+        f"Points; finetuned rows are means over seeds {seeds}, {extent_of(record)['steps']} steps each; commit "
         f"{record['code']['commit'][:7]}, {hardware['cores']} cores. Every set and labeling: "
         f"[`experiments/views/{stem}.md`](../experiments/views/{stem}.md)\n\n{claims}"
     )
