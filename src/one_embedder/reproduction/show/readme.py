@@ -29,12 +29,12 @@ from one_embedder.reproduction.table1.published import load_published
 from one_embedder.reproduction.table1.record import check_against_table1, read_table1
 from one_embedder.reproduction.table1.tables import claim_lines, header, paper_grid, score_grid
 from one_embedder.reproduction.table1.tolerances import between_kinds
-from one_embedder.reproduction.views.record import recorded_steering
+from one_embedder.reproduction.views.record import recorded_steering, steering_in_short
 from one_embedder.tracking.manifest import write_atomically
 
 NOT_RUN = "not run"
 PAGES: Mapping[str, tuple[str, ...]] = {
-    "README.md": ("table1", "profiles"),
+    "README.md": ("table1", "steering", "profiles"),
     "docs/results.md": ("table1_columns", "super_ni", "folder", "harness", "paper"),
     "docs/ablations.md": ("ablations", "ablations_super_ni"),
     "docs/views.md": ("views",),
@@ -93,6 +93,7 @@ def generated_parts(root: Path = PROJECT_ROOT, conf: Path = CONF) -> dict[str, s
         ),
         "ablations_super_ni": recorded_ablations(read_records(root / "experiments" / "ablations", "super_ni"), []),
         "views": recorded_steering(root / "experiments" / "views"),
+        "steering": steering_in_short(root / "experiments" / "views" / "mixture.json"),
         "torture": recorded_torture(root / "experiments" / "torture" / "malformed.json"),
         "profiles": others_grid(read_about(conf), "").markdown(),
     }

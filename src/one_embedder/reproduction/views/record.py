@@ -84,11 +84,36 @@ def recorded_steering(folder: Path) -> str:
     return "\n\n".join(_shown(read_steering(path)) for path in paths) or "No table is recorded yet."
 
 
+def steering_in_short(path: Path) -> str:
+    """One recorded table as its models' scores with the right, another and no instruction; what decides stands in docs.
+
+    Raises:
+        DataError: see ``read_steering``.
+    """
+    if not path.is_file():
+        return "No table is recorded yet."
+    record = read_steering(path)
+    heads = [f"{name}: {words}" for name in BY.values() for words in ("right instruction", "another one", "none")]
+    rows = [
+        [
+            row["label"],
+            *(
+                format_number(100 * row["scores"][cell(measure, MEAN, column)])
+                for measure in BY
+                for column in ("right", "other", "none")
+            ),
+        ]
+        for row in record["rows"]
+    ]
+    return (
+        f"{Grid(['model', *heads], rows).markdown()}\n\n"
+        f"Points, means over {len(record['data']['views'])} {SETS[record['part']]}; {_trained(record)}."
+    )
+
+
 def _shown(record: Record) -> str:
     stem = file_stem(record["profile"], record["part"])
     sets, hardware = ", ".join(record["data"]["views"]), record["hardware"]
-    every: list[list[int]] = [row["seeds"] for row in record["rows"]]
-    seeds = ", ".join(map(str, max(every, key=len)))
     heads = [f"{column}, {name}" for name in BY.values() for column in ("steering", "right", "none")]
     rows = [[row["label"], *(text for measure in BY for text in _cells(row, measure))] for row in record["rows"]]
     claims = "\n".join(
@@ -99,10 +124,16 @@ def _shown(record: Record) -> str:
     return (
         f"**Profile `{record['profile']}`, {SETS[record['part']]}**: {sets}.\n\n"
         f"{Grid(['model', *heads], rows).markdown()}\n\n"
-        f"Points; finetuned rows are means over seeds {seeds}, {extent_of(record)['steps']} steps each; commit "
+        f"Points; {_trained(record)}; commit "
         f"{record['code']['commit'][:7]}, {hardware['cores']} cores. Every set and labeling: "
         f"[`experiments/views/{stem}.md`](../experiments/views/{stem}.md)\n\n{claims}"
     )
+
+
+def _trained(record: Record) -> str:
+    seeds: list[list[int]] = [row["seeds"] for row in record["rows"]]
+    listed = ", ".join(map(str, max(seeds, key=len)))
+    return f"finetuned rows are means over seeds {listed}, {extent_of(record)['steps']} steps each"
 
 
 def _cells(row: Mapping[str, Any], measure: str) -> list[str]:
