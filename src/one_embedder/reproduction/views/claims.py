@@ -16,6 +16,10 @@ from one_embedder.reproduction.views.rows import MEAN, PLAIN, UNTRAINED, cell
 BY: Mapping[str, str] = {NEIGHBOURS: "nearest neighbours", CLUSTERING: "clusters"}
 """Measure -> what readers see."""
 
+_BETTER = "INSTRUCTOR with the right instruction is better than"
+CENTRAL = f"{_BETTER} finetuning without instructions, with none"
+"""The paper's central claim, where one text has several purposes; followed by the measure."""
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -51,13 +55,12 @@ class Asked:
 def _asked(measure: str) -> list[Asked]:
     steering, right, none = (cell(measure, MEAN, column) for column in ("steering", "right", "none"))
     by = f", by {BY[measure]}"
-    better = "INSTRUCTOR with the right instruction is better than"
     return [
         Asked(f"INSTRUCTOR is steered by its instructions{by}", steering),
         Asked(f"INSTRUCTOR is steered more than its untrained backbone{by}", steering, UNTRAINED.id, steering),
         Asked(f"INSTRUCTOR is steered more than finetuning without instructions{by}", steering, PLAIN.id, steering),
-        Asked(f"{better} its untrained backbone with none{by}", right, UNTRAINED.id, none),
-        Asked(f"{better} finetuning without instructions, with none{by}", right, PLAIN.id, none),
+        Asked(f"{_BETTER} its untrained backbone with none{by}", right, UNTRAINED.id, none),
+        Asked(f"{CENTRAL}{by}", right, PLAIN.id, none),
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -16,7 +16,7 @@ from one_embedder.reproduction.show.grid import Grid
 from one_embedder.reproduction.statistics.consistency import equal, inside
 from one_embedder.reproduction.steps.places import require_as_much
 from one_embedder.reproduction.table1.tables import format_difference, format_number
-from one_embedder.reproduction.views.claims import BY, CLAIMS
+from one_embedder.reproduction.views.claims import BY, CENTRAL, CLAIMS
 from one_embedder.reproduction.views.rows import MEAN, cell
 
 SCHEMA = 1
@@ -85,7 +85,7 @@ def recorded_steering(folder: Path) -> str:
 
 
 def steering_in_short(path: Path) -> str:
-    """One recorded table as its models' scores with the right, another and no instruction; what decides stands in docs.
+    """One recorded table: the models' scores with the right, another and no instruction, and the paper's central claim.
 
     Raises:
         DataError: see ``read_steering``.
@@ -107,7 +107,8 @@ def steering_in_short(path: Path) -> str:
     ]
     return (
         f"{Grid(['model', *heads], rows).markdown()}\n\n"
-        f"Points, means over {len(record['data']['views'])} {SETS[record['part']]}; {_trained(record)}."
+        f"Points, means over {len(record['data']['views'])} {SETS[record['part']]}; {_trained(record)}.\n\n"
+        f"{_claims(claim for claim in record['claims'] if claim['text'].startswith(CENTRAL))}"
     )
 
 
@@ -116,17 +117,20 @@ def _shown(record: Record) -> str:
     sets, hardware = ", ".join(record["data"]["views"]), record["hardware"]
     heads = [f"{column}, {name}" for name in BY.values() for column in ("steering", "right", "none")]
     rows = [[row["label"], *(text for measure in BY for text in _cells(row, measure))] for row in record["rows"]]
-    claims = "\n".join(
-        f"- {claim['text']}: {claim['told']}; {format_difference(Interval(**claim['difference']))}, "
-        f"p {claim['p_adjusted']:.3f}"
-        for claim in record["claims"]
-    )
     return (
         f"**Profile `{record['profile']}`, {SETS[record['part']]}**: {sets}.\n\n"
         f"{Grid(['model', *heads], rows).markdown()}\n\n"
         f"Points; {_trained(record)}; commit "
         f"{record['code']['commit'][:7]}, {hardware['cores']} cores. Every set and labeling: "
-        f"[`experiments/views/{stem}.md`](../experiments/views/{stem}.md)\n\n{claims}"
+        f"[`experiments/views/{stem}.md`](../experiments/views/{stem}.md)\n\n{_claims(record['claims'])}"
+    )
+
+
+def _claims(claims: Iterable[Mapping[str, Any]]) -> str:
+    return "\n".join(
+        f"- {claim['text']}: {claim['told']}; {format_difference(Interval(**claim['difference']))}, "
+        f"p {claim['p_adjusted']:.3f}"
+        for claim in claims
     )
 
 
