@@ -116,7 +116,7 @@ def test_help_answers_at_once(verb: str, children_seconds: Callable[[], float]) 
     assert children_seconds() - began < HELP_SECONDS
     assert done.returncode == 0, done.stderr
     assert f"python -m one_embedder.{verb}" in done.stdout
-    assert "profile: documentation, local, mixture, paper, released, super_ni" in done.stdout
+    assert "profile: documentation, local, mixture, own, paper, released, super_ni" in done.stdout
     assert "  paths.experiments=experiments " in done.stdout
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from one_embedder.errors import DataError
 from one_embedder.files.json_lines import JsonLines
-from one_embedder.medi.sources.documentation.benchmark import write_benchmark
+from one_embedder.medi.sources.assembly import write_task_files
 from scripts.make_dev_benchmark import make_dev_benchmark
 
 
@@ -32,7 +32,7 @@ def root(tmp_path: Path) -> Path:
         "eval/STS/TestOnly": {"test": [{"sentence1": "a", "sentence2": "b", "score": 1}]},
         "eval/Retrieval/Search": search,
     }
-    write_benchmark(tasks, tmp_path / "tasks")
+    write_task_files(tasks, tmp_path / "tasks")
     return tmp_path / "tasks"
 
 

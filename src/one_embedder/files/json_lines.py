@@ -143,15 +143,20 @@ class JsonLines:
             raise self.error(row, f"field '{field}' is {value!r}; an identifier needs a character and none that is \\0")
         return value
 
-    def labels(self, field: str = "label", *, classes: int = 2) -> list[str | int]:
+    def labels(self, field: str = "label", *, classes: int = 2, truth: bool = False) -> list[str | int]:
         """One label a row.
+
+        Args:
+            field: that holds it.
+            classes: different ones that there have to be.
+            truth: whether true and false are labels too.
 
         Raises:
             DataError: if a label is neither text nor integer, or is blank; if fewer than ``classes`` differ.
         """
         labels = self.values(field)
         for row, label in enumerate(labels):
-            if isinstance(label, bool) or not isinstance(label, str | int):
+            if (isinstance(label, bool) and not truth) or not isinstance(label, str | int):
                 raise self.error(row, f"field '{field}' must be text or an integer, got {shown(label)}")
             if isinstance(label, str) and not self._string(row, field, label).strip():
                 raise self.error(row, f"field '{field}' is empty; name the class or remove the row")

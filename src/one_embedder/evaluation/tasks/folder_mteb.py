@@ -94,7 +94,7 @@ class FolderPairClassification(FolderTask, ItemizedPairClassification):
     def load_data(self, num_proc: int | None = None, **kwargs: Any) -> None:
         """Read pairs with a label of 0 or 1."""
         rows = JsonLines.read(self.folder.path, SPLIT)
-        labels = rows.labels()
+        labels = rows.labels(truth=True)
         for row, label in enumerate(labels):
             if label not in (0, 1):
                 raise rows.error(row, f"field 'label' must be 0 or 1, got {label!r:.60}")
