@@ -101,6 +101,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_a_file_is_encoded_with_the_core_alone(others: list[str], tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("a cat\na dog\n")
     arguments = ["encode", str(tmp_path / "in.txt"), str(tmp_path / "out.npy"), "--encoder", str(MODEL)]

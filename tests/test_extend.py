@@ -60,6 +60,7 @@ def test_the_page_shows_a_loss_a_sampler_a_task_a_table_a_learner_and_an_ablatio
     assert len(FILES) == len(re.findall("^```(?!console)\\w", PAGE, re.MULTILINE))
 
 
+@pytest.mark.slow
 def test_a_new_loss_is_trained_as_the_page_says(place: Path) -> None:
     (command,) = commands("A loss")
     done = run(place, command)

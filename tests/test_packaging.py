@@ -123,6 +123,7 @@ def test_the_command_hands_on_what_a_verb_is_told(arguments: list[str], code: in
     assert told in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_wheel_works_outside_of_the_checkout(project_root: Path, tmp_path: Path) -> None:
     copy, wheels, installed, place = (tmp_path / name for name in ("copy", "wheels", "installed", "place"))
     shutil.copytree(project_root / "src", copy / "src", ignore=shutil.ignore_patterns("*.egg-info", "__pycache__"))

@@ -180,6 +180,7 @@ def test_a_bug_keeps_its_traceback(job: Path) -> None:
     assert "Traceback" in done.stderr and "RuntimeError: a bug" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_sweep_over_an_ablation_shows_its_plan_and_runs_every_child_though_one_fails(job: Path) -> None:
     job.write_text(CHILD)
     done = run_job(job, "--multirun", "ablation=loss_spelling", "ablation.seeds=[0]")
@@ -189,6 +190,7 @@ def test_a_sweep_over_an_ablation_shows_its_plan_and_runs_every_child_though_one
     assert done.returncode == 2 and "error: released-s0 went wrong\n" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_sweep_without_an_ablation_is_an_ordinary_one(job: Path) -> None:
     job.write_text(CHILD)
     done = run_job(job, "--multirun", "seed=0,1")

@@ -79,6 +79,7 @@ def test_keywords_that_ask_for_something_else_name_what_to_use(
         embedder.encode(TEXTS, **arguments)
 
 
+@pytest.mark.slow
 def test_several_devices_are_processes(embedder: InstructionEmbedder) -> None:
     together = embedder.encode(TEXTS, INSTRUCTION, device=["cpu"])
     np.testing.assert_allclose(together, embedder.encode(TEXTS, INSTRUCTION), atol=1e-6)

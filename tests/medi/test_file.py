@@ -367,6 +367,7 @@ def _build_in_process(cfg: Config, start: Any, results: Any) -> None:
     results.put(load_medi(build(cfg) / "medi").sha256)
 
 
+@pytest.mark.slow
 def test_two_processes_building_the_same_cache_both_end_with_it(cfg: Config, tmp_path: Path) -> None:
     write_medi_file(tmp_path / "medi.json", rows=3000)
     cfg.medi.path = str(tmp_path / "medi.json")
