@@ -135,8 +135,8 @@ def _claims(claims: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _trained(record: Record) -> str:
-    seeds: list[list[int]] = [row["seeds"] for row in record["rows"]]
-    listed = ", ".join(map(str, max(seeds, key=len)))
+    seeds: list[int] = max((row["seeds"] for row in record["rows"]), key=len)
+    listed = ", ".join(map(str, seeds))
     return f"finetuned rows are means over seeds {listed}, {extent_of(record)['steps']} steps each"
 
 
