@@ -13,7 +13,7 @@ from one_embedder.files.json_lines import JsonLines
 from one_embedder.instructions.template import Instruction
 from one_embedder.medi.mining.candidates import LabelTask, PairTask, RelationTask
 from one_embedder.medi.mining.leakage import BenchmarkTexts, drop_overlapping, normalised
-from one_embedder.medi.sources.documentation.benchmark import write_benchmark
+from one_embedder.medi.sources.assembly import write_task_files
 
 ASK = Instruction("text")
 LONG = "one two three four five six seven eight nine ten"
@@ -21,7 +21,7 @@ LONG = "one two three four five six seven eight nine ten"
 
 def benchmark(root: Path) -> BenchmarkTexts:
     rows = [{"id": "kept id", "query": "Return the mean.", "positive": [LONG], "negative": ["Another text"]}]
-    write_benchmark({"eval/Reranking/Toy": {"test": rows}}, root)
+    write_task_files({"eval/Reranking/Toy": {"test": rows}}, root)
     return BenchmarkTexts.read(root)
 
 
@@ -40,12 +40,12 @@ def test_eight_words_in_a_row_overlap_and_seven_do_not(tmp_path: Path) -> None:
 
 
 def test_a_text_without_a_letter_or_digit_never_overlaps(tmp_path: Path) -> None:
-    write_benchmark({"eval/Classification/Marks": {"test": [{"text": "?!", "label": 1}]}}, tmp_path)
+    write_task_files({"eval/Classification/Marks": {"test": [{"text": "?!", "label": 1}]}}, tmp_path)
     assert not BenchmarkTexts.read(tmp_path).overlaps("...")
 
 
 def test_a_text_in_another_script_overlaps_as_a_whole(tmp_path: Path) -> None:
-    write_benchmark({"eval/Clustering/Chinese": {"test": [{"text": "北京大学", "label": 1}]}}, tmp_path)
+    write_task_files({"eval/Clustering/Chinese": {"test": [{"text": "北京大学", "label": 1}]}}, tmp_path)
     texts = BenchmarkTexts.read(tmp_path)
     assert texts.overlaps("北京大学!") and not texts.overlaps("南京大学")
 
@@ -63,7 +63,7 @@ def test_a_blank_last_line_is_nothing_and_a_broken_one_is_named(tmp_path: Path) 
 
 def test_another_benchmark_has_another_hash_and_the_same_one_the_same(tmp_path: Path) -> None:
     first, again = benchmark(tmp_path / "a"), benchmark(tmp_path / "b")
-    write_benchmark({"eval/Classification/Marks": {"test": [{"text": "more", "label": 1}]}}, tmp_path / "b")
+    write_task_files({"eval/Classification/Marks": {"test": [{"text": "more", "label": 1}]}}, tmp_path / "b")
     assert first.sha256 == again.sha256 != BenchmarkTexts.read(tmp_path / "b").sha256
 
 

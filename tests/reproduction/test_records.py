@@ -34,7 +34,7 @@ ABLATION = "ablations/temperature/documentation"
 @pytest.fixture
 def root(tmp_path: Path, project_root: Path) -> Path:
     """A copy of the committed records, which the test may change."""
-    for part in ("table1", "folder", "harness", "expected", "ablations"):
+    for part in ("table1", "folder", "harness", "expected", "ablations", "views", "torture"):
         shutil.copytree(project_root / "experiments" / part, tmp_path / "experiments" / part)
     return tmp_path
 

@@ -39,6 +39,7 @@ NEUTRAL: Mapping[str, Any] = MappingProxyType(
         "encoder.layers": None,
         "evaluation.dtype": "float32",
         "evaluation.instructions": "right",
+        "instructions.beside_tasks": False,
         "loss._target_": LossConfig._target_,
         "loss.bidirectional": True,
         "loss.hard_negatives": True,
