@@ -355,3 +355,12 @@ def test_a_damaged_file_of_one_task_stops_none_of_the_others(cfg: Config, benchm
         evaluate(cfg, HashEncoder())
     assert [score.task for score in told.value.scores] == ["TinyPairs"]
     assert [task.task for task in told.value.not_run] == ["TinySTS"]
+
+
+def test_an_evaluation_ends_with_what_it_obtained_and_where(
+    cfg: Config, encoder, task_folder: Callable, caplog: pytest.LogCaptureFixture
+) -> None:
+    task_folder("TinySTS")
+    with caplog.at_level("INFO"):
+        (score,) = evaluate(cfg, encoder)
+    assert caplog.messages[-1] == f"1 task, points: STS {100 * score.main_score:.1f}; {Path(cfg.output) / 'results'}"

@@ -71,7 +71,18 @@ def evaluate(cfg: Config, encoder: TextEncoder | None = None, *, wait: bool = Fa
         whole = len(scores) == len(share.jobs) and not share.absent
         if not whole or not is_complete(share.record, share.run_id):
             _score_missing(cfg, share, scores, encoder, plan.prompts)
-    return combine_parts(_by_job(share, scores))
+    done = combine_parts(_by_job(share, scores))
+    if done:  # a share of the tasks may hold nothing but parts of one
+        log.info("%s", sentence(done, share.output))
+    return done
+
+
+def sentence(scores: Sequence[TaskScore], output: Path) -> str:
+    """What was obtained, in points, and where it is."""
+    means = category_means(scores)
+    columns = {**means, "mean of the categories": overall_mean(scores)} if len(means) > 1 else means
+    told = ", ".join(f"{name} {100 * score:.1f}" for name, score in columns.items())
+    return f"{len(scores)} task{'s' * (len(scores) > 1)}, points: {told}; {output / 'results'}"
 
 
 def identity_of_tasks(cfg: Config) -> str:
