@@ -26,6 +26,7 @@ from one_embedder.reproduction.statistics.layout import INSTRUCTOR
 from one_embedder.reproduction.steps.places import RECORDED, table_places
 from one_embedder.reproduction.table1.record import read_table1
 from one_embedder.reproduction.table1.tables import bounds_of
+from one_embedder.reproduction.views.record import read_steering
 
 EXPERIMENTS = "ONE_EMBEDDER_EXPERIMENTS"
 DATA = "ONE_EMBEDDER_DATA"
@@ -36,8 +37,8 @@ _BOUNDS = ["points", "low", "high"]
 def scores() -> pd.DataFrame:
     """Every score of every table: ``whose, table, profile, model, seeds, column, points, low, high``.
 
-    ``table`` is ``table1``, the name of an ablation, ``views``, ``looked_at`` (exploratory runs on views), ``folder``
-    or ``harness``. ``column`` is a category, ``average``, a task, or of views a measure, a set and what is measured.
+    ``table`` is ``table1``, the name of an ablation, ``views`` (``views_train`` and ``views_dev`` for sets that were not
+    for testing), ``looked_at`` (exploratory runs on views), ``folder`` or ``harness``. ``column`` is a category, ``average``, a task, or of views a measure, a set and what is measured.
     ``seeds`` counts the trainings behind a mean; ``low`` and ``high`` are missing where there is no interval.
 
     Raises:
@@ -160,7 +161,7 @@ def _records(part: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for whose, place in _places().items():
         for path in sorted((place / part).glob("*.json")):
             if path.stem != "looked_at":
-                yield whose, read_table1(path) if part == "table1" else _json(path)
+                yield whose, read_table1(path) if part == "table1" else read_steering(path)
 
 
 def _ablations() -> Iterator[tuple[str, AblationRecord]]:
@@ -171,10 +172,11 @@ def _ablations() -> Iterator[tuple[str, AblationRecord]]:
 
 def _row_scores(part: str) -> Iterator[list[Any]]:
     for whose, record in _records(part):
+        table = part if record.get("part", "test") == "test" else f"{part}_{record['part']}"
         for row in record["rows"]:
             for column, score in row["scores"].items():
                 bounds = _bounds(bounds_of(row, column), score)
-                yield [whose, part, record["profile"], row["label"], len(row["seeds"]), column, *bounds]
+                yield [whose, table, record["profile"], row["label"], len(row["seeds"]), column, *bounds]
 
 
 def _cell_scores(whose: str, record: AblationRecord) -> Iterator[list[Any]]:
