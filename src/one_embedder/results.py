@@ -37,9 +37,10 @@ _BOUNDS = ["points", "low", "high"]
 def scores() -> pd.DataFrame:
     """Every score of every table: ``whose, table, profile, model, seeds, column, points, low, high``.
 
-    ``table`` is ``table1``, the name of an ablation, ``views`` (``views_train`` and ``views_dev`` for sets that were not
-    for testing), ``looked_at`` (exploratory runs on views), ``folder`` or ``harness``. ``column`` is a category, ``average``, a task, or of views a measure, a set and what is measured.
-    ``seeds`` counts the trainings behind a mean; ``low`` and ``high`` are missing where there is no interval.
+    ``table`` is ``table1``, the name of an ablation, ``views`` (``views_train`` and ``views_dev`` for sets that were
+    not for testing), ``looked_at`` (exploratory runs on views), ``folder`` or ``harness``. ``column`` is a category,
+    ``average``, a task, or of views a measure, a set and what is measured. ``seeds`` counts the trainings behind a
+    mean; ``low`` and ``high`` are missing where there is no interval.
 
     Raises:
         DataError: a record is damaged.
