@@ -189,5 +189,5 @@ def test_evaluate_runs_with_a_home_that_cannot_be_written(tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "results" / "TinySTS.json").is_file()
     told = [line for line in done.stderr.splitlines() if line and "evaluate:" not in line]
-    assert len(told) == 1 and "caches go to" in told[0], done.stderr
+    assert len(told) == 2 and "caches go to" in told[0] and "1 task, points: STS" in told[1], done.stderr
     assert list((tmp_path / "out" / "wandb").glob("offline-run-*/*.wandb"))
