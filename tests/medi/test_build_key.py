@@ -225,7 +225,7 @@ MUTATIONS: Mapping[str, tuple[Any, str, Any, set[str]]] = {  # what -> (where, n
     "where a positive is drawn from": (mining, "POSITIVE_POOL", 2, {"documentation", "super_ni", "mixture"}),
     "tokens that the miner reads": (miner, "MAX_LENGTH", 16, {"documentation", "super_ni", "mixture", "full", "own"}),
     "what counts as leakage": (
-        leakage, "normalised", lambda text: text[:7], {"documentation", "super_ni", "mixture", "full", "file", "own"}
+        leakage, "normalised", lambda text: text[:7], {"documentation", "super_ni", "mixture", "full", "file"}
     ),
     "how a released row is read": (
         record, "_pair", lambda value, where: (value[0].strip(), value[1]), {"full", "file"}
