@@ -202,3 +202,11 @@ def test_a_browser_without_network_shows_it_on_a_phone_and_on_a_desk(text: str, 
         assert look["small"] == 0, "text in figures is too small to read"
         assert look["said"] == "descending"
         assert look["falling"] == sorted(look["rising"], reverse=True) != look["rising"] == sorted(look["rising"])
+
+
+def test_what_instructions_do_to_one_text_stands_on_the_page(project_root: Path) -> None:
+    shown = page.render(sections(project_root / "experiments", []))
+    record = json.loads((project_root / "experiments/views/mixture.json").read_text())
+    assert "One text, many purposes, profile mixture, sets never trained on: recorded" in shown
+    for claim in record["claims"]:
+        assert claim["text"] in shown and f"{100 * claim['difference']['estimate']:+.1f}" in shown

@@ -26,6 +26,7 @@ from one_embedder.reproduction.show.page_sections import (
     table1_section,
     table1_title,
 )
+from one_embedder.reproduction.show.page_steering import steering_sections
 from one_embedder.reproduction.show.readme import configured_ablations
 from one_embedder.reproduction.steps.places import table_places
 from one_embedder.reproduction.steps.profiles import DEFAULT
@@ -63,6 +64,7 @@ def sections(experiments: Path, ablations: Sequence[str]) -> list[Section]:
         *_first_sections(tables),
         *([] if tables else [absent]),
         *(table1_section(path, whose, runs) for path, whose in tables),
+        *steering_sections(places),
         *([claims_section(records)] if records else []),
         *(ablation_section(record, whose, runs) for record, whose in records),
         *(side_by_side_section(path) for path in sorted((experiments / "folder").glob("*.json"))),

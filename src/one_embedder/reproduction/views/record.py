@@ -80,8 +80,19 @@ def recorded_steering(folder: Path) -> str:
     Raises:
         DataError: see ``read_steering``.
     """
-    paths = [path for path in sorted(folder.glob("*.json")) if path.name != _LOOKED_AT]
-    return "\n\n".join(_shown(read_steering(path)) for path in paths) or "No table is recorded yet."
+    return "\n\n".join(_shown(read_steering(path)) for path in recorded_files(folder)) or "No table is recorded yet."
+
+
+def recorded_files(folder: Path) -> list[Path]:
+    """The steering tables of a folder."""
+    return [path for path in sorted(folder.glob("*.json")) if path.name != _LOOKED_AT]
+
+
+def steering_grid(record: Record) -> Grid:
+    """Each model's steering with its interval, and its scores with the right and with no instruction, points."""
+    heads = [f"{column}, {name}" for name in BY.values() for column in ("steering", "right", "none")]
+    rows = [[row["label"], *(text for measure in BY for text in _cells(row, measure))] for row in record["rows"]]
+    return Grid(["model", *heads], rows)
 
 
 def steering_in_short(path: Path) -> str:
@@ -107,7 +118,7 @@ def steering_in_short(path: Path) -> str:
     ]
     return (
         f"{Grid(['model', *heads], rows).markdown()}\n\n"
-        f"Points, means over {len(record['data']['views'])} {SETS[record['part']]}; {_trained(record)}.\n\n"
+        f"Points, means over {len(record['data']['views'])} {SETS[record['part']]}; {trained(record)}.\n\n"
         f"{_claims(claim for claim in record['claims'] if claim['text'].startswith(CENTRAL))}"
     )
 
@@ -115,12 +126,10 @@ def steering_in_short(path: Path) -> str:
 def _shown(record: Record) -> str:
     stem = file_stem(record["profile"], record["part"])
     sets, hardware = ", ".join(record["data"]["views"]), record["hardware"]
-    heads = [f"{column}, {name}" for name in BY.values() for column in ("steering", "right", "none")]
-    rows = [[row["label"], *(text for measure in BY for text in _cells(row, measure))] for row in record["rows"]]
     return (
         f"**Profile `{record['profile']}`, {SETS[record['part']]}**: {sets}.\n\n"
-        f"{Grid(['model', *heads], rows).markdown()}\n\n"
-        f"Points; {_trained(record)}; commit "
+        f"{steering_grid(record).markdown()}\n\n"
+        f"Points; {trained(record)}; commit "
         f"{record['code']['commit'][:7]}, {hardware['cores']} cores. Every set and labeling: "
         f"[`experiments/views/{stem}.md`](../experiments/views/{stem}.md)\n\n{_claims(record['claims'])}"
     )
@@ -134,7 +143,8 @@ def _claims(claims: Iterable[Mapping[str, Any]]) -> str:
     )
 
 
-def _trained(record: Record) -> str:
+def trained(record: Record) -> str:
+    """How often and how long, in words."""
     seeds: list[int] = max((row["seeds"] for row in record["rows"]), key=len)
     listed = ", ".join(map(str, seeds))
     return f"finetuned rows are means over seeds {listed}, {extent_of(record)['steps']} steps each"
