@@ -112,15 +112,15 @@ test: $(READY) ## The fast tests: CPU, no network, about ten minutes on two core
 test-slow: $(READY) ## The slow tests: whole commands, two processes, kills and resumptions; minutes
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m "slow and not gpu and not network" $(ARGS)
 
-# An environment inside of VENV that sees all of VENV and adds the two packages, which nothing else here needs.
+# An environment inside of VENV that sees all of VENV and adds the packages that nothing else here needs.
 INTEGRATIONS = "$(VENV)/integrations"
 .PHONY: test-integrations
-test-integrations: $(READY) ## docs/migrate.md with LangChain and LlamaIndex themselves; asks an index
+test-integrations: $(READY) ## What works with LangChain, LlamaIndex and wandb-workspaces, with these packages; asks an index
 	$(BIN)/python -m venv --clear --without-pip $(INTEGRATIONS)
 	$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
 		> "$$($(INTEGRATIONS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/around.pth"
 	$(INTEGRATIONS)/bin/python -m pip install --quiet -r tests/integrations.txt
-	$(INTEGRATIONS)/bin/python -m pytest -p no:cacheprovider tests/test_migrate.py -k "langchain or llamaindex" $(ARGS)
+	$(INTEGRATIONS)/bin/python -m pytest -p no:cacheprovider tests/test_migrate.py tests/test_wandb_view.py -k "langchain or llamaindex or view" $(ARGS)
 
 .PHONY: torture
 torture: $(READY) ## Damaged files of every kind, a hundred cases each; resumes; ARGS="--cases 1000" for more
