@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import shlex
 from pathlib import Path
@@ -74,13 +75,15 @@ def test_the_table_shown_is_the_recorded_one() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("instructions", [[], INSTRUCTIONS])
 def test_three_commands_lead_from_a_file_to_a_better_known_model(
-    instructions: list[str], place: Path, capsys: pytest.CaptureFixture[str]
+    instructions: list[str], place: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO, logger="one_embedder")
     building, training, comparing = commands()
     build(load_config("build_medi", [*building, *small(place), *instructions]))
     run = train(load_config("train", [*training, *small(place)]))
     assert (run / "checkpoint").resolve() == (place / comparing[1]).resolve()
     models = [str(place / "tiny") if word == "minilm" else word for word in comparing]
+    assert f"instructions {'on' if instructions else 'none in the data'}" in caplog.text
     compare.work(compare.parser().parse_args([*models, "--resamples", "50"]))
     table = capsys.readouterr().out
     assert table.count("Retrieval") == 1 and len(re.findall(r"\[[^]]+\]", table.splitlines()[-3])) == 3, table

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from datasets import Dataset
 from numpy.typing import NDArray
 
@@ -73,6 +74,12 @@ class Medi:
     def prompts(self) -> Mapping[str, str]:
         """Name -> instruction that a model trained on the data is to be used with; perhaps none."""
         return dict(self.about.get("prompts", {}))
+
+    @property
+    def has_instructions(self) -> bool:
+        """Whether any query or positive has one."""
+        columns = (self.dataset.data.column(f"{side}_instruction") for side in ("query", "pos"))
+        return any(pc.any(pc.not_equal(column, "")).as_py() for column in columns)
 
     @property
     def task_ids(self) -> NDArray[np.int64]:

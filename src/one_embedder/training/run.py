@@ -277,9 +277,10 @@ def _announce(run: Run, data: MediDataModule, checkpoint: Path | None) -> None:
     if not is_main_process():
         return
     parameters = list(run.encoder.parameters())
+    instructions = "off" if not run.cfg.with_instructions else "on" if run.medi.has_instructions else "none in the data"
     notes = [
         f"encoder: {run.cfg.encoder.name_or_path}, {sum(p.numel() for p in parameters) / 1e6:.1f} M parameters, "
-        f"{run.cfg.optimizer.frozen_layers} layers frozen, instructions {'on' if run.cfg.with_instructions else 'off'}",
+        f"{run.cfg.optimizer.frozen_layers} layers frozen, instructions {instructions}",
         f"precision: {run.cfg.trainer.precision}",
         f"run: {run.folder}" + (f", resuming from {checkpoint.name}" if checkpoint else ""),
     ]

@@ -1,0 +1,110 @@
+"""The three commands of docs/finetune.md on a file of pairs, and what they take.
+
+    python -m scripts.bench_finetune pairs.jsonl "the first 2,000 pairs of NL2Bash" [--record experiments/bench/finetune]
+
+Each is a process of its own, with the page's settings and ``--seed``. The table of the third one, and the processor and
+clock time of each, are written to ``RECORD.json`` and ``RECORD.md``. Clock times are upper bounds where other work has
+the cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from one_embedder.files.location import PROJECT_ROOT
+from one_embedder.reproduction.show.grid import Grid
+from one_embedder.tracking.machine import code_state, environment, hardware
+
+DEFAULT = PROJECT_ROOT / "experiments" / "own" / "bench" / "finetune"
+
+
+def timed(words: list[str]) -> tuple[str, dict[str, float]]:
+    """What ``one-embedder WORDS`` printed, and its processor and clock seconds.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    began = time.monotonic()
+    process = subprocess.Popen([sys.executable, "-m", "one_embedder", *words], stdout=subprocess.PIPE, text=True)
+    said = process.stdout.read() if process.stdout else ""
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise RuntimeError(f"one-embedder {' '.join(words)} ended with status {status}")
+    processor, clock = usage.ru_utime + usage.ru_stime, time.monotonic() - began
+    return said, {"processor_s": round(processor, 1), "clock_s": round(clock, 1)}
+
+
+def bench(pairs: Path, what: str, seed: int) -> dict[str, Any]:
+    """The page carried out, in a folder that is removed afterwards."""
+    with tempfile.TemporaryDirectory() as place:
+        data, run = f"medi.folder={place}/data", Path(place, "run")
+        own = ["profile=own", data, f"paths.experiments={place}", f"seed={seed}", "tracking=disabled"]
+        _, building = timed(["build_medi", *own, f"medi.path={pairs.absolute()}"])
+        _, training = timed(["train", *own, f"output={run}"])
+        models = ["minilm", f"mine={run / 'checkpoint'}"]
+        table, comparing = timed(["compare", *models, "--task", f"{place}/data/benchmark/test"])
+        manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
+        data_manifest = json.loads(Path(place, "data", "medi", "manifest.json").read_text(encoding="utf-8"))
+    return {
+        "pairs": what,
+        "rows": data_manifest["rows"],
+        "data_sha256": data_manifest["sha256"],
+        "run_id": manifest["run_id"],
+        "seed": seed,
+        "steps": manifest["steps"],
+        "table": table,
+        "commands": {"build_medi": building, "train": training, "compare": comparing},
+        "threads": os.environ.get("OMP_NUM_THREADS", "all"),
+        "load_average": round(os.getloadavg()[1], 1),
+        "code": code_state(),
+        "environment": environment(),
+        "hardware": hardware(),
+    }
+
+
+def rendered(record: dict[str, Any]) -> str:
+    """The record as Markdown."""
+    seconds = [[name, *(f"{value:.0f}" for value in took.values())] for name, took in record["commands"].items()]
+    machine, code = record["hardware"], record["code"]
+    return "\n".join([
+        "# Finetuning on one's own pairs",
+        "",
+        f"The three commands of docs/finetune.md on {record['pairs']}: {record['rows']:,} pairs trained on, the others "
+        f"held back; {record['steps']} steps, no instructions, seed {record['seed']} (run `{record['run_id']}`, data "
+        f"`{record['data_sha256'][:12]}`).",
+        "",
+        f"```text\n{record['table']}```",
+        "",
+        Grid(["command", "processor time, s", "on the clock, s"], seconds).markdown(),
+        "",
+        f"{machine['cpu']}, {record['threads']} threads, {machine['cores']} cores; Python "
+        f"{record['environment']['python']}, torch {record['environment']['torch']}; commit {code['commit'][:12]}"
+        f"{' and changes' if code['dirty'] else ''}; load average {record['load_average']} over five minutes at the end.",
+        "",
+    ])  # fmt: skip
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pairs", type=Path, help="a file as docs/finetune.md describes it")
+    parser.add_argument("what", help="what the pairs are, in words")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--record", type=Path, default=DEFAULT)
+    asked = parser.parse_args()
+    record = bench(asked.pairs, asked.what, asked.seed)
+    asked.record.parent.mkdir(parents=True, exist_ok=True)
+    asked.record.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    asked.record.with_suffix(".md").write_text(rendered(record), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
