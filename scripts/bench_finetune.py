@@ -1,6 +1,6 @@
 """The three commands of docs/finetune.md on a file of pairs, and what they take.
 
-    python -m scripts.bench_finetune pairs.jsonl "the first 2,000 pairs of NL2Bash" [--record experiments/bench/finetune]
+    python -m scripts.bench_finetune pairs.jsonl "2,000 pairs of NL2Bash" [--record experiments/bench/finetune]
 
 Each is a process of its own, with the page's settings and ``--seed``. The table of the third one, and the processor and
 clock time of each, are written to ``RECORD.json`` and ``RECORD.md``. Clock times are upper bounds where other work has
@@ -22,6 +22,7 @@ from typing import Any
 from one_embedder.files.location import PROJECT_ROOT
 from one_embedder.reproduction.show.grid import Grid
 from one_embedder.tracking.machine import code_state, environment, hardware
+from one_embedder.tracking.manifest import read_manifest
 
 DEFAULT = PROJECT_ROOT / "experiments" / "own" / "bench" / "finetune"
 
@@ -45,21 +46,27 @@ def timed(words: list[str]) -> tuple[str, dict[str, float]]:
 def bench(pairs: Path, what: str, seed: int) -> dict[str, Any]:
     """The page carried out, in a folder that is removed afterwards."""
     with tempfile.TemporaryDirectory() as place:
-        data, run = f"medi.folder={place}/data", Path(place, "run")
-        own = ["profile=own", data, f"paths.experiments={place}", f"seed={seed}", "tracking=disabled"]
+        run = Path(place, "run")
+        own = [
+            "profile=own",
+            f"medi.folder={place}/data",
+            f"paths.experiments={place}",
+            f"seed={seed}",
+            "tracking=disabled",
+        ]
         _, building = timed(["build_medi", *own, f"medi.path={pairs.absolute()}"])
         _, training = timed(["train", *own, f"output={run}"])
         models = ["minilm", f"mine={run / 'checkpoint'}"]
         table, comparing = timed(["compare", *models, "--task", f"{place}/data/benchmark/test"])
-        manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
-        data_manifest = json.loads(Path(place, "data", "medi", "manifest.json").read_text(encoding="utf-8"))
+        manifest = read_manifest(run)
+        (data,) = manifest["data"]
     return {
         "pairs": what,
-        "rows": data_manifest["rows"],
-        "data_sha256": data_manifest["sha256"],
+        "rows": data["rows"],
+        "data_sha256": data["sha256"],
         "run_id": manifest["run_id"],
         "seed": seed,
-        "steps": manifest["steps"],
+        "steps": manifest["cost"]["steps"],
         "table": table,
         "commands": {"build_medi": building, "train": training, "compare": comparing},
         "threads": os.environ.get("OMP_NUM_THREADS", "all"),
@@ -87,7 +94,7 @@ def rendered(record: dict[str, Any]) -> str:
         "",
         f"{machine['cpu']}, {record['threads']} threads, {machine['cores']} cores; Python "
         f"{record['environment']['python']}, torch {record['environment']['torch']}; commit {code['commit'][:12]}"
-        f"{' and changes' if code['dirty'] else ''}; load average {record['load_average']} over five minutes at the end.",
+        f"{' and changes' if code['dirty'] else ''}; load average {record['load_average']} at the end.",
         "",
     ])  # fmt: skip
 
