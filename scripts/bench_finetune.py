@@ -92,7 +92,7 @@ def rendered(record: dict[str, Any]) -> str:
         "",
         Grid(["command", "processor time, s", "on the clock, s"], seconds).markdown(),
         "",
-        f"{machine['cpu']}, {record['threads']} threads, {machine['cores']} cores; Python "
+        f"{machine['cpu']}, {record['threads']} thread(s), {machine['cores']} cores; Python "
         f"{record['environment']['python']}, torch {record['environment']['torch']}; commit {code['commit'][:12]}"
         f"{' and changes' if code['dirty'] else ''}; load average {record['load_average']} at the end.",
         "",

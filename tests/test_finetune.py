@@ -66,10 +66,13 @@ def test_the_pages_examples_are_read_and_its_table_names_every_field(tmp_path: P
         assert read_pairs(str(tmp_path / "pairs.csv")) == [Pair("a", "b", negatives)]
 
 
-def test_the_table_shown_is_the_recorded_one() -> None:
+def test_the_table_and_the_times_shown_are_the_recorded_ones() -> None:
     (shown,) = blocks("text")
     record = json.loads((PROJECT_ROOT / "experiments" / "bench" / "finetune.json").read_text(encoding="utf-8"))
     assert shown == record["table"]
+    build, train, compare = (f"{took['processor_s']:.0f}" for took in record["commands"].values())
+    assert f"took {build} seconds of processor time to build, {train} to train ({record['steps']} steps)" in PAGE
+    assert f"and {compare} to compare, on one thread of an {record['hardware']['cpu']}" in PAGE
 
 
 @pytest.mark.slow
