@@ -26,7 +26,9 @@ def test_the_command_records_both_speeds_for_three_kinds_of_text(
     monkeypatch.setattr("sys.argv", ["bench_encode.py", *map(str, arguments), "--texts", "32", "--rounds", "2"])
     bench_encode.main()
     written = json.loads(record.with_suffix(".json").read_text())
-    assert [(row["texts"], row["count"]) for row in written["rows"]] == [("short", 32), ("long", 4), ("mixed", 18)]
+    counts = [("short", 32), ("long", 4), ("mixed", 18)]
+    assert [(row["texts"], row["count"]) for row in written["rows"]] == [*counts, *counts]
+    assert [row["dtype"] for row in written["rows"]] == ["float32"] * 3 + ["bfloat16"] * 3
     assert all(row["ours_seconds"] > 0 and row["theirs_seconds"] > 0 for row in written["rows"])
     assert written["environment"]["torch"] and written["hardware"]["cores"] and written["sources"]["short"] != source
     assert record.with_suffix(".md").read_text() == capsys.readouterr().out
@@ -36,13 +38,16 @@ def test_the_command_records_both_speeds_for_three_kinds_of_text(
 def test_embeddings_that_differ_are_not_timed() -> None:
     with pytest.raises(OneEmbedderError, match="do not do the same work"):
         compared(["a"], lambda texts: np.zeros((1, 2)), lambda texts: np.ones((1, 2)), 1, lambda: 0.0)
+    turned = np.array([[np.cos(0.11), np.sin(0.11)]])  # a cosine of 0.994
+    with pytest.raises(OneEmbedderError, match="do not do the same work"):
+        compared(["a"], lambda texts: turned, lambda texts: np.array([[1.0, 0.0]]), 1, lambda: 0.0, "bfloat16")
 
 
 def test_the_ratio_is_taken_between_neighbours_in_time() -> None:
     now = iter([0.0, 1.0, 1.0, 3.0, 3.0, 23.0, 23.0, 33.0])  # ours 1, theirs 2; then theirs 20, ours 10: a busy moment
 
     def encode(texts: list[str]) -> np.ndarray:
-        return np.zeros((len(texts), 2))
+        return np.full((len(texts), 2), np.sqrt(0.5))
 
     row = compared(["a", "b"], lambda texts: encode(texts), lambda texts: encode(texts), 2, lambda: next(now))
     assert (row["ratio"], row["ours_seconds"], row["theirs_seconds"]) == (2.0, 5.5, 11.0)
