@@ -185,7 +185,8 @@ def rendered(record: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {environment[name]}" for name in ("sentence-transformers", "transformers", "torch"))
     note = (
         f"Encoder `{settings['encoder']}`; the peer is sentence-transformers in float32; batches of "
-        f"{settings['batch_size']}, {settings['threads']} thread(s), {hardware['gpu'] or hardware['cpu']}; {settings['clock']} time, medians (range) over "
+        f"{settings['batch_size']}, {settings['threads']} thread(s), {hardware['gpu'] or hardware['cpu']}; "
+        f"{settings['clock']} time, medians (range) over "
         f"{settings['rounds']} rounds in which the two take turns. Texts: {record['sources']['short']} (short), "
         f"{record['sources']['long']} (long), and half of each (mixed). {versions}, commit "
         f"{str(record['code']['commit'])[:7]}. Written by scripts/bench_encode.py."
