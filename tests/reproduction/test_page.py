@@ -18,6 +18,7 @@ from one_embedder.reproduction.show import page
 from one_embedder.reproduction.show.page import sections, write_page
 from one_embedder.reproduction.show.page_answer import answer_section
 from one_embedder.reproduction.show.page_sections import _expected_against_obtained
+from one_embedder.reproduction.steps.places import YOURS
 from one_embedder.tracking.run_index import run_index
 from tests.reproduction.ablations import write_small_record
 
@@ -110,10 +111,10 @@ def test_an_empty_folder_gives_a_page_that_says_what_to_run(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("verdict", "answer"),
     [
-        ("supported", "Yes: "),
-        ("not supported", "No: "),
-        ("undecided", "Undecided: "),
-        ("one seed", "One seed cannot say: "),
+        ("supported", "Yes. "),
+        ("not supported", "No. "),
+        ("undecided", "Undecided. "),
+        ("one seed", "One seed cannot say. "),
     ],
 )
 def test_it_begins_with_an_answer_and_a_figure_of_the_four_models_before_any_link(
@@ -135,8 +136,9 @@ def test_what_a_stranger_need_not_see_at_once_is_folded_and_verdicts_are_words(t
     assert all((kind == "detail") == (opens == "details") for _, kind, opens in kinds)
     assert len(kinds) == text.count("<section ") and text.count("<details>") == text.count("</details>")
     assert '<nav aria-label="Sections"><details>' in text
-    counted = _expected_against_obtained({"cells": [{"verdict": "ok"}] * 40, "note": "", "warning": ""})
+    counted = _expected_against_obtained({"cells": [{"verdict": "ok"}] * 40, "note": "", "warning": ""}, YOURS)
     assert counted.endswith("of 40 numbers 40 are the same, up to what a repetition may change.")
+    assert "This is the record: what you run is compared with it." in text
 
 
 @pytest.mark.parametrize("name", ["table1/documentation.json", "table1/runs/a.yaml", "ablations/x/documentation.json"])

@@ -40,7 +40,7 @@ def basis_section(first: Record, others: Mapping[str, Record]) -> Section:
         f"Profile {first['profile']}: {trained}; {sum(tasks.values())} tasks in {len(tasks)} categories. Intervals "
         f"hold {100 * bootstrap['confidence']:g} % of {bootstrap['resamples']} redraws of test items and seeds."
     )
-    elsewhere = [f"{title}. {_answer(record)} {record['statement']}" for title, record in others.items()]
+    elsewhere = [f"{title}. {_answer(record)}" for title, record in others.items()]
     return Section("basis", "basis", "What it rests on", paragraphs=[rests, first["statement"], *elsewhere])
 
 
@@ -53,4 +53,4 @@ def _answer(record: Record) -> str:
     *_, last = record["claims"]
     verdict = _ANSWERS.get(last["verdict"], "Undecided")
     difference = format_difference(Interval(**last["difference"]))
-    return f"{verdict}: INSTRUCTOR scores {scored} points, and “{last['claim']}” has the difference {difference}."
+    return f"{verdict}. INSTRUCTOR scores {scored} points. {last['claim']}: {last['verdict']}, {difference} points."

@@ -41,6 +41,7 @@ from one_embedder.reproduction.table1.tables import (
     bounds_of,
     claim_grid,
     format_interval,
+    means_over_seeds,
     paper_grid,
     task_grid,
 )
@@ -85,7 +86,7 @@ def table1_section(path: Path, whose: str, runs: RunFiles) -> Section:
             "result",
             _anchor("table1", profile, whose),
             title,
-            paragraphs=[_expected_against_obtained(record["verdicts"])],
+            paragraphs=[record["statement"], _expected_against_obtained(record["verdicts"], whose)],
             drawings=_table1_drawings(record, title),
             tables=[
                 _table1(record, runs),
@@ -223,8 +224,10 @@ def _anchor(kind: str, name: str, whose: str) -> str:
     return f"{kind}-{name}" if whose == RECORDED else f"{kind}-{name}-own"
 
 
-def _expected_against_obtained(verdicts: Mapping[str, Any]) -> str:
+def _expected_against_obtained(verdicts: Mapping[str, Any], whose: str) -> str:
     """What a repetition showed, in words."""
+    if whose == RECORDED and verdicts["note"]:
+        return "This is the record: what you run is compared with it."
     counts = Counter(Verdict(cell["verdict"]) for cell in verdicts["cells"])
     told = ", ".join(f"{count} {_MEANS[verdict]}" for verdict, count in counts.items())
     said = verdicts["note"] or f"Compared with the run recorded before, of {counts.total()} numbers {told}."
@@ -242,8 +245,7 @@ def _table1(record: Mapping[str, Any], runs: RunFiles) -> Table:
         cells = [bounds_of(row, column) for column in ALL_COLUMNS]
         rows.append([row["label"], *(ABSENT if cell is None else format_interval(cell) for cell in cells)])
         links.append(_links([Path(folder).parent.name for folder in row["results"]], runs))
-    caption = "Points, with intervals; finetuned rows are means over seeds"
-    return Table(caption, Grid(["model", *_HEADERS], rows), links)
+    return Table(f"Points, with intervals; {means_over_seeds(record)}", Grid(["model", *_HEADERS], rows), links)
 
 
 def _table1_drawings(record: Mapping[str, Any], title: str) -> list[Drawing]:

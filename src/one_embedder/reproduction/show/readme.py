@@ -27,7 +27,7 @@ from one_embedder.reproduction.steps.profiles import others_grid, read_about
 from one_embedder.reproduction.table1.expected import ExpectedTable, read_expected
 from one_embedder.reproduction.table1.published import load_published
 from one_embedder.reproduction.table1.record import check_against_table1, read_table1
-from one_embedder.reproduction.table1.tables import claim_lines, header, paper_grid, score_grid
+from one_embedder.reproduction.table1.tables import claim_lines, header, means_over_seeds, paper_grid, score_grid
 from one_embedder.reproduction.table1.tolerances import between_kinds
 from one_embedder.reproduction.views.record import recorded_steering, steering_in_short
 from one_embedder.tracking.manifest import write_atomically
@@ -116,8 +116,8 @@ def recorded_table(recorded: Recorded | None) -> str:
         return Grid(header({}), [[spec.label, *[NOT_RUN] * 10] for spec in ROWS]).markdown().replace(" (0)", "")
     record, expected = recorded
     caption = (
-        f"Points; {_means(record)}; Python {record['environment']['python']}, {record['hardware']['cores']} cores. "
-        f"{_machines(expected)}"
+        f"Points; {means_over_seeds(record)}; Python {record['environment']['python']}, "
+        f"{record['hardware']['cores']} cores. {_machines(expected)}"
     )
     return f"{score_grid(record).markdown()}\n\n{caption}\n\n{_claims(record)}"
 
@@ -129,12 +129,7 @@ def recorded_averages(recorded: Recorded | None) -> str:
     record, _ = recorded
     scores = score_grid(record)
     grid = Grid(["model", *scores.headers[-2:]], [[row[0], *row[-2:]] for row in scores.rows])
-    return f"{grid.markdown()}\n\nMean of the nine categories, points; {_means(record)}.\n\n{_claims(record)}"
-
-
-def _means(record: Mapping[str, Any]) -> str:
-    seeds = max((row["seeds"] for row in record["rows"]), key=len)
-    return f"finetuned rows are means over seeds {', '.join(map(str, seeds))}"
+    return f"{grid.markdown()}\n\nMean of the nine categories, points; {means_over_seeds(record)}.\n\n{_claims(record)}"
 
 
 def _claims(record: Mapping[str, Any]) -> str:

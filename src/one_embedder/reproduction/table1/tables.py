@@ -54,6 +54,12 @@ def score_grid(record: Record) -> Grid:
     return Grid([*header(record["tasks"]), f"{100 * record['bootstrap']['confidence']:g} % interval"], rows)
 
 
+def means_over_seeds(record: Record) -> str:
+    """What the numbers of finetuned rows are."""
+    seeds = max((row["seeds"] for row in record["rows"]), key=len)
+    return f"finetuned rows are means over seeds {', '.join(map(str, seeds))}" if seeds else "no row was finetuned here"
+
+
 def main_grid(record: Record) -> Grid:
     """Table 1: the scores, and below them the relative gain over the backbone."""
     grid, scores = score_grid(record), {row["id"]: row["scores"] for row in record["rows"]}
