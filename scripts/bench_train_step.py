@@ -6,6 +6,7 @@ One step is forward, loss and backward on one batch of the data that the profile
 without dropout. ``padded``: a plain transformers loop, one pass a side, each padded to its own longest text, with this
 project's loss. ``released``: every text padded to 512 tokens and the loss in Python loops, as the published script
 does it (measured on one batch). All take turns in one process. Their gradients have to agree, else nothing is recorded.
+The arithmetic of our step is counted too, and set against what a large matrix product reaches in the same run.
 Writes ``experiments/own/bench/train_step.{json,md}``; ``--record experiments/bench/train_step`` records instead.
 """
 
@@ -23,6 +24,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from one_embedder.config.compose import load_config
 from one_embedder.encoder.checkpoint import load_encoder
@@ -37,6 +39,7 @@ CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time
 TOLERANCE = 1e-5
 RECORD = Path(__file__).parent.parent / "experiments" / "own" / "bench" / "train_step"
 RELEASED_LENGTH = 512
+PEAK_SIZE = 2048  # of the square matrices whose product stands for the peak
 
 Loss = Callable[[ContrastiveBatch], Tensor]
 
@@ -64,6 +67,7 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
     settings = {name: getattr(arguments, name) for name in ("batches", "rounds", "clock")}
     return {
         "settings": settings | {"threads": torch.get_num_threads()},
+        "peak_flops_per_s": round(_peak(CLOCKS[arguments.clock])),
         "code": code_state(),
         "environment": environment(),
         "hardware": hardware(),
@@ -102,7 +106,26 @@ def _row(with_instructions: bool, arguments: argparse.Namespace) -> dict[str, An
         "padded_ratios": [round(a / b, 3) for a, b in zip(seconds["padded"], seconds["ours"], strict=True)],
         "released_ratio": round(released["released"][0] / seconds["ours"][0], 1),
         "gradient_distance": distance,
+        "flops": round(statistics.mean(_flops(ours, batch, weights) for batch in batches)),
     }
+
+
+def _flops(way: Loss, batch: ContrastiveBatch, weights: list[Tensor]) -> int:
+    """Multiplications and additions of a step's matrix products, as torch counts them: on a CPU without attention."""
+    with FlopCounterMode(display=False) as counter:
+        gradient(way(batch), weights)
+    return counter.get_total_flops()
+
+
+def _peak(clock: Callable[[], float], times: int = 5) -> float:
+    """Operations a second of the fastest of some large matrix products."""
+    one, other = torch.rand(2, PEAK_SIZE, PEAK_SIZE)
+    seconds = []
+    for _ in range(times):
+        began = clock()
+        torch.mm(one, other)
+        seconds.append(clock() - began)
+    return float(2 * PEAK_SIZE**3 / min(seconds))
 
 
 def _seconds(
@@ -175,7 +198,8 @@ def rendered(record: dict[str, Any]) -> str:
 
     settings, environment, hardware = record["settings"], record["environment"], record["hardware"]
     head = ["instructions", "tokens (padded)", "ours, s", "padded, s", "times as fast", "released, s", "times as fast"]
-    body = []
+    head.append("share of the peak")
+    body, peak = [], record["peak_flops_per_s"]
     for row in record["rows"]:
         seconds, ratios = row["seconds"], row["padded_ratios"]
         body.append(
@@ -187,6 +211,7 @@ def rendered(record: dict[str, Any]) -> str:
                 f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
                 f"{seconds['released']:.1f}",
                 f"{row['released_ratio']:.0f}",
+                f"{100 * row['flops'] / seconds['ours'] / peak:.0f} %",
             ]
         )
     distance = max(row["gradient_distance"] for row in record["rows"])
@@ -194,8 +219,10 @@ def rendered(record: dict[str, Any]) -> str:
         f"Forward, loss and backward of the default profile on {settings['batches']} of its batches, "
         f"{settings['threads']} thread(s), {hardware['gpu'] or hardware['cpu']}; {settings['clock']} time, medians "
         f"(range) over {settings['rounds']} rounds in which the ways take turns; `released` on one batch. Gradients of "
-        f"ours and padded differ by at most {distance:.0e} of their length. transformers "
-        f"{environment['transformers']}, torch {environment['torch']}, commit {str(record['code']['commit'])[:7]}. "
+        f"ours and padded differ by at most {distance:.0e} of their length. Share of the peak: what our step's matrix "
+        f"products, without those of attention, make of the {peak / 1e9:.0f} billion operations a second that one of "
+        f"{PEAK_SIZE} x {PEAK_SIZE} reaches. transformers {environment['transformers']}, torch {environment['torch']}, "
+        f"commit {str(record['code']['commit'])[:7]}. "
         "Written by scripts/bench_train_step.py."
     )
     return f"# Speed of a training step\n\n{note}\n\n{Grid(head, body).markdown()}\n"

@@ -10,7 +10,7 @@ import torch
 from one_embedder.config.schema import Config, LossConfig, OptimizerConfig, SamplerConfig
 from one_embedder.medi.batches.datamodule import MediDataModule
 from one_embedder.training.module import InstructorModule
-from scripts.bench_train_step import _distance, _ours, _padded, _released, rendered
+from scripts.bench_train_step import _distance, _flops, _ours, _padded, _released, rendered
 from tests.medi.toy import instruction_tokenizer
 from tests.training.tiny import tiny_encoder
 
@@ -31,6 +31,7 @@ def test_the_three_ways_compute_one_loss_and_ours_the_padded_gradient(workplace:
     torch.testing.assert_close(ours(batch), released(batch), rtol=1e-4, atol=1e-5)
     assert _distance(ours(batch), padded(batch), weights) < 1e-5
     assert _distance(2 * ours(batch), padded(batch), weights) == pytest.approx(0.5, abs=1e-3)
+    assert 0 < _flops(ours, batch, weights) < _flops(padded, batch, weights)
 
 
 def test_the_record_is_told_as_a_table() -> None:
@@ -42,12 +43,14 @@ def test_the_record_is_told_as_a_table() -> None:
         "padded_ratios": [1.9, 2.0, 2.1],
         "released_ratio": 40.0,
         "gradient_distance": 1e-6,
+        "flops": 6e10,
     }
     record = {
         "settings": {"batches": 2, "rounds": 3, "clock": "cpu", "threads": 1},
         "code": {"commit": "0123456789"},
         "environment": {"transformers": "5", "torch": "2"},
         "hardware": {"gpu": None, "cpu": "some CPU"},
+        "peak_flops_per_s": 1e11,
         "rows": [row],
     }
-    assert "| with | 10 (20) | 1.000 | 2.000 | 2.00 (1.90 to 2.10) | 40.0 | 40 |" in rendered(record)
+    assert "| with | 10 (20) | 1.000 | 2.000 | 2.00 (1.90 to 2.10) | 40.0 | 40 | 60 % |" in rendered(record)
