@@ -113,8 +113,9 @@ test-slow: $(READY) ## The slow tests: whole commands, two processes, kills and 
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m "slow and not gpu and not network" $(ARGS)
 
 .PHONY: torture
-torture: $(READY) ## Damaged files of every kind, a hundred cases each; resumes; ARGS="--cases 1000" for more
+torture: $(READY) ## Damaged files of every kind, a hundred cases each, and every command killed thirty times; resumes; ARGS="--cases 1000" for more
 	$(BIN)/python -m tests.torture $(ARGS)
+	$(BIN)/python -m tests.torture.kills $(ARGS)
 
 .PHONY: test-all
 test-all: test test-slow ## Both

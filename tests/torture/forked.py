@@ -1,0 +1,148 @@
+"""Commands in forks of a process that has imported everything: one takes a second, and can be killed at any moment."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+HANGS = 240.0
+"""Seconds after which a command is killed that nobody asked to be."""
+
+_CHANGES = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate", "os.link", "os.symlink"}
+
+
+@dataclass(frozen=True)
+class Kill:
+    """A moment for SIGKILL: so many seconds after a change to the file system, or right before it.
+
+    Attributes:
+        change: its number among those in the command's folder, from 1; 0: the command's start.
+        delay: seconds after it; 0: before it is carried out.
+    """
+
+    change: int
+    delay: float
+
+    def __str__(self) -> str:
+        if not self.delay:
+            return f"before change {self.change}"
+        return f"{self.delay:.4f} s after {f'change {self.change}' if self.change else 'the start'}"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended.
+
+    Attributes:
+        code: exit code; below 0 the signal that ended it.
+        seconds: that it took.
+        changes: to files and folders below its own.
+        answer: what it returned.
+        said: what it wrote to stdout and stderr.
+    """
+
+    code: int
+    seconds: float
+    changes: int
+    answer: Any
+    said: str
+
+
+def forked(work: Callable[[], Any], folder: Path, kill: Kill | None = None) -> Ended:
+    """Run something in a fork of this process, which must not have computed anything: a fork has none of its threads.
+
+    Args:
+        work: returns a JSON value.
+        folder: whose changes are counted.
+        kill: when to kill it; None: not at all.
+    """
+    count = mmap.mmap(-1, 8)
+    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as answer:
+        sys.stdout.flush()
+        began = time.monotonic()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of threads: those of memory allocators stand idle
+            child = os.fork()
+        if not child:
+            _work_in_child(work, folder, kill, count, said, answer)
+        code = _awaited(child, kill, count)
+        seconds = time.monotonic() - began
+        said.seek(0)
+        answer.seek(0)
+        found = json.loads(answer.read() or b"null") if not code else None
+        return Ended(code, seconds, _read(count), found, said.read().decode(errors="replace"))
+
+
+def _work_in_child(
+    work: Callable[[], Any], folder: Path, kill: Kill | None, count: mmap.mmap, said: IO[bytes], answer: IO[bytes]
+) -> NoReturn:
+    code = 1
+    try:
+        os.dup2(said.fileno(), 1)
+        os.dup2(said.fileno(), 2)
+        _count_changes(str(folder), kill.change if kill and not kill.delay else 0, count)
+        answer.write(json.dumps(work()).encode())
+        answer.flush()
+        code = 0
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)  # nothing that the parent has open is to be closed a second time
+
+
+def _count_changes(folder: str, fatal: int, count: mmap.mmap) -> None:
+    """Count what Python does to files and folders; before the change of that number the process kills itself."""
+
+    def look(event: str, arguments: tuple[Any, ...]) -> None:
+        if event not in _CHANGES or (event == "open" and not _is_writing(arguments)):
+            return
+        path = os.fsdecode(arguments[0]) if isinstance(arguments[0], str | bytes | os.PathLike) else ""
+        if path.startswith(folder) or (path and event in ("os.remove", "os.rmdir") and path[0] != "/"):
+            number = _read(count) + 1
+            if number == fatal:
+                os.kill(os.getpid(), signal.SIGKILL)
+            count[:] = number.to_bytes(8, "little")
+
+    sys.addaudithook(look)
+
+
+def _is_writing(arguments: tuple[Any, ...]) -> bool:
+    mode, flags = arguments[1], arguments[2]
+    return bool(set(mode) & set("wax+")) if isinstance(mode, str) else bool(flags & (os.O_WRONLY | os.O_RDWR))
+
+
+def _read(count: mmap.mmap) -> int:
+    return int.from_bytes(count[:], "little")
+
+
+def _awaited(child: int, kill: Kill | None, count: mmap.mmap) -> int:
+    """The exit code of a child, which is killed at its moment, or after ``HANGS`` seconds."""
+    hangs = time.monotonic() + HANGS
+    at = None
+    while True:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        now = time.monotonic()
+        if at is None and kill and kill.delay and _read(count) >= kill.change:
+            at = now + kill.delay
+        if now > min(hangs, hangs if at is None else at):
+            os.kill(child, signal.SIGKILL)
+            hangs, at = now + HANGS, None
+            kill = None
+        time.sleep(0.0005 if kill else 0.005)
