@@ -23,21 +23,23 @@ _CHANGES = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.trunca
 
 
 @dataclass(frozen=True)
-class Kill:
-    """A moment for SIGKILL: so many seconds after a change to the file system, or right before it.
+class Blow:
+    """A signal and its moment: so many seconds after a change to the file system, or right before it.
 
     Attributes:
         change: its number among those in the command's folder, from 1; 0: the command's start.
         delay: seconds after it; 0: before it is carried out.
+        number: of the signal.
     """
 
     change: int
     delay: float
+    number: signal.Signals = signal.SIGKILL
 
     def __str__(self) -> str:
         if not self.delay:
-            return f"before change {self.change}"
-        return f"{self.delay:.4f} s after {f'change {self.change}' if self.change else 'the start'}"
+            return f"{self.number.name} before change {self.change}"
+        return f"{self.number.name} {self.delay:.4f} s after {f'change {self.change}' if self.change else 'the start'}"
 
 
 @dataclass(frozen=True)
@@ -59,13 +61,13 @@ class Ended:
     said: str
 
 
-def forked(work: Callable[[], Any], folder: Path, kill: Kill | None = None) -> Ended:
+def forked(work: Callable[[], Any], folder: Path, blow: Blow | None = None) -> Ended:
     """Run something in a fork of this process, which must not have computed anything: a fork has none of its threads.
 
     Args:
         work: returns a JSON value.
         folder: whose changes are counted.
-        kill: when to kill it; None: not at all.
+        blow: a signal that it gets; None: none.
     """
     count = mmap.mmap(-1, 8)
     with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as answer:
@@ -75,8 +77,8 @@ def forked(work: Callable[[], Any], folder: Path, kill: Kill | None = None) -> E
             warnings.simplefilter("ignore", DeprecationWarning)  # of threads: those of memory allocators stand idle
             child = os.fork()
         if not child:
-            _work_in_child(work, folder, kill, count, said, answer)
-        code = _awaited(child, kill, count)
+            _work_in_child(work, folder, blow, count, said, answer)
+        code = _awaited(child, blow, count)
         seconds = time.monotonic() - began
         said.seek(0)
         answer.seek(0)
@@ -85,13 +87,14 @@ def forked(work: Callable[[], Any], folder: Path, kill: Kill | None = None) -> E
 
 
 def _work_in_child(
-    work: Callable[[], Any], folder: Path, kill: Kill | None, count: mmap.mmap, said: IO[bytes], answer: IO[bytes]
+    work: Callable[[], Any], folder: Path, blow: Blow | None, count: mmap.mmap, said: IO[bytes], answer: IO[bytes]
 ) -> NoReturn:
     code = 1
     try:
         os.dup2(said.fileno(), 1)
         os.dup2(said.fileno(), 2)
-        _count_changes(str(folder), kill.change if kill and not kill.delay else 0, count)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a command in the background would ignore it
+        _count_changes(str(folder), blow if blow and not blow.delay else None, count)
         answer.write(json.dumps(work()).encode())
         answer.flush()
         code = 0
@@ -105,8 +108,8 @@ def _work_in_child(
         os._exit(code)  # nothing that the parent has open is to be closed a second time
 
 
-def _count_changes(folder: str, fatal: int, count: mmap.mmap) -> None:
-    """Count what Python does to files and folders; before the change of that number the process kills itself."""
+def _count_changes(folder: str, blow: Blow | None, count: mmap.mmap) -> None:
+    """Count what Python does to files and folders; the process gives itself a blow before the change of its number."""
 
     def look(event: str, arguments: tuple[Any, ...]) -> None:
         if event not in _CHANGES or (event == "open" and not _is_writing(arguments)):
@@ -114,8 +117,8 @@ def _count_changes(folder: str, fatal: int, count: mmap.mmap) -> None:
         path = os.fsdecode(arguments[0]) if isinstance(arguments[0], str | bytes | os.PathLike) else ""
         if path.startswith(folder) or (path and event in ("os.remove", "os.rmdir") and path[0] != "/"):
             number = _read(count) + 1
-            if number == fatal:
-                os.kill(os.getpid(), signal.SIGKILL)
+            if blow is not None and number == blow.change:
+                os.kill(os.getpid(), blow.number)
             count[:] = number.to_bytes(8, "little")
 
     sys.addaudithook(look)
@@ -130,19 +133,18 @@ def _read(count: mmap.mmap) -> int:
     return int.from_bytes(count[:], "little")
 
 
-def _awaited(child: int, kill: Kill | None, count: mmap.mmap) -> int:
-    """The exit code of a child, which is killed at its moment, or after ``HANGS`` seconds."""
+def _awaited(child: int, blow: Blow | None, count: mmap.mmap) -> int:
+    """The exit code of a child, which gets its blow, and is killed after ``HANGS`` seconds."""
     hangs = time.monotonic() + HANGS
-    at = None
+    at = None if blow and blow.delay else hangs
     while True:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
             return os.waitstatus_to_exitcode(status)
         now = time.monotonic()
-        if at is None and kill and kill.delay and _read(count) >= kill.change:
-            at = now + kill.delay
-        if now > min(hangs, hangs if at is None else at):
-            os.kill(child, signal.SIGKILL)
-            hangs, at = now + HANGS, None
-            kill = None
-        time.sleep(0.0005 if kill else 0.005)
+        if at is None and blow and _read(count) >= blow.change:
+            at = now + blow.delay
+        if at is not None and now > at:
+            os.kill(child, blow.number if blow and at < hangs else signal.SIGKILL)
+            at = hangs
+        time.sleep(0.005 if at == hangs else 0.0005)

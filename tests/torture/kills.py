@@ -1,7 +1,8 @@
 """Commands that are killed without warning and run again: ``python -m tests.torture.kills``, of ``make torture``.
 
 A case runs one command in a folder of its own, kills it once or twice at moments that its seed gives, looks at what our
-readers take for whole by then, and runs it to its end. Everything has to be as after an undisturbed run.
+readers take for whole by then, and runs it to its end. Everything has to be as after an undisturbed run. Some cases ask
+it to end instead, by SIGTERM or Ctrl-C: it has to say, too, how to go on.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 from collections import Counter
@@ -17,15 +19,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # weights are compared bit for bit; and a fork has the thread that forks, no other
 
+from one_embedder.ending import EXIT_INTERRUPTED
 from one_embedder.files.location import PROJECT_ROOT
+from one_embedder.interruption import EXIT_TERMINATED
 from one_embedder.tracking.machine import code_state
 from tests.torture.case_log import Case, faults, judged, write_record
 from tests.torture.commands import COMMANDS, Command, import_all, unlike, write_sources
-from tests.torture.forked import Ended, Kill, forked
+from tests.torture.forked import Blow, Ended, forked
+
+KILL, ASKED = signal.SIGKILL, (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (KILL, KILL, KILL, *ASKED)
+"""Of the seeds 0 to 4, and so on."""
 
 RECORD = PROJECT_ROOT / "experiments" / "torture" / "kills.json"
 
@@ -76,23 +83,23 @@ class Bench:
         """Kill, look, and run to the end."""
         straight, rng = self.straight(name), random.Random(f"{name} {seed}")
         folder = self._folder()
-        kills = [_moment(rng, straight) for _ in range(rng.choice((1, 1, 2)))]
+        blows = [_moment(rng, straight, SIGNALS[seed % len(SIGNALS)]) for _ in range(rng.choice((1, 1, 2)))]
         struck, told = 0, ""
-        for kill in kills:
-            struck += self._run(name, folder, kill).code == -9
-            told = told or _trouble("after a kill", self._whole(name, folder), straight, at_end=False)
+        for blow in blows:
+            ended = self._run(name, folder, blow)
+            struck += ended.code != 0
+            told = told or _manners(ended, blow.number)
+            told = told or _trouble(f"after {blow}", self._whole(name, folder), straight, at_end=False)
         ended = self._run(name, folder)
         told = told or (f"not gone on with, exit code {ended.code}: {ended.said[-500:]}" if ended.code else "")
         told = told or _trouble("at the end", self._whole(name, folder), straight, at_end=True)
         shutil.rmtree(folder)
         outcome = "fault" if told else "equal"
-        moments = [str(kill) for kill in kills]
-        return {
-            "command": name, "seed": seed, "kills": moments, "struck": struck, "outcome": outcome, "told": told,
-        }  # fmt: skip
+        facts = {"command": name, "seed": seed, "signal": blows[0].number.name, "blows": [str(blow) for blow in blows]}
+        return {**facts, "struck": struck, "outcome": outcome, "told": told}
 
-    def _run(self, name: str, folder: Path, kill: Kill | None = None) -> Ended:
-        return forked(partial(self.commands[name].run, folder, self.sources), folder, kill)
+    def _run(self, name: str, folder: Path, blow: Blow | None = None) -> Ended:
+        return forked(partial(self.commands[name].run, folder, self.sources), folder, blow)
 
     def _whole(self, name: str, folder: Path) -> Ended:
         return forked(lambda: dict(self.commands[name].whole(folder)), folder)
@@ -105,15 +112,26 @@ class Bench:
         return folder
 
 
-def _moment(rng: random.Random, straight: Straight) -> Kill:
-    """Any time, right before a change to the file system, or soon after one."""
+def _moment(rng: random.Random, straight: Straight, number: signal.Signals) -> Blow:
+    """Any time, right before a change to the file system, or soon after one; to ask it, it must have begun."""
     match rng.randrange(3):
-        case 0:
-            return Kill(0, rng.uniform(0.0, straight.seconds))
+        case 0 if number == KILL:
+            return Blow(0, rng.uniform(0.0, straight.seconds), number)
         case 1:
-            return Kill(rng.randint(1, straight.changes), 0.0)
+            return Blow(rng.randint(1, straight.changes), 0.0, number)
         case _:
-            return Kill(rng.randint(1, straight.changes), rng.uniform(0.0001, 0.01))
+            return Blow(rng.randint(1, straight.changes), rng.uniform(0.0001, 0.01), number)
+
+
+def _manners(ended: Ended, number: signal.Signals) -> str:
+    """What is wrong with how a command ended that was asked to; nothing if it was through before."""
+    if number == KILL or not ended.code:
+        return ""
+    what, code = ("terminated", EXIT_TERMINATED) if number == signal.SIGTERM else ("interrupted", EXIT_INTERRUPTED)
+    last = f"{what}: run the same command again, finished parts are kept\n"
+    if ended.code == code and ended.said.endswith(last) and "Traceback" not in ended.said:
+        return ""
+    return f"{number.name} ended it with {ended.code}: {ended.said[-500:]}"
 
 
 def _trouble(when: str, whole: Ended, straight: Straight, *, at_end: bool) -> str:
@@ -142,7 +160,7 @@ def main(arguments: list[str]) -> int:
         cases = {(name, seed): partial(bench.case, name, seed) for name, seed in every}
         verdicts = judged(cases, log, lambda line: (line["command"], line["seed"]))
     for fault in faults(verdicts):
-        sys.stdout.write(f"{fault['command']}, seed {fault['seed']}, {fault['kills']}: {fault['told']}\n")
+        sys.stdout.write(f"{fault['command']}, seed {fault['seed']}, {fault['blows']}: {fault['told']}\n")
     sys.stdout.write(f"{len(verdicts)} cases, {len(faults(verdicts))} faults: {log}\n")
     if asked.record:
         write_record(RECORD, {"cases": asked.cases}, counted(verdicts))
@@ -153,14 +171,15 @@ def counted(verdicts: Sequence[Case]) -> dict[str, dict[str, int]]:
     """Command -> its figures."""
     kinds: dict[str, Counter[str]] = {name: Counter() for name in COMMANDS}
     for verdict in verdicts:
-        figures: dict[str, Any] = {"runs": 1, "kills": len(verdict["kills"]), "struck": verdict["struck"]}
-        kinds[verdict["command"]].update({**figures, "equal": verdict["outcome"] == "equal"})
+        sent = "kills" if verdict["signal"] == KILL.name else "asked"
+        figures = {sent: len(verdict["blows"]), "struck": verdict["struck"], "equal": verdict["outcome"] == "equal"}
+        kinds[verdict["command"]].update({"runs": 1, **figures})
     return {name: dict(figures) for name, figures in kinds.items() if figures}
 
 
 def _parsed(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.torture.kills", description=__doc__)
-    parser.add_argument("--cases", type=int, default=30, help="of each command; seeds 0, 1, ... [%(default)s]")
+    parser.add_argument("--cases", type=int, default=40, help="of each command; seeds 0, 1, ... [%(default)s]")
     parser.add_argument("--commands", nargs="+", default=list(COMMANDS), choices=COMMANDS, metavar="COMMAND")
     parser.add_argument("--output", type=Path, default=PROJECT_ROOT / "experiments" / "own" / "torture")
     parser.add_argument(

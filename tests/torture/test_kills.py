@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.torture.commands import Command
-from tests.torture.forked import Kill, forked
-from tests.torture.kills import Bench, counted
+from tests.torture.forked import Blow, forked
+from tests.torture.kills import KILL, SIGNALS, Bench, counted
 
-QUICK = ("train", "evaluate", "encode")
+QUICK = ("train", "encode")
 
 
 def write_three(folder: Path) -> None:
@@ -26,12 +26,12 @@ def names(folder: Path) -> list[str]:
 
 
 def test_a_fork_is_killed_right_before_the_change_that_is_named(tmp_path: Path) -> None:
-    ended = forked(lambda: write_three(tmp_path), tmp_path, Kill(change=3, delay=0.0))
+    ended = forked(lambda: write_three(tmp_path), tmp_path, Blow(change=3, delay=0.0))
     assert (ended.code, ended.changes, names(tmp_path)) == (-9, 2, ["a", "b"])
 
 
 def test_a_fork_that_is_killed_too_late_has_ended_well(tmp_path: Path) -> None:
-    ended = forked(lambda: write_three(tmp_path), tmp_path, Kill(change=4, delay=0.0))
+    ended = forked(lambda: write_three(tmp_path), tmp_path, Blow(change=4, delay=0.0))
     assert (ended.code, ended.changes, names(tmp_path)) == (0, 3, ["a", "b", "c"])
 
 
@@ -55,25 +55,25 @@ def whole(folder: Path) -> dict[str, str]:
 def test_a_command_that_says_too_early_that_it_is_whole_is_found_out(tmp_path: Path) -> None:
     both = {"careless": Command(careless, whole), "careful": Command(careful, whole)}
     bench = Bench(tmp_path, both, lambda folder: None)
-    verdicts = {name: [bench.case(name, seed)["outcome"] for seed in range(10)] for name in both}
+    seeds = [seed for seed in range(15) if SIGNALS[seed % len(SIGNALS)] == KILL]
+    verdicts = {name: [bench.case(name, seed)["outcome"] for seed in seeds] for name in both}
     assert "fault" in verdicts["careless"]
     assert set(verdicts["careful"]) == {"equal"}
 
 
-def test_the_figures_tell_kills_from_those_that_struck() -> None:
-    verdict = {"command": "train", "kills": ["before change 3", "before change 4"], "struck": 1, "outcome": "equal"}
-    assert counted([verdict, {**verdict, "outcome": "fault"}]) == {
-        "train": {"runs": 2, "kills": 4, "struck": 2, "equal": 1}
-    }
+def test_the_figures_tell_kills_from_what_asked_and_from_what_struck() -> None:
+    verdict = {"command": "train", "signal": "SIGKILL", "blows": ["one", "two"], "struck": 1, "outcome": "equal"}
+    asked = {**verdict, "signal": "SIGTERM", "blows": ["one"], "outcome": "fault"}
+    assert counted([verdict, asked]) == {"train": {"runs": 2, "kills": 2, "asked": 1, "struck": 2, "equal": 1}}
 
 
 @pytest.mark.slow
-def test_killed_at_random_moments_a_command_goes_on_to_an_equal_end(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.torture.kills", "--cases", "2", "--commands", *QUICK]
+def test_struck_at_random_moments_a_command_goes_on_to_an_equal_end(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.torture.kills", "--cases", str(len(SIGNALS)), "--commands", *QUICK]
     done = subprocess.run([*command, "--output", str(tmp_path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     (log,) = tmp_path.iterdir()
     verdicts = [json.loads(line) for line in log.read_text().splitlines()]
-    assert [verdict["command"] for verdict in verdicts] == [*QUICK, *QUICK]
+    assert {(v["command"], v["signal"]) for v in verdicts} == {(name, n.name) for name in QUICK for n in SIGNALS}
     assert all(verdict["outcome"] == "equal" for verdict in verdicts)
-    assert sum(verdict["struck"] for verdict in verdicts) >= 3, "kills met the commands at work"
+    assert sum(verdict["struck"] for verdict in verdicts) >= len(SIGNALS), "signals met the commands at work"

@@ -11,7 +11,7 @@ from one_embedder.files.documents import read_json
 from one_embedder.reproduction.show.grid import Grid
 
 OUTCOMES = ("taken", "refused", "fault")
-FIGURES = ("runs", "kills", "struck", "equal")
+FIGURES = ("runs", "kills", "asked", "struck", "equal")
 
 
 def recorded_torture(path: Path) -> str:
