@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,25 +17,32 @@ from one_embedder.tracking.manifest import write_atomically
 Case = Mapping[str, Any]
 
 
-def judged(cases: Mapping[Hashable, Callable[[], Case]], log: Path, identity: Callable[[Case], Hashable]) -> list[Case]:
+def judged(
+    cases: Mapping[Hashable, Callable[[], Case]],
+    log: Path,
+    identity: Callable[[Case], Hashable],
+    seconds: float = math.inf,
+) -> list[Case]:
     """The verdicts, those of an earlier try included.
 
     Args:
         cases: identity -> judges the case.
         log: JSON lines; without a clean commit nobody could say what earlier cases were of, and it begins anew.
         identity: of a verdict.
+        seconds: after which no case is begun.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     if code_state()["dirty"]:
         log.unlink(missing_ok=True)
     known = {identity(line): line for line in _whole_lines(log)}
+    ends = time.monotonic() + seconds
     with log.open("a", encoding="utf-8") as file:
         for name, judge in tqdm(cases.items(), unit="case"):
-            if name not in known:
+            if name not in known and time.monotonic() < ends:
                 known[name] = judge()
                 file.write(json.dumps(known[name]) + "\n")
                 file.flush()
-    return [known[name] for name in cases]
+    return [known[name] for name in cases if name in known]
 
 
 def write_record(path: Path, content: Mapping[str, Any], kinds: Mapping[str, Mapping[str, int]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import sys
@@ -20,7 +21,7 @@ from one_embedder.evaluation.results import read_result
 from one_embedder.medi.sources.assembly import DONE
 from one_embedder.medi.sources.documentation import build as documentation
 from one_embedder.medi.store import load_medi, write_medi
-from one_embedder.tracking.manifest import is_complete
+from one_embedder.tracking.manifest import METRICS, is_complete, read_manifest
 from one_embedder.training.run import CHECKPOINT
 from scripts.make_medi_file import write_medi_file
 from tests.evaluation.conftest import write_benchmark
@@ -28,6 +29,8 @@ from tests.medi.made_up import made_up
 from tests.medi.toy import toy_rows
 from tests.torture.record_surfaces import MODEL
 from tests.training.tiny import tiny_encoder
+
+_REPEATABLE = ("loss", "accuracy", "gradient_norm", "learning_rate")
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,16 @@ def _trained(folder: Path) -> dict[str, str]:
         if is_complete(run):
             found[f"{run.name}: weights"] = _digest((run / CHECKPOINT / "model.safetensors").read_bytes())
             found[f"{run.name}: losses"] = _digest((run / "task_losses.csv").read_bytes())
+            found[f"{run.name}: curve"] = _digest(repr(_curve(run)).encode())
+            outcome = read_manifest(run)["outcome"]["metrics"]
+            found[f"{run.name}: outcome"] = _digest(repr([outcome[name] for name in _REPEATABLE]).encode())
     return found
+
+
+def _curve(run: Path) -> dict[str, list[str]]:
+    """Step -> what was logged last of it and is the same each time."""
+    with (run / METRICS).open(encoding="utf-8") as file:
+        return {row["step"]: [row[name] for name in _REPEATABLE] for row in csv.DictReader(file)}
 
 
 def _evaluate(folder: Path, sources: Path) -> None:

@@ -8,6 +8,7 @@ it to end instead, by SIGTERM or Ctrl-C: it has to say, too, how to go on.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import random
 import shutil
@@ -22,17 +23,17 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # weights are compared bit for bit; and a fork has the thread that forks, no other
 
-from one_embedder.ending import EXIT_INTERRUPTED
+from one_embedder.ending import EXIT_INTERRUPTED, EXIT_USER_ERROR
 from one_embedder.files.location import PROJECT_ROOT
 from one_embedder.interruption import EXIT_TERMINATED
 from one_embedder.tracking.machine import code_state
 from tests.torture.case_log import Case, faults, judged, write_record
 from tests.torture.commands import COMMANDS, Command, import_all, unlike, write_sources
-from tests.torture.forked import Blow, Ended, forked
+from tests.torture.forked import FULL, Blow, Ended, forked
 
 KILL, ASKED = signal.SIGKILL, (signal.SIGTERM, signal.SIGINT)
-SIGNALS = (KILL, KILL, KILL, *ASKED)
-"""Of the seeds 0 to 4, and so on."""
+SIGNALS = (KILL, KILL, KILL, *ASKED, FULL)
+"""Of the seeds 0 to 5, and so on."""
 
 RECORD = PROJECT_ROOT / "experiments" / "torture" / "kills.json"
 
@@ -88,7 +89,7 @@ class Bench:
         for blow in blows:
             ended = self._run(name, folder, blow)
             struck += ended.code != 0
-            told = told or _manners(ended, blow.number)
+            told = told or _manners(ended, blow.number, folder)
             told = told or _trouble(f"after {blow}", self._whole(name, folder), straight, at_end=False)
         ended = self._run(name, folder)
         told = told or (f"not gone on with, exit code {ended.code}: {ended.said[-500:]}" if ended.code else "")
@@ -117,16 +118,21 @@ def _moment(rng: random.Random, straight: Straight, number: signal.Signals) -> B
     match rng.randrange(3):
         case 0 if number == KILL:
             return Blow(0, rng.uniform(0.0, straight.seconds), number)
-        case 1:
+        case which if which == 1 or number == FULL:
             return Blow(rng.randint(1, straight.changes), 0.0, number)
         case _:
             return Blow(rng.randint(1, straight.changes), rng.uniform(0.0001, 0.01), number)
 
 
-def _manners(ended: Ended, number: signal.Signals) -> str:
-    """What is wrong with how a command ended that was asked to; nothing if it was through before."""
+def _manners(ended: Ended, number: signal.Signals, folder: Path) -> str:
+    """What is wrong with how a command ended that was asked to, or had no space; nothing if it was through before."""
     if number == KILL or not ended.code:
         return ""
+    if number == FULL:
+        told = [line for line in ended.said.splitlines() if line.startswith("error: ")]
+        named = len(told) == 1 and (str(folder) in told[0] or "hydra.run.dir" in told[0])
+        well = named and ended.code == EXIT_USER_ERROR
+        return "" if well and "Traceback" not in ended.said else f"a full disk ended it with {ended.code}: {ended.said}"
     what, code = ("terminated", EXIT_TERMINATED) if number == signal.SIGTERM else ("interrupted", EXIT_INTERRUPTED)
     last = f"{what}: run the same command again, finished parts are kept\n"
     if ended.code == code and ended.said.endswith(last) and "Traceback" not in ended.said:
@@ -158,28 +164,30 @@ def main(arguments: list[str]) -> int:
         # Seed by seed: whatever ends it, all commands have been killed about as often.
         every = [(name, seed) for seed in range(asked.cases) for name in asked.commands]
         cases = {(name, seed): partial(bench.case, name, seed) for name, seed in every}
-        verdicts = judged(cases, log, lambda line: (line["command"], line["seed"]))
+        verdicts = judged(cases, log, lambda line: (line["command"], line["seed"]), asked.minutes * 60)
     for fault in faults(verdicts):
         sys.stdout.write(f"{fault['command']}, seed {fault['seed']}, {fault['blows']}: {fault['told']}\n")
     sys.stdout.write(f"{len(verdicts)} cases, {len(faults(verdicts))} faults: {log}\n")
     if asked.record:
-        write_record(RECORD, {"cases": asked.cases}, counted(verdicts))
+        write_record(RECORD, {"cases": len(verdicts) // len(asked.commands)}, counted(verdicts))
     return int(bool(faults(verdicts)))
 
 
 def counted(verdicts: Sequence[Case]) -> dict[str, dict[str, int]]:
     """Command -> its figures."""
     kinds: dict[str, Counter[str]] = {name: Counter() for name in COMMANDS}
+    sent = {KILL.name: "kills", FULL.name: "full"}
     for verdict in verdicts:
-        sent = "kills" if verdict["signal"] == KILL.name else "asked"
-        figures = {sent: len(verdict["blows"]), "struck": verdict["struck"], "equal": verdict["outcome"] == "equal"}
-        kinds[verdict["command"]].update({"runs": 1, **figures})
+        figures = {sent.get(verdict["signal"], "asked"): len(verdict["blows"])}
+        outcome = {"struck": verdict["struck"], "equal": verdict["outcome"] == "equal"}
+        kinds[verdict["command"]].update({"runs": 1, **figures, **outcome})
     return {name: dict(figures) for name, figures in kinds.items() if figures}
 
 
 def _parsed(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.torture.kills", description=__doc__)
     parser.add_argument("--cases", type=int, default=40, help="of each command; seeds 0, 1, ... [%(default)s]")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="after which no case is begun")
     parser.add_argument("--commands", nargs="+", default=list(COMMANDS), choices=COMMANDS, metavar="COMMAND")
     parser.add_argument("--output", type=Path, default=PROJECT_ROOT / "experiments" / "own" / "torture")
     parser.add_argument(

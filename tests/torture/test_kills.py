@@ -64,7 +64,10 @@ def test_a_command_that_says_too_early_that_it_is_whole_is_found_out(tmp_path: P
 def test_the_figures_tell_kills_from_what_asked_and_from_what_struck() -> None:
     verdict = {"command": "train", "signal": "SIGKILL", "blows": ["one", "two"], "struck": 1, "outcome": "equal"}
     asked = {**verdict, "signal": "SIGTERM", "blows": ["one"], "outcome": "fault"}
-    assert counted([verdict, asked]) == {"train": {"runs": 2, "kills": 2, "asked": 1, "struck": 2, "equal": 1}}
+    full = {**asked, "signal": "SIGXFSZ", "struck": 0}
+    assert counted([verdict, asked, full]) == {
+        "train": {"runs": 3, "kills": 2, "asked": 1, "full": 1, "struck": 2, "equal": 1}
+    }
 
 
 @pytest.mark.slow

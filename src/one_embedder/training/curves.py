@@ -74,8 +74,8 @@ class Curves(Callback):
             logger.log_metrics({f"task_loss/{self._name(task)}": loss for task, loss in seen.items()}, step)
             logger.log_histograms({f"similarity/{name}": x for name, x in module.similarities.items()}, step)
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the table."""
+    def write(self, trainer: Trainer) -> None:
+        """Write the table; also of a run that was killed after its last step, for which Lightning begins no fit."""
         self._read()
         if not trainer.is_global_zero or not self.losses:
             return

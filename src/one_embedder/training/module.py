@@ -19,6 +19,7 @@ from one_embedder.config.schema import Config
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.encoder.tokenize import TokenizedBatch
 from one_embedder.medi.batches.collate import ContrastiveBatch
+from one_embedder.tracking.loggers import AppendingCSVLogger
 from one_embedder.training.callbacks import is_logged
 from one_embedder.training.divergence import Finite, require_finite_weights
 from one_embedder.training.grad_cache import cached_backward
@@ -27,6 +28,8 @@ from one_embedder.training.objective import LossValue, objective
 from one_embedder.training.optimizer import adamw, freeze_layers, layer_factors, matrices
 from one_embedder.training.schedule import linear_schedule
 from one_embedder.training.sharding import clip_sharded
+
+_LOGGED = "last_logged"
 
 
 class InstructorModule(LightningModule):
@@ -41,6 +44,7 @@ class InstructorModule(LightningModule):
         batch_loss: of the last batch, detached; None before the first.
         finite: whether every step so far was.
         similarities: of the last batch that was logged, as its ``LossValue`` gives them; empty before.
+        last_logged: metrics of the step that this run goes on from; empty if that was not logged, or it begins.
     """
 
     def __init__(self, encoder: InstructionEncoder, cfg: Config) -> None:
@@ -68,6 +72,7 @@ class InstructorModule(LightningModule):
         self.batch_loss: Tensor | None = None
         self.finite = Finite()
         self.similarities: Mapping[str, Tensor] = {}
+        self.last_logged: Mapping[str, float] = {}
         self._batches_waiting = 0  # whose gradient no step has used yet; none when a checkpoint is saved
         encoder.train(cfg.optimizer.dropout)  # Lightning leaves the mode as it finds it
         freeze_layers(encoder, cfg.optimizer.frozen_layers)
@@ -192,6 +197,16 @@ class InstructorModule(LightningModule):
         """What a run resumes from is sound; where it would not be, the older one is kept."""
         self.finite.require()
         require_finite_weights(checkpoint["state_dict"], f"step {self.trainer.global_step}")
+        # Lightning logs a step after it is saved: killed in between, its row would be in no file.
+        logged = self.trainer.callback_metrics if is_logged(self.trainer, self.trainer.global_step) else {}
+        checkpoint[_LOGGED] = {name: float(value) for name, value in logged.items()}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Log the step that was saved, perhaps once more: readers keep the last row of a step."""
+        self.last_logged = checkpoint.get(_LOGGED, {})
+        for logger in self.trainer.loggers if self.last_logged else ():
+            if isinstance(logger, AppendingCSVLogger):
+                logger.log_metrics(dict(self.last_logged), checkpoint["global_step"] - 1)
 
     def on_train_end(self) -> None:
         """A run whose last steps broke is not complete."""

@@ -17,6 +17,7 @@ from one_embedder.encoder.checkpoint import save_encoder, weights_sha256
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.encoder.tokenize import InstructionTokenizer
 from one_embedder.errors import ConfigError, DataError
+from one_embedder.files.disk import writing
 from one_embedder.files.location import inside_project
 from one_embedder.files.lock import holding
 from one_embedder.medi.batches.datamodule import MediDataModule
@@ -123,6 +124,11 @@ def train(cfg: Config, dev: DevScore | None = None, *, wait: bool = False) -> Pa
 
 
 def _train(run: Run) -> None:
+    with writing(run.folder):
+        _train_in_folder(run)
+
+
+def _train_in_folder(run: Run) -> None:
     cfg = run.cfg
     checkpoint = _checkpoint_to_resume(run)
     data = _data(run)
@@ -333,7 +339,8 @@ def _fit(run: Run, data: MediDataModule, checkpoint: Path | None) -> Trained:
     if stop.stopped is not None:
         log.warning("stopped at step %d of %d; the same command continues", trainer.global_step, cfg.trainer.max_steps)
         stop.raise_stopped()
-    return Trained(trainer, speed, watch, cuts, whole.state)
+    curves.write(trainer)
+    return Trained(trainer, speed, watch, cuts, whole.state, module.last_logged)
 
 
 def _watch(run: Run, speed: Speed) -> EarlyStopping | None:

@@ -11,7 +11,7 @@ from one_embedder.files.documents import read_json
 from one_embedder.reproduction.show.grid import Grid
 
 OUTCOMES = ("taken", "refused", "fault")
-FIGURES = ("runs", "kills", "asked", "struck", "equal")
+FIGURES = ("runs", "kills", "asked", "full", "struck", "equal")
 
 
 def recorded_torture(path: Path) -> str:
@@ -29,7 +29,7 @@ def recorded_kills(path: Path) -> str:
     Raises:
         DataError: if the record cannot be read.
     """
-    return _recorded(path, "command", FIGURES, lambda found: [int(found[name]) for name in FIGURES])
+    return _recorded(path, "command", FIGURES, lambda found: [int(found.get(name, 0)) for name in FIGURES])
 
 
 def _with_cases(found: Mapping[str, Any]) -> list[int]:
