@@ -187,6 +187,20 @@ def test_a_scheduler_that_requeues_its_job_finds_the_step_saved(
     assert_equal(weights(run(cfg, monkeypatch, Send())), straight)
 
 
+def test_in_a_job_of_slurm_sigusr1_saves_between_two_steps_and_the_requeued_job_goes_on_bit_for_bit(
+    cfg: Config, monkeypatch: pytest.MonkeyPatch, straight: dict[str, torch.Tensor]
+) -> None:
+    """As `sbatch --signal=USR1@120` sends it to `srun`; nothing of Lightning's requeueing is left in the folder."""
+    facts = {"JOB_ID": "7", "JOB_NAME": "train", "NTASKS": "1", "PROCID": "0", "LOCALID": "0", "NODEID": "0"}
+    for name, value in facts.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    with pytest.raises(Terminated):
+        run(cfg, monkeypatch, Send(STOP, signal.SIGUSR1))
+    assert saved_step(begun(cfg)) == STOP and not list(begun(cfg).glob("hpc*"))
+    assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
+    assert_equal(weights(run(cfg, monkeypatch, Send())), straight)
+
+
 def command(workplace: Path, encoder: Path, *arguments: str) -> list[str]:
     """The verb on the tiny data."""
     return [

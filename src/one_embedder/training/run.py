@@ -115,7 +115,7 @@ def train(cfg: Config, dev: DevScore | None = None, *, wait: bool = False) -> Pa
         LockedError: another process writes the run folder.
     """
     run = _open(cfg, dev)
-    with holding(run.folder, wait=wait) if is_main_process() else nullcontext():
+    with holding(run.folder, wait=wait) if is_main_process() else nullcontext(), writing(run.folder):
         if is_complete(run.folder, run.identity):
             log.info("%s is already trained: %s", run.identity, run.folder)
         else:
@@ -124,11 +124,6 @@ def train(cfg: Config, dev: DevScore | None = None, *, wait: bool = False) -> Pa
 
 
 def _train(run: Run) -> None:
-    with writing(run.folder):
-        _train_in_folder(run)
-
-
-def _train_in_folder(run: Run) -> None:
     cfg = run.cfg
     checkpoint = _checkpoint_to_resume(run)
     data = _data(run)
