@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.utilities import rank_zero_only
@@ -63,12 +62,7 @@ def build_trainer(cfg: Config, folder: Path, *, callbacks: Sequence[Callback]) -
         accumulate_grad_batches=accumulated if by_lightning else 1,
         log_every_n_steps=min(settings.log_every_n_steps, settings.max_steps) * (1 if by_lightning else accumulated),
         use_distributed_sampler=False,  # SameTaskBatchSampler knows the rank
-        plugins=[
-            AtomicCheckpointIO(),
-            *([ShardedPrecision(settings.precision)] if sharded else []),  # type: ignore[arg-type]
-            # Lightning would save in the middle of a step, requeue, and later prefer that file to ours.
-            *([SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []),
-        ],
+        plugins=[AtomicCheckpointIO(), *([ShardedPrecision(settings.precision)] if sharded else [])],  # type: ignore[arg-type]
         enable_progress_bar=bool(bar),
         enable_model_summary=False,
         default_root_dir=folder,
