@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from one_embedder.errors import OneEmbedderError
+from one_embedder.files.disk import FULL, REFUSED
 from one_embedder.interruption import EXIT_TERMINATED, Terminated, termination_raises
 
 EXIT_BUG = 1
@@ -52,11 +52,16 @@ def ending_of(error: BaseException) -> Ending | None:
             return Ending(EXIT_TERMINATED, f"terminated: {_GO_ON}")
         case BrokenPipeError():
             return Ending(EXIT_BROKEN_PIPE)
-        case OSError(errno=errno.ENOSPC):
-            place = f" ({error.filename})" if error.filename else ""
-            message = f"error: no space left on device{place}: free some and run the same command again"
-            return Ending(EXIT_USER_ERROR, message)
+        case OSError() if error.errno in (*FULL, *REFUSED) and error.filename:
+            return Ending(EXIT_USER_ERROR, f"error: {_of_a_file(error)}")
     return None
+
+
+def _of_a_file(error: OSError) -> str:
+    what = f"{error.filename}: {error.strerror or error}"
+    if error.errno in FULL:
+        return f"{what}: free some space and {_GO_ON}"
+    return f"{what}: choose another place, or make way there, and {_GO_ON}"
 
 
 def told(run: Callable[[], object]) -> int:

@@ -47,7 +47,7 @@ from one_embedder.medi.sources.own import build as own
 from one_embedder.medi.sources.super_ni import texts as candidates
 from one_embedder.medi.store import load_medi
 from tests.hub import StandInHub
-from tests.medi.test_build import NOUNS, VERBS, made_up
+from tests.medi.made_up import NOUNS, VERBS, made_up
 from tests.medi.test_documentation import SOURCE
 from tests.medi.test_full import write_lines
 from tests.medi.toy import compact_super_ni, full, toy_rows, view_rows, view_set, write_rows, write_view_set

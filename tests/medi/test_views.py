@@ -21,7 +21,8 @@ from one_embedder.medi.sources.pairs import read_pairs
 from one_embedder.medi.sources.view_sets import read_view_sets
 from one_embedder.medi.sources.views import read_views
 from one_embedder.medi.store import load_medi
-from tests.medi.test_build import HashEmbedder, made_up
+from tests.medi.made_up import made_up
+from tests.medi.test_build import HashEmbedder
 from tests.medi.toy import view_rows, view_set, write_rows, write_view_set
 
 Row = dict[str, Any]

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
 from collections import Counter
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
-
-from tqdm.auto import tqdm
 
 from one_embedder.files.location import PROJECT_ROOT
 from one_embedder.tracking.machine import code_state
-from one_embedder.tracking.manifest import write_atomically
+from tests.torture.case_log import Case, faults, judged, write_record
 from tests.torture.data_surfaces import SURFACES as DATA
 from tests.torture.judge import judge
 from tests.torture.record_surfaces import SURFACES as RECORDS
+from tests.torture.surface import Surface
 
 RECORD = PROJECT_ROOT / "experiments" / "torture" / "malformed.json"
 
@@ -26,19 +25,20 @@ def main(arguments: list[str]) -> int:
     """Run what is missing; 1 if a case is a fault."""
     asked = _parsed(arguments)
     logging.disable(logging.CRITICAL)
-    state = code_state()
-    log = asked.output / f"{state['commit']}.jsonl"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    if state["dirty"]:  # without a clean commit nobody could say what earlier cases were of
-        log.unlink(missing_ok=True)
-    verdicts = _judged(asked.cases, log)
-    faults = [verdict for verdict in verdicts if verdict["outcome"] == "fault"]
-    for fault in faults:
+    log = asked.output / f"{code_state()['commit']}.jsonl"
+    every = [(surface, seed) for surface in (*DATA, *RECORDS) for seed in range(asked.cases)]
+    cases = {(surface.name, seed): partial(_judge, surface, seed) for surface, seed in every}
+    verdicts = judged(cases, log, lambda line: (line["surface"], line["seed"]))
+    for fault in faults(verdicts):
         sys.stdout.write(f"{fault['surface']}, seed {fault['seed']}, {fault['damage']}: {fault['told']}\n")
-    sys.stdout.write(f"{len(verdicts)} cases, {len(faults)} faults: {log}\n")
+    sys.stdout.write(f"{len(verdicts)} cases, {len(faults(verdicts))} faults: {log}\n")
     if asked.record:
-        _record(verdicts, asked.cases, state)
-    return int(bool(faults))
+        _record(verdicts, asked.cases)
+    return int(bool(faults(verdicts)))
+
+
+def _judge(surface: Surface, seed: int) -> Case:
+    return judge(surface, seed).to_json()
 
 
 def _parsed(arguments: list[str]) -> argparse.Namespace:
@@ -51,35 +51,11 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _judged(count: int, log: Path) -> list[dict[str, Any]]:
-    """The verdicts, those of an earlier try included."""
-    known = {(line["surface"], line["seed"]): line for line in _whole_lines(log)}
-    cases = [(surface, seed) for surface in (*DATA, *RECORDS) for seed in range(count)]
-    with log.open("a", encoding="utf-8") as file:
-        for surface, seed in tqdm(cases, unit="case"):
-            if (surface.name, seed) not in known:
-                known[surface.name, seed] = judge(surface, seed).to_json()
-                file.write(json.dumps(known[surface.name, seed]) + "\n")
-                file.flush()
-    return [known[surface.name, seed] for surface, seed in cases]
-
-
-def _whole_lines(log: Path) -> list[dict[str, Any]]:
-    """The cases that an earlier try has done; the one that it was writing when it was cut off is done again."""
-    if not log.is_file():
-        return []
-    whole = log.read_text(encoding="utf-8").rpartition("\n")[0]
-    log.write_text(f"{whole}\n" if whole else "", encoding="utf-8")
-    return [json.loads(line) for line in whole.splitlines()]
-
-
-def _record(verdicts: list[dict[str, Any]], cases: int, state: dict[str, Any]) -> None:
+def _record(verdicts: Sequence[Case], cases: int) -> None:
     kinds = {surface.name: Counter[str]() for surface in (*DATA, *RECORDS)}
     for verdict in verdicts:
         kinds[verdict["surface"]][verdict["outcome"]] += 1
-    RECORD.parent.mkdir(parents=True, exist_ok=True)
-    content = {"commit": state["commit"], "dirty": state["dirty"], "cases": cases, "kinds": kinds}
-    write_atomically(RECORD, json.dumps(content, indent=1) + "\n")
+    write_record(RECORD, {"cases": cases}, kinds)
 
 
 if __name__ == "__main__":

@@ -47,6 +47,16 @@ def test_a_resumed_run_keeps_the_metrics_of_the_first_part(tmp_path: Path) -> No
 
 
 @pytest.mark.usefixtures("wandb_allowed")
+def test_metrics_that_stood_aside_when_a_run_was_killed_are_found_again(tmp_path: Path) -> None:
+    first = AppendingCSVLogger(tmp_path)
+    first.log_metrics({"loss": 1.0}, step=0)
+    (tmp_path / "metrics.csv").rename(tmp_path / ".metrics.csv.earlier")  # killed as the file was opened again
+    second = AppendingCSVLogger(tmp_path)
+    second.log_metrics({"loss": 0.5}, step=1)
+    assert [row["loss"] for row in rows(tmp_path)] == ["1.0", "0.5"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics.csv"]
+
+
 def test_a_missing_wandb_is_normal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = importlib.util.find_spec
     monkeypatch.setattr(

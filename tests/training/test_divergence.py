@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from one_embedder.errors import OneEmbedderError
 from one_embedder.tracking.manifest import read_manifest
 from one_embedder.training import run as run_module
 from one_embedder.training.checkpoint_io import LAST, resumable
-from one_embedder.training.divergence import Finite, require_usable
+from one_embedder.training.divergence import DIVERGED, Finite, read_batches, require_usable
 from one_embedder.training.loss import Comparison
+from one_embedder.training.module import InstructorModule
 from one_embedder.training.run import BEST, CHECKPOINT, train
 from one_embedder.training.trainer import build_trainer
 from tests.training.tiny import tiny_config, tiny_encoder
@@ -88,6 +90,33 @@ def test_one_step_whose_loss_is_not_finite_ends_the_run_and_what_was_saved_befor
         train(cfg)
     last = torch.load(failed(cfg) / LAST, weights_only=True)
     assert last["global_step"] == 3 and all(weight.isfinite().all() for weight in last["state_dict"].values())
+    assert len(read_batches(failed(cfg) / DIVERGED)) == cfg.trainer.accumulate_grad_batches
+
+
+@pytest.mark.parametrize("looked_at", ["at once", "later"])
+def test_the_batch_of_a_step_that_is_not_finite_is_kept_and_gives_its_loss_again(
+    cfg: Config, monkeypatch: pytest.MonkeyPatch, looked_at: str
+) -> None:
+    """The weights stand still, so that the loss of any step can be had again."""
+    cfg.optimizer.learning_rate, cfg.optimizer.dropout = 1e-30, False
+    if looked_at == "later":
+        monkeypatch.setattr("one_embedder.training.divergence._is_at_hand", lambda number: False)
+    losses: list[float] = []
+    plain = InstructorModule.measure
+
+    def measure(module: InstructorModule, embeddings: Any, batch: Any) -> Any:
+        value = plain(module, embeddings, batch)
+        losses.append(float(value.loss))
+        return value if len(losses) != 5 else replace(value, loss=value.loss * float("nan"))
+
+    monkeypatch.setattr(InstructorModule, "measure", measure)
+    with pytest.raises(OneEmbedderError, match=r"at step 5; .*diverged\.pt holds what that step was trained on"):
+        train(cfg)
+    (batch,) = read_batches(failed(cfg) / DIVERGED)
+    module = InstructorModule(load_encoder(cfg.encoder.name_or_path), cfg)
+    again = plain(module, module.embed(batch), batch).loss
+    assert float(again) == pytest.approx(losses[4], rel=1e-6)
+    assert losses[4] not in losses[:4]
 
 
 @pytest.mark.parametrize("step", [5, 12], ids=["midway", "last"])

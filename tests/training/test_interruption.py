@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import signal
 import subprocess
@@ -20,9 +21,10 @@ from safetensors.torch import load_file
 
 from one_embedder.config.schema import Config
 from one_embedder.interruption import EXIT_TERMINATED, Terminated
-from one_embedder.tracking.manifest import read_manifest
+from one_embedder.tracking.manifest import METRICS, read_manifest
 from one_embedder.training import run as run_module
 from one_embedder.training.checkpoint_io import LAST
+from one_embedder.training.curves import TASK_LOSSES
 from one_embedder.training.run import CHECKPOINT, train
 from one_embedder.training.trainer import build_trainer
 from tests.training.tiny import tiny_config
@@ -115,6 +117,33 @@ def test_a_terminated_run_saves_its_step_says_so_in_its_record_and_resumes_bit_f
     assert read_manifest(folder)["status"] == "completed" and not (folder / LAST).exists()
 
 
+def test_a_run_that_was_stopped_after_its_last_step_has_the_curves_and_metrics_of_one_that_was_not(
+    cfg: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cfg.output = f"{cfg.paths.experiments}/straight"
+    straight = run(cfg, monkeypatch, Send())
+    cfg.output = f"{cfg.paths.experiments}/stopped"
+    with pytest.raises(Terminated):
+        run(cfg, monkeypatch, Send(12, signal.SIGTERM))
+    drop_last_row(Path(cfg.output) / METRICS)  # as if killed between the checkpoint and the row of its step
+    stopped = run(cfg, monkeypatch, Send())
+    assert (stopped / TASK_LOSSES).read_bytes() == (straight / TASK_LOSSES).read_bytes()
+    assert losses(stopped) == losses(straight) and len(losses(straight)) == 12
+    metrics = [read_manifest(folder)["outcome"]["metrics"] for folder in (straight, stopped)]
+    assert metrics[0].keys() == metrics[1].keys() and metrics[0]["loss"] == metrics[1]["loss"]
+
+
+def drop_last_row(path: Path) -> None:
+    rows = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(rows[:-1]))
+
+
+def losses(folder: Path) -> dict[str, str]:
+    """Step -> the loss that was logged last."""
+    with (folder / METRICS).open() as file:
+        return {row["step"]: row["loss"] for row in csv.DictReader(file)}
+
+
 @pytest.mark.parametrize("mini_batch_size", [None, 3])
 def test_sigterm_between_two_batches_of_a_step_waits_for_the_step(
     cfg: Config, monkeypatch: pytest.MonkeyPatch, mini_batch_size: int | None
@@ -155,6 +184,20 @@ def test_a_scheduler_that_requeues_its_job_finds_the_step_saved(
         run(cfg, monkeypatch, Send(STOP, signal.SIGUSR2))
     assert raised.value.code == 200 + STOP
     assert read_manifest(begun(cfg))["status"] == "interrupted"
+    assert_equal(weights(run(cfg, monkeypatch, Send())), straight)
+
+
+def test_in_a_job_of_slurm_sigusr1_saves_between_two_steps_and_the_requeued_job_goes_on_bit_for_bit(
+    cfg: Config, monkeypatch: pytest.MonkeyPatch, straight: dict[str, torch.Tensor]
+) -> None:
+    """As `sbatch --signal=USR1@120` sends it to `srun`; nothing of Lightning's requeueing is left in the folder."""
+    facts = {"JOB_ID": "7", "JOB_NAME": "train", "NTASKS": "1", "PROCID": "0", "LOCALID": "0", "NODEID": "0"}
+    for name, value in facts.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    with pytest.raises(Terminated):
+        run(cfg, monkeypatch, Send(STOP, signal.SIGUSR1))
+    assert saved_step(begun(cfg)) == STOP and not list(begun(cfg).glob("hpc*"))
+    assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
     assert_equal(weights(run(cfg, monkeypatch, Send())), straight)
 
 

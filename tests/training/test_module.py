@@ -148,7 +148,10 @@ def test_gradients_are_clipped_to_the_configured_norm(workplace: Path, clip: flo
         assert max(norms) > 0.01
 
 
-def test_a_loss_that_is_not_a_number_stops_the_run_with_a_remedy(workplace: Path) -> None:
+def test_a_loss_that_is_not_a_number_stops_the_run_with_a_remedy(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workplace)  # a trainer without a folder keeps here what broke
     module = make_module(max_steps=3)
     with torch.no_grad():
         next(module.encoder.parameters()).fill_(float("nan"))

@@ -19,6 +19,7 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.utils import JobReturn
 
 from one_embedder.config.sweep import forget, require_all_well
+from one_embedder.files.disk import FULL
 from one_embedder.interruption import Terminated
 
 log = logging.getLogger("one_embedder.sweep")
@@ -43,6 +44,8 @@ class Sweep(BasicSweeper):
             try:
                 return launch(job_overrides, initial_job_idx)
             except Exception as error:  # of the launcher: a worker was killed, a cluster's job is gone
+                if isinstance(error, OSError) and error.errno in FULL:
+                    raise  # no other job could be begun, and none can leave word
                 reason = f"{type(error).__name__}: {error}"
                 log.error("%s", reason)
                 reasons.append(reason)

@@ -22,6 +22,7 @@ from one_embedder.config.secret import require_no_secrets
 from one_embedder.config.sweep import run_job
 from one_embedder.ending import told
 from one_embedder.errors import OneEmbedderError
+from one_embedder.files.disk import writing
 from one_embedder.files.location import CONF
 
 
@@ -49,7 +50,7 @@ def run_verb(verb: str, work: Callable[[Config], int | None]) -> NoReturn:
             errors.append(error)  # raised after Hydra's end, which would add a line of its own
 
     def run() -> None:
-        with as_config_errors():
+        with as_config_errors(), writing("hydra.run.dir, the folder of logs"):
             _run_hydra(verb, task)
         if errors:
             raise errors[0]
@@ -60,7 +61,7 @@ def run_verb(verb: str, work: Callable[[Config], int | None]) -> NoReturn:
 def _run(cfg: Config, work: Callable[[Config], int | None]) -> int:
     quiet()
     settle_caches()
-    with as_config_errors():
+    with as_config_errors(), writing(cfg.output or cfg.paths.experiments):
         return work(cfg) or 0
 
 

@@ -30,6 +30,7 @@ def quiet() -> None:
     """Quieten libraries. Whether the hub may be asked is the user's to say (HF_HUB_OFFLINE), never set here."""
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
+    logging.raiseExceptions = False  # a log file that cannot be written is told by what else cannot be
     for message in _KNOWN_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
     for name in _LOUD_LOGGERS:

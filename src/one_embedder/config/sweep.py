@@ -18,6 +18,7 @@ from textwrap import shorten
 from hydra.core.hydra_config import HydraConfig
 
 from one_embedder.ending import EXIT_BUG, Ending, JobsFailed, ending_of
+from one_embedder.files.disk import writing
 from one_embedder.interruption import EXIT_TERMINATED, Terminated, termination_raises
 
 ENDINGS = "endings"
@@ -52,7 +53,10 @@ def run_job(run: Callable[[], int], sweeping: int) -> None:
         if os.getpid() == sweeping:
             raise
         ending = _leave()
-    file.write_text(json.dumps(asdict(ending)), encoding="utf-8")
+    partial = file.with_suffix(".partial")
+    with writing(file):  # on a full disk no half a word is left, and this ends the sweep
+        partial.write_text(json.dumps(asdict(ending)), encoding="utf-8")
+        partial.replace(file)
 
 
 def _leave() -> Ending:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -13,6 +14,8 @@ from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.encoder.tokenize import InstructionTokenizer, TokenizedText
 from one_embedder.encoder.truncation import Cuts
 from one_embedder.errors import ConfigError
+
+log = logging.getLogger(__name__)
 
 # 32 texts of 512 tokens, the published checkpoints' full length: short texts fill a large batch, long ones a small one.
 MAX_TOKENS_PER_BATCH = 16_384
@@ -49,6 +52,8 @@ def embed_in_batches(
 ) -> Embedded:
     """Embed texts, the longest first, so that too large a batch fails at once.
 
+    The first that does not fit in memory is tried again in halves, as are all after it; a warning says so.
+
     Args:
         encoder: on its device, in evaluation mode.
         instructions: N of them, empty for none.
@@ -63,13 +68,14 @@ def embed_in_batches(
     """
     made = Embedded.empty(len(texts), encoder.dimension)
     tokenizer = encoder.tokenizer  # the same to the end, whatever else is done with the encoder meanwhile
+    forward = _Forward(encoder, tokenizer)
     characters = [len(instruction) + len(text) for instruction, text in zip(instructions, texts, strict=True)]
     for window in windows(characters, WINDOW_BATCHES * batch_size):
         tokens = tokenizer.tokenize([instructions[row] for row in window], [texts[row] for row in window])
         made.cuts[window] = [each.cut for each in tokens]
         for places in token_batches([len(each.input_ids) for each in tokens], batch_size, max_tokens):
             rows = [window[place] for place in places]
-            made.embeddings[rows] = _forward(encoder, tokenizer, [tokens[place] for place in places])
+            made.embeddings[rows] = forward([tokens[place] for place in places])
             report(len(places))
     return made
 
@@ -107,9 +113,37 @@ def check_budgets(batch_size: int, max_tokens: int | None) -> None:
         raise ConfigError(f"max_tokens_per_batch={max_tokens} must be at least 1, or None for no bound")
 
 
-@torch.inference_mode()
-def _forward(
-    encoder: InstructionEncoder, tokenizer: InstructionTokenizer, tokens: Sequence[TokenizedText]
-) -> NDArray[np.float32]:
-    embeddings: NDArray[np.float32] = encoder(tokenizer.pad(tokens).to(encoder.device)).cpu().numpy()
-    return embeddings
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device's memory did not suffice; for the CPU's torch has no error of its own."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+class _Forward:
+    """Forward passes: in one piece, until one does not fit in memory."""
+
+    def __init__(self, encoder: InstructionEncoder, tokenizer: InstructionTokenizer) -> None:
+        self.encoder, self.tokenizer, self.pieces = encoder, tokenizer, 1
+
+    def __call__(self, tokens: Sequence[TokenizedText]) -> NDArray[np.float32]:
+        try:
+            return self._embedded(tokens)
+        except RuntimeError as error:
+            if self.pieces > 1 or len(tokens) < 2 or not is_out_of_memory(error):
+                raise
+        self.pieces = 2  # outside of the handler, whose error holds on to what the pass had
+        log.warning(
+            "the memory does not suffice for %d texts of up to %d tokens at once: they and the rest go in halves; a "
+            "smaller batch_size or max_tokens_per_batch spares the try",
+            len(tokens),
+            max(len(each.input_ids) for each in tokens),
+        )
+        return self._embedded(tokens)
+
+    def _embedded(self, tokens: Sequence[TokenizedText]) -> NDArray[np.float32]:
+        size = -(-len(tokens) // self.pieces)
+        return np.concatenate([self._pass(tokens[first : first + size]) for first in range(0, len(tokens), size)])
+
+    @torch.inference_mode()
+    def _pass(self, tokens: Sequence[TokenizedText]) -> NDArray[np.float32]:
+        embeddings: NDArray[np.float32] = self.encoder(self.tokenizer.pad(tokens).to(self.encoder.device)).cpu().numpy()
+        return embeddings

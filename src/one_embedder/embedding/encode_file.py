@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from one_embedder.embedding.batches import is_out_of_memory
 from one_embedder.embedding.embedder import InstructionEmbedder
 from one_embedder.embedding.output import Precision, measured, needs_ranges, quantize
 from one_embedder.embedding.processes import EncoderPool
@@ -205,7 +205,9 @@ def _embedded(
         with cuts_kept() as cuts:
             embeddings = embedder.encode(texts, instructions, show_progress_bar=False, **options)
         return embeddings, sum(map(Truncation.of, cuts), Truncation())
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
         raise OneEmbedderError(
             f"the device's memory does not suffice ({error}); run the same command with a smaller "
             "--max-tokens-per-batch, finished parts are kept"

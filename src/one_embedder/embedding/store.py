@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from one_embedder.encoder.truncation import Truncation
 from one_embedder.errors import ConfigError, DataError
+from one_embedder.files.disk import writing
 from one_embedder.files.lock import holding
 
 _ROWS, _STATE = "embeddings.npy", "state.json"
@@ -117,10 +118,11 @@ class EmbeddingStore:
 
     def append(self, rows: NDArray[Any], truncation: Truncation) -> None:
         """Add rows (N, width) durably; if this is cut short, the next run writes them again."""
-        self.file.seek(self.header + self.record.rows * self.record.row_bytes)
-        self.file.write(np.ascontiguousarray(rows, dtype=self.record.dtype).data)
-        self.file.flush()
-        os.fsync(self.file.fileno())
+        with writing(self.folder / _ROWS):
+            self.file.seek(self.header + self.record.rows * self.record.row_bytes)
+            self.file.write(np.ascontiguousarray(rows, dtype=self.record.dtype).data)
+            self.file.flush()
+            os.fsync(self.file.fileno())
         self.record.add(len(rows), truncation)
         _write_json(self.folder / _STATE, asdict(self.record))
 
@@ -154,7 +156,7 @@ def opened(output: Path, record: OutputRecord, total: int, *, restart: bool = Fa
     """
     folder = output.with_name(f"{output.name}.partial")
     # The lock is in the folder that goes away once the output is published: none is left beside it.
-    with holding(folder), _array(folder, output) as file:
+    with holding(folder), writing(folder / _ROWS), _array(folder, output) as file:
         for path in (output, _beside(output), folder / _STATE) if restart else ():
             path.unlink(missing_ok=True)
         record = record.earlier(folder / _STATE, folder) or record
@@ -191,7 +193,7 @@ def _beside(output: Path) -> Path:
 def _write_json(path: Path, content: dict[str, Any]) -> None:
     """Replace the file in one step; it is on disk before that."""
     partial = path.with_name(f".{path.name}")
-    with partial.open("w", encoding="utf-8") as file:
+    with writing(path), partial.open("w", encoding="utf-8") as file:
         json.dump(content, file, indent=1, ensure_ascii=False)
         file.flush()
         os.fsync(file.fileno())

@@ -10,6 +10,7 @@ import itertools
 import json
 import re
 from collections.abc import Hashable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,7 @@ def without_repeated_keys(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+@cache
 def _loader() -> Any:
     """libyaml where it is there, ten times faster."""
     import yaml

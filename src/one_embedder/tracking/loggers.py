@@ -14,6 +14,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 
 from one_embedder.config.schema import Config
+from one_embedder.files.disk import writing
 from one_embedder.tracking.manifest import METRICS
 from one_embedder.tracking.sending import SENDERS
 from one_embedder.tracking.wandb_run import init_arguments, kept_id, open_run, tolerated, wandb_mode
@@ -28,22 +29,31 @@ class AppendingCSVLogger(CSVLogger):
     """
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(save_dir=folder, name="", version="", flush_logs_every_n_steps=10)
+        super().__init__(save_dir=folder, name="", version="", flush_logs_every_n_steps=1)  # a kill loses no row
         self.metrics_file = folder / METRICS
 
     @property
     def experiment(self) -> Any:
-        """Lightning's writer; opening it deletes older metrics, so they are put back."""
+        """Lightning's writer; opening it deletes older metrics, so they stand aside meanwhile."""
         if self._experiment is not None or getattr(rank_zero_only, "rank", 0) != 0:
             return super().experiment
-        earlier = self.metrics_file.read_bytes() if self.metrics_file.is_file() else b""
+        aside = self.metrics_file.with_name(
+            f".{METRICS}.earlier"
+        )  # still there if an earlier try was killed right here
+        if self.metrics_file.is_file():
+            self.metrics_file.replace(aside)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Experiment logs directory")
             writer = super().experiment
-        if earlier:
-            self.metrics_file.write_bytes(earlier)
-            writer.metrics_keys = next(csv.reader(earlier.decode().splitlines()))
+        if aside.is_file():
+            writer.metrics_keys = next(csv.reader(aside.read_text().splitlines()), [])
+            aside.replace(self.metrics_file)
         return writer
+
+    def save(self) -> None:
+        """Write what is logged, and name the file if that fails."""
+        with writing(self.metrics_file):
+            super().save()
 
 
 class FinishingWandbLogger(WandbLogger):

@@ -15,6 +15,7 @@ import yaml
 
 from one_embedder.config.schema import Config
 from one_embedder.errors import DataError
+from one_embedder.files.disk import writing
 from one_embedder.files.documents import read_yaml
 from one_embedder.tracking.identity import TRAINING_SECTIONS, config_hash, resolved, run_id
 from one_embedder.tracking.machine import code_state, command, environment, hardware, peak_memory_gib
@@ -205,8 +206,9 @@ def write_atomically(path: Path, text: str) -> None:
     """Write UTF-8 text so that ``path`` is either the old file or the whole new one."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        with writing(path):
+            partial.write_text(text, encoding="utf-8")
+            partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 

@@ -13,6 +13,7 @@ import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from one_embedder.errors import OneEmbedderError
+from one_embedder.files.disk import writing
 from one_embedder.training.divergence import require_finite_weights
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
         try:
-            torch.save(checkpoint, partial)
+            with writing(target), partial.open("wb") as file:  # torch's own writer would hide why it cannot write
+                torch.save(checkpoint, file)
             partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from one_embedder.training.callbacks import is_logged
 from one_embedder.training.module import InstructorModule
 
 TASK_LOSSES = "task_losses.csv"
+_MOST_WAITING = 10_000  # where nothing is logged for long
 _COLUMNS = ("task_id", "task_name", "batches", "mean_loss", "last_loss")
 
 
@@ -65,6 +66,8 @@ class Curves(Callback):
         module = cast(InstructorModule, pl_module)
         if batch.task_id is not None and module.batch_loss is not None:
             self._waiting.append((batch.task_id, module.batch_loss))
+        if len(self._waiting) == _MOST_WAITING:
+            self._read()
         if trainer.global_step == self._step or not is_logged(trainer, trainer.global_step):
             return
         self._step = trainer.global_step
@@ -74,8 +77,8 @@ class Curves(Callback):
             logger.log_metrics({f"task_loss/{self._name(task)}": loss for task, loss in seen.items()}, step)
             logger.log_histograms({f"similarity/{name}": x for name, x in module.similarities.items()}, step)
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the table."""
+    def write(self, trainer: Trainer) -> None:
+        """Write the table; also of a run that was killed after its last step, for which Lightning begins no fit."""
         self._read()
         if not trainer.is_global_zero or not self.losses:
             return

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +14,14 @@ from torch import Tensor
 
 from one_embedder.embedding.embedder import InstructionEmbedder
 from one_embedder.encoder.model import InstructionEncoder
+from one_embedder.encoder.tokenize import TokenizedBatch
+from one_embedder.encoder.truncation import Truncation
 from one_embedder.errors import OneEmbedderError
+from one_embedder.files.disk import writing
+from one_embedder.medi.batches.collate import ContrastiveBatch, LabelNumbers, TextNumbers
+
+DIVERGED = "diverged.pt"
+"""In the run folder: the batches of the step that was not finite; of several processes each has its own beside it."""
 
 _REMEDY = "lower optimizer.learning_rate or raise loss.temperature"
 
@@ -42,12 +52,41 @@ class Finite:
         if _is_at_hand(norm):
             self.require()
 
+    @property
+    def first_broken(self) -> int | None:
+        """Number of the first step that was not finite; waits for the device."""
+        step = -1 if self._broken is None else int(self._broken[0])
+        return step if step >= 0 else None
+
     def require(self) -> None:
         """Raise OneEmbedderError, naming the step, if one was not finite. Waits for the device."""
         step, loss = (-1, 0.0) if self._broken is None else self._broken.tolist()
         if step >= 0:
             gradient = "the gradient is not finite and " if math.isfinite(loss) else ""
             raise OneEmbedderError(f"{gradient}the loss is {loss:.6g} at step {step:.0f}; {_REMEDY}")
+
+
+def keep_batches(path: Path, step: int, batches: Sequence[ContrastiveBatch]) -> None:
+    """Write what a step was trained on, to look at it and to compute its loss again."""
+    with writing(path), path.open("wb") as file:
+        torch.save({"step": step, "batches": list(map(_plain, batches))}, file)
+
+
+def read_batches(path: Path) -> list[ContrastiveBatch]:
+    """The batches that ``keep_batches`` wrote, on the CPU."""
+    kept = torch.load(path, map_location="cpu", weights_only=True)
+    return [_batch(fields) for fields in kept["batches"]]
+
+
+def _plain(batch: ContrastiveBatch) -> dict[str, Any]:
+    """Without classes of ours, which a reader of tensors alone would refuse."""
+    return {**asdict(batch), "texts": list(batch.texts), "labels": list(batch.labels)}
+
+
+def _batch(fields: dict[str, Any]) -> ContrastiveBatch:
+    sides = {name: TokenizedBatch(**fields[name]) for name in ("query", "positive", "negative", "other_query")}
+    numbers = {"texts": TextNumbers(*fields["texts"]), "labels": LabelNumbers(*fields["labels"])}
+    return ContrastiveBatch(**{**fields, **sides, **numbers, "truncation": Truncation(**fields["truncation"])})
 
 
 def _is_at_hand(number: Tensor) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -27,8 +28,9 @@ _SCHEDULERS = (signal.SIGUSR1, signal.SIGUSR2)  # listened to where somebody han
 class StopOnSignal(Callback):
     """The first signal lets the current step finish and saves ``last.ckpt``; then the signal does what it is for.
 
-    - Ctrl-C and SIGTERM end the fit. A second Ctrl-C ends at once; a second SIGTERM changes nothing, since a scheduler
-      and a parent process may both send one, and what they mean by "at once" is SIGKILL.
+    - Ctrl-C and SIGTERM end the fit, and in a job of Slurm SIGUSR1, by which ``sbatch --signal=USR1@120`` warns. A
+      second Ctrl-C ends at once; a second SIGTERM changes nothing, since a scheduler and a parent process may both send
+      one, and what they mean by "at once" is SIGKILL.
     - A handler of somebody else that was there before is called: submitit's requeues the job, or lets SIGTERM pass, as
       SIGKILL and a requeue follow it; then the training goes on.
 
@@ -136,4 +138,5 @@ def _means_to_end(number: signal.Signals, handler: Any) -> bool:
     """Whether to save when this signal comes: not where it is ignored, nor where nobody uses it."""
     if number == signal.SIGINT:
         return handler is not None
-    return callable(handler) or (number == signal.SIGTERM and handler == signal.SIG_DFL)
+    asks = number == signal.SIGTERM or (number == signal.SIGUSR1 and "SLURM_JOB_ID" in os.environ)
+    return callable(handler) or (asks and handler == signal.SIG_DFL)

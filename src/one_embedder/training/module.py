@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -18,15 +20,20 @@ from torch.optim.lr_scheduler import LRScheduler
 from one_embedder.config.schema import Config
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.encoder.tokenize import TokenizedBatch
+from one_embedder.errors import OneEmbedderError
 from one_embedder.medi.batches.collate import ContrastiveBatch
+from one_embedder.tracking.loggers import AppendingCSVLogger
 from one_embedder.training.callbacks import is_logged
-from one_embedder.training.divergence import Finite, require_finite_weights
+from one_embedder.training.divergence import DIVERGED, Finite, keep_batches, require_finite_weights
 from one_embedder.training.grad_cache import cached_backward
 from one_embedder.training.loss import Sides
 from one_embedder.training.objective import LossValue, objective
 from one_embedder.training.optimizer import adamw, freeze_layers, layer_factors, matrices
 from one_embedder.training.schedule import linear_schedule
 from one_embedder.training.sharding import clip_sharded
+
+_LOGGED = "last_logged"
+_KEPT_BATCHES = 256  # a GPU is looked at when a step is logged: what broke may be some steps back
 
 
 class InstructorModule(LightningModule):
@@ -41,6 +48,7 @@ class InstructorModule(LightningModule):
         batch_loss: of the last batch, detached; None before the first.
         finite: whether every step so far was.
         similarities: of the last batch that was logged, as its ``LossValue`` gives them; empty before.
+        last_logged: metrics of the step that this run goes on from; empty if that was not logged, or it begins.
     """
 
     def __init__(self, encoder: InstructionEncoder, cfg: Config) -> None:
@@ -68,6 +76,8 @@ class InstructorModule(LightningModule):
         self.batch_loss: Tensor | None = None
         self.finite = Finite()
         self.similarities: Mapping[str, Tensor] = {}
+        self.last_logged: Mapping[str, float] = {}
+        self._recent: deque[tuple[int, ContrastiveBatch]] = deque(maxlen=_KEPT_BATCHES)  # and their steps
         self._batches_waiting = 0  # whose gradient no step has used yet; none when a checkpoint is saved
         encoder.train(cfg.optimizer.dropout)  # Lightning leaves the mode as it finds it
         freeze_layers(encoder, cfg.optimizer.frozen_layers)
@@ -116,6 +126,7 @@ class InstructorModule(LightningModule):
 
     def training_step(self, batch: ContrastiveBatch, batch_idx: int) -> Tensor:
         """The loss of one batch."""
+        self._recent.append((self.trainer.global_step + 1, batch))
         if self.mini_batch_size is not None:
             return self._cached_step(batch, self.mini_batch_size)
         return self._loss(self.embed(batch), batch, is_logged=self._is_logged_step())
@@ -182,20 +193,47 @@ class InstructorModule(LightningModule):
         if norm is None:
             learning = [parameter for parameter in self.parameters() if parameter.grad is not None]
             norm = torch.nn.utils.clip_grad_norm_(learning, self.max_norm)
-        if self.batch_loss is not None:
-            self.finite.watch(self.batch_loss, norm, self.trainer.global_step + 1)
-        if self._is_logged_step():
-            self.finite.require()
-            self._log({"gradient_norm": norm})
+        with self._keeping_what_breaks():
+            if self.batch_loss is not None:
+                self.finite.watch(self.batch_loss, norm, self.trainer.global_step + 1)
+            if self._is_logged_step():
+                self.finite.require()
+                self._log({"gradient_norm": norm})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """What a run resumes from is sound; where it would not be, the older one is kept."""
-        self.finite.require()
+        with self._keeping_what_breaks():
+            self.finite.require()
         require_finite_weights(checkpoint["state_dict"], f"step {self.trainer.global_step}")
+        # Lightning logs a step after it is saved: killed in between, its row would be in no file.
+        logged = self.trainer.callback_metrics if is_logged(self.trainer, self.trainer.global_step) else {}
+        checkpoint[_LOGGED] = {name: float(value) for name, value in logged.items()}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Log the step that was saved, perhaps once more: readers keep the last row of a step."""
+        self.last_logged = checkpoint.get(_LOGGED, {})
+        for logger in self.trainer.loggers if self.last_logged else ():
+            if isinstance(logger, AppendingCSVLogger):
+                logger.log_metrics(dict(self.last_logged), checkpoint["global_step"] - 1)
 
     def on_train_end(self) -> None:
         """A run whose last steps broke is not complete."""
-        self.finite.require()
+        with self._keeping_what_breaks():
+            self.finite.require()
+
+    @contextmanager
+    def _keeping_what_breaks(self) -> Iterator[None]:
+        """Write the batches of a step that was not finite beside the run before its error goes on."""
+        try:
+            yield
+        except OneEmbedderError as error:
+            step, rank = self.finite.first_broken, self.trainer.global_rank
+            batches = [batch for number, batch in self._recent if number == step]
+            if step is None or not batches:
+                raise
+            path = (Path(self.trainer.default_root_dir) / DIVERGED).with_suffix(f".{rank}.pt" if rank else ".pt")
+            keep_batches(path, step, batches)
+            raise OneEmbedderError(f"{error}; {path} holds what that step was trained on") from error
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW and the schedule, which advances each step."""

@@ -30,6 +30,7 @@ class Trained:
         watch: what it saw; None without early stopping.
         cuts: what it counted.
         sharded: name -> weight of the module whose encoder holds shards only; None where that one is whole.
+        before: the metrics that were logged when the run was saved that this one goes on with.
     """
 
     trainer: Trainer
@@ -37,6 +38,7 @@ class Trained:
     watch: EarlyStopping | None
     cuts: CutTexts
     sharded: Mapping[str, Tensor] | None
+    before: Mapping[str, float]
 
     def checkpoints(self) -> list[tuple[str, int]]:
         """Folder and steps of each saved encoder."""
@@ -45,7 +47,8 @@ class Trained:
 
     def metrics(self) -> dict[str, float]:
         """The last logged ones, and the best dev score."""
-        metrics = {name: float(value) for name, value in self.trainer.logged_metrics.items()}
+        logged = self.trainer.logged_metrics or self.before  # killed after its last step, it logs nothing more
+        metrics = {name: float(value) for name, value in logged.items()}
         if self.watch is not None and self.watch.best_score is not None:
             metrics |= {"best_dev_score": self.watch.best_score, "best_step": self.watch.best_step}
         return metrics

@@ -17,6 +17,7 @@ from one_embedder.encoder.checkpoint import save_encoder, weights_sha256
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.encoder.tokenize import InstructionTokenizer
 from one_embedder.errors import ConfigError, DataError
+from one_embedder.files.disk import writing
 from one_embedder.files.location import inside_project
 from one_embedder.files.lock import holding
 from one_embedder.medi.batches.datamodule import MediDataModule
@@ -114,7 +115,7 @@ def train(cfg: Config, dev: DevScore | None = None, *, wait: bool = False) -> Pa
         LockedError: another process writes the run folder.
     """
     run = _open(cfg, dev)
-    with holding(run.folder, wait=wait) if is_main_process() else nullcontext():
+    with holding(run.folder, wait=wait) if is_main_process() else nullcontext(), writing(run.folder):
         if is_complete(run.folder, run.identity):
             log.info("%s is already trained: %s", run.identity, run.folder)
         else:
@@ -334,7 +335,8 @@ def _fit(run: Run, data: MediDataModule, checkpoint: Path | None) -> Trained:
     if stop.stopped is not None:
         log.warning("stopped at step %d of %d; the same command continues", trainer.global_step, cfg.trainer.max_steps)
         stop.raise_stopped()
-    return Trained(trainer, speed, watch, cuts, whole.state)
+    curves.write(trainer)
+    return Trained(trainer, speed, watch, cuts, whole.state, module.last_logged)
 
 
 def _watch(run: Run, speed: Speed) -> EarlyStopping | None:

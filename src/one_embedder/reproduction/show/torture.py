@@ -1,14 +1,17 @@
-"""The figures of ``make torture`` as a table: what came of damaged files of every kind."""
+"""The figures of ``make torture`` as tables: what came of damaged files, and of commands that were killed."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from one_embedder.errors import DataError
 from one_embedder.files.documents import read_json
 from one_embedder.reproduction.show.grid import Grid
 
 OUTCOMES = ("taken", "refused", "fault")
+FIGURES = ("runs", "kills", "asked", "full", "struck", "equal")
 
 
 def recorded_torture(path: Path) -> str:
@@ -17,15 +20,32 @@ def recorded_torture(path: Path) -> str:
     Raises:
         DataError: if the record cannot be read.
     """
+    return _recorded(path, "input", ("cases", *OUTCOMES), _with_cases)
+
+
+def recorded_kills(path: Path) -> str:
+    """The table, with its sum and where it was made; "Not run." when there is no record.
+
+    Raises:
+        DataError: if the record cannot be read.
+    """
+    return _recorded(path, "command", FIGURES, lambda found: [int(found.get(name, 0)) for name in FIGURES])
+
+
+def _with_cases(found: Mapping[str, Any]) -> list[int]:
+    counts = [int(found.get(name, 0)) for name in OUTCOMES]
+    return [sum(counts), *counts]
+
+
+def _recorded(path: Path, what: str, columns: Sequence[str], figures: Callable[[Mapping[str, Any]], list[int]]) -> str:
     if not path.is_file():
         return "Not run."
     try:
         record = read_json(path)
-        kinds = {str(kind): [int(found.get(name, 0)) for name in OUTCOMES] for kind, found in record["kinds"].items()}
+        kinds = {str(kind): figures(found) for kind, found in record["kinds"].items()}
         made = f"Commit {record['commit'][:7]}; seeds 0 to {int(record['cases']) - 1} of each kind."
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: not a record of `make torture` ({error!r}); make it again") from error
-    rows = [[kind, *map(str, (sum(counts), *counts))] for kind, counts in kinds.items()]
-    sums = [sum(counts[place] for counts in kinds.values()) for place in range(len(OUTCOMES))]
-    grid = Grid(["input", "cases", *OUTCOMES], [*rows, ["all", *map(str, (sum(sums), *sums))]])
-    return f"{grid.markdown()}\n\n{made}"
+    sums = [sum(column) for column in zip(*kinds.values(), strict=True)]
+    rows = [[kind, *map(str, counts)] for kind, counts in {**kinds, "all": sums}.items()]
+    return f"{Grid([what, *columns], rows).markdown()}\n\n{made}"
