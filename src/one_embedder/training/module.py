@@ -33,7 +33,7 @@ from one_embedder.training.schedule import linear_schedule
 from one_embedder.training.sharding import clip_sharded
 
 _LOGGED = "last_logged"
-_KEPT_BATCHES = 256  # a GPU is looked at when a step is logged: what broke may be some steps back
+_KEPT_BATCHES = 256  # at most: a GPU is looked at when a step is logged, what broke may be some steps back
 
 
 class InstructorModule(LightningModule):
@@ -198,6 +198,7 @@ class InstructorModule(LightningModule):
                 self.finite.watch(self.batch_loss, norm, self.trainer.global_step + 1)
             if self._is_logged_step():
                 self.finite.require()
+                self._recent.clear()
                 self._log({"gradient_norm": norm})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
