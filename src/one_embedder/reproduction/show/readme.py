@@ -35,7 +35,7 @@ from one_embedder.tracking.manifest import write_atomically
 NOT_RUN = "not run"
 PAGES: Mapping[str, tuple[str, ...]] = {
     "README.md": ("table1", "steering", "profiles"),
-    "docs/results.md": ("table1_columns", "super_ni", "folder", "harness", "paper"),
+    "docs/results.md": ("table1_columns", "super_ni", "mixture", "folder", "harness", "paper"),
     "docs/ablations.md": ("ablations", "ablations_super_ni"),
     "docs/views.md": ("views",),
     "docs/reliability.md": ("torture", "kills"),
@@ -80,6 +80,7 @@ def generated_parts(root: Path = PROJECT_ROOT, conf: Path = CONF) -> dict[str, s
         "table1": recorded_averages(_recorded(root, "documentation")),
         "table1_columns": recorded_table(_recorded(root, "documentation")),
         "super_ni": recorded_table(_recorded(root, "super_ni")),
+        "mixture": recorded_table(_recorded(root, "mixture")),
         "paper": paper_grid(load_published(expected / "paper_table2.yaml")).markdown(),
         "harness": recorded_harness(
             read_published(expected / "minilm_published.yaml"),
