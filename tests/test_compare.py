@@ -11,7 +11,7 @@ import pytest
 from one_embedder.compare import parser, work
 from one_embedder.encoder.checkpoint import save_encoder
 from one_embedder.encoder.dense import Dense
-from one_embedder.errors import ConfigError, DataError
+from one_embedder.errors import CheckpointError, ConfigError, DataError
 from one_embedder.evaluation.benchmarks import load_scores
 from tests.encoder.conftest import IDENTITY, tiny_encoder
 from tests.evaluation.conftest import write_benchmark
@@ -97,3 +97,11 @@ def test_a_folder_without_tasks_is_refused_before_a_model_is_loaded(
     for folder in (tmp_path / "none", tmp_path):
         with pytest.raises(DataError, match=r"is no folder of tasks: name one such as ROOT/eval/STS/Mine"):
             compare("no/such/model", "--task", folder)
+
+
+def test_a_model_that_is_not_there_is_told_before_another_is_scored(
+    root: Path, models: dict[str, Path], compare: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    with pytest.raises(CheckpointError, match="nowhere"):
+        compare(models["wide"], tmp_path / "nowhere", "--task", task_of(root, "STS"))
+    assert not list(tmp_path.glob("experiments/evaluations/*/results/*"))

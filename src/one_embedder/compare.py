@@ -42,11 +42,16 @@ def work(options: Namespace) -> None:
     quiet()
     settle_caches()
     with needing("one-embedder[evaluate]"):
+        from one_embedder.encoder.locate import locate
         from one_embedder.reproduction.compare.side_by_side import Evaluations, table_of
         from one_embedder.reproduction.compare.side_by_side_record import difference_grid, interval_grid
         from one_embedder.reproduction.show.grid import Grid
 
-        rows = [f"{label}={_scored(model, options)}" for label, model in map(_labelled, options.models)]
+        models = [_labelled(model) for model in options.models]
+        _root_of(options.task.expanduser().absolute())
+        for _, model in models:  # all of them, before the first is scored
+            locate(model)
+        rows = [f"{label}={_scored(model, options)}" for label, model in models]
         evaluations = Evaluations.read(rows, resamples=options.resamples)
     table = table_of(evaluations)
     grid, differences = interval_grid(table), difference_grid(table)

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from one_embedder.config.compose import VERBS, compose_verb, load_config
 from one_embedder.config.schema import Config
+from one_embedder.errors import ConfigError
 from one_embedder.files.location import CONF, PROJECT_ROOT
 
 PROFILES = ["documentation", "local", "mixture", "own", "paper", "released", "super_ni"]
@@ -141,3 +142,14 @@ def test_paths_start_at_the_projects_root_wherever_the_command_is_typed(
     assert cfg.medi.folder == str(PROJECT_ROOT / "data" / "documentation")
     assert cfg.benchmark.root == str(PROJECT_ROOT / "data" / "documentation" / "benchmark" / "test")
     assert load_config("train", [f"paths.data={tmp_path}"]).medi.folder == str(tmp_path / "documentation")
+
+
+@pytest.mark.parametrize("sign", ["", "+"])
+def test_a_task_of_ones_own_gets_settings_on_the_command_line(sign: str) -> None:
+    chosen = [f"{sign}benchmark.protocol.Mine.splits=[dev,test]", f"{sign}prompt_retrieval.tasks.Mine.eval_size=5"]
+    cfg = load_config("evaluate", ["benchmark=folder", *chosen])
+    assert cfg.benchmark.protocol["Mine"].splits == ["dev", "test"]
+    assert cfg.prompt_retrieval.tasks["Mine"].eval_size == 5
+    for key in ("benchmark.protocol.Mine.splts", "prompt_retrieval.tasks.Mine.evalsize"):
+        with pytest.raises(ConfigError, match=f"unknown key '{key}'"):
+            load_config("evaluate", ["benchmark=folder", f"{sign}{key}=1"])

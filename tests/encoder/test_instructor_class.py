@@ -137,3 +137,10 @@ def test_a_private_model_is_fetched_with_the_token_into_the_cache_folder_that_is
 def test_one_embedder_can_be_used_as_the_package_was_without_instructions(model: INSTRUCTOR) -> None:
     texts: Sequence[str] = ["a cat", "a dog"]
     np.testing.assert_array_equal(model.encode(texts), InstructionEmbedder(FOLDER, device="cpu").encode(texts))
+
+
+@pytest.mark.parametrize("name", ["half", "cuda", "encode_multi_process"])
+def test_what_the_old_class_has_besides_is_told_with_what_there_is(model: INSTRUCTOR, name: str) -> None:
+    assert not hasattr(model, name)
+    with pytest.raises(AttributeError, match=f"INSTRUCTOR has no '{name}', only encode, to"):
+        getattr(model, name)

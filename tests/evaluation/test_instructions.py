@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import yaml
 
+from one_embedder.config.compose import load_config
 from one_embedder.errors import ConfigError
 from one_embedder.evaluation.benchmarks import CATEGORIES
+from one_embedder.evaluation.plan import Plan
 from one_embedder.evaluation.task_instructions import InstructionTable, TaskInstructions
+from tests.evaluation.conftest import write_rows
 
 TABLE = {
     "SciFact": {"query": "ask: ", "document": "tell: "},
@@ -94,3 +99,25 @@ def test_a_tag_is_the_name_of_the_task_whose_instruction_it_replaces() -> None:
     assert table.for_task("SciFact", "Retrieval").query == "Sci Fact; Input: "
     wrong = InstructionTable("paper", TABLE, detail="tag", given="wrong")
     assert wrong.for_task("SciFact", "Retrieval").query == "Ask Ubuntu; Input: "
+
+
+@pytest.mark.parametrize(
+    ("beside", "chosen", "told"),
+    [
+        (None, ["instructions=generic", "+instructions.table.Nots.text='say: '"], "names Nots, which is no task here"),
+        (None, ["instructions=generic", "+instructions.table.Notes.text='say: '"], ""),
+        (None, ["instructions=none", "+instructions.table.Notes.text='say:'"], "without a space at their end"),
+        (None, ["instructions=own"], "Notes get no instruction"),
+        ('{"text": "say:"}', ["instructions=own"], "without a space at their end"),
+        ('{"text": "say: "}', ["instructions=own"], ""),
+        ('{"text": ""}', ["instructions=own"], ""),
+    ],
+)
+def test_instructions_that_are_hardly_meant_so_are_told(
+    beside: str | None, chosen: list[str], told: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_rows(tmp_path / "eval/STS/Notes/test.jsonl", [{"sentence1": "a", "sentence2": "b", "score": 1}])
+    if beside is not None:
+        (tmp_path / "eval/STS/Notes/instructions.json").write_text(beside)
+    Plan.of(load_config("evaluate", ["benchmark=folder", f"benchmark.root={tmp_path}", *chosen]))
+    assert told in caplog.text and bool(told) == bool(caplog.text)

@@ -203,7 +203,9 @@ def test_one_file_is_divided_so_that_no_test_input_is_in_the_pool(tmp_path: Path
     read = read_examples(task, PromptTaskConfig(pool_size=20, eval_size=6))
     assert (len(read.pool), len(read.test)) == (20, 6)
     assert not {example.prompt for example in read.pool} & {example.prompt for example in read.test}
-    with pytest.raises(DataError, match=r"all\.jsonl: 30 rows cannot be divided"):
+    with pytest.raises(
+        DataError, match=r"all\.jsonl: 30 rows are divided .*_retrieval\.tasks\.\w+\.eval_size to less than 30"
+    ):
         read_examples(task, PromptTaskConfig(eval_size=30))
 
 

@@ -109,6 +109,7 @@ BAD_ROWS = [
     ("TinyPairs", "test", 3, {"label": 2}, r"row 4: field 'label' must be 0 or 1"),
     ("TinyClassification", "test", 3, {"label": None}, r"row 4: field 'label' is missing"),
     ("TinyClassification", "test", 3, {"label": 9}, r"row 4: label 9 does not occur in train"),
+    ("TinyRetrieval", "corpus", 4, {"Title": "x"}, r"corpus\.jsonl, row 5: field 'Title' is not read; call it 'title'"),
     ("TinySTS", "test", 3, {"score": float("nan")}, r"row 4: field 'score' must be a finite number"),
     ("TinySummarization", "test", 1, {"relevance": [1.0]}, r"row 2: 5 machine_summaries but 1 relevance"),
     ("TinyPrompts", "eval", 1, {"output": ""}, r"eval.*, row 2: field 'output' is empty"),
@@ -193,6 +194,31 @@ def test_a_setting_that_the_category_does_not_read_is_refused(benchmark_root: Pa
     protocol = {"TinyClustering": TaskFolderConfig(splits=["test"])}
     with pytest.raises(ConfigError, match=r"TinyClustering\.splits has an effect on STS tasks only"):
         discover(benchmark_root, protocol=protocol)
+
+
+@pytest.mark.parametrize("second", ["1", " 1", "1 "])
+@pytest.mark.parametrize("category", ["Clustering", "Classification"])
+def test_a_class_that_is_written_in_two_ways_is_refused_and_not_taken_for_two(
+    category: str, second: str, tmp_path: Path
+) -> None:
+    rows = [{"text": f"note {n}", "label": label} for n, label in enumerate([0, 1, 0, second])]
+    for file in ("train", "test"):
+        write_rows(tmp_path / f"{file}.jsonl", rows)
+    with pytest.raises(DataError, match=rf"row 4: field 'label' is '{second}' \(str\), and row 2 has 1 \(int\)"):
+        TASKS[category](TaskFolder("Mine", category, tmp_path)).load_data()
+
+
+def test_a_class_that_the_training_texts_write_otherwise_is_told(tmp_path: Path) -> None:
+    for file, labels in {"train": [0, 1], "test": ["0", "1"]}.items():
+        write_rows(tmp_path / f"{file}.jsonl", [{"text": f"note {label}", "label": label} for label in labels])
+    with pytest.raises(DataError, match=r"row 1: label '0' does not occur in train.jsonl, where it is written 0"):
+        FolderClassification(TaskFolder("Mine", "Classification", tmp_path)).load_data()
+
+
+def test_a_candidate_that_is_right_and_wrong_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_rows(tmp_path / "test.jsonl", [{"id": "1", "query": "q", "positive": ["a", "b"], "negative": ["b", "c"]}])
+    TASKS["Reranking"](TaskFolder("Mine", "Reranking", tmp_path)).load_data()
+    assert "1 queries have a text among their positives and their negatives alike" in caplog.text
 
 
 def test_a_task_is_added_by_a_folder_and_a_line_of_instructions(tmp_path: Path, encoder) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +16,7 @@ from one_embedder.config.ablation import jobs
 from one_embedder.config.checks import check
 from one_embedder.config.messages import as_config_errors
 from one_embedder.config.own_class import TARGET, completed
-from one_embedder.config.schema import Config, LossConfig
+from one_embedder.config.schema import BenchmarkConfig, Config, LossConfig, PromptRetrievalConfig
 from one_embedder.config.secret import require_no_secrets
 from one_embedder.errors import ConfigError
 from one_embedder.files.location import CONF, PROJECT_ROOT
@@ -31,15 +31,38 @@ def in_project(path: str) -> str:
 
 
 @dataclass
+class _Benchmark(BenchmarkConfig):
+    protocol: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class _PromptRetrieval(PromptRetrievalConfig):
+    tasks: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
 class _Composed(Config):
     """As Hydra composes it: the group ``loss`` brings its own keys, ours by ``defaults: [schema]``."""
 
     loss: Any = MISSING
+    benchmark: BenchmarkConfig = field(default_factory=_Benchmark)
+    prompt_retrieval: PromptRetrievalConfig = field(default_factory=_PromptRetrieval)
+
+
+def _composed() -> DictConfig:
+    """The schema that Hydra composes into. Entries of tasks are open there, and checked by ``typed``.
+
+    Hydra can't add an entry to a dictionary of dataclasses: it begins with an empty one, which is not of the type.
+    """
+    schema: DictConfig = OmegaConf.structured(_Composed)
+    OmegaConf.set_struct(schema.benchmark.protocol, False)
+    OmegaConf.set_struct(schema.prompt_retrieval.tasks, False)
+    return schema
 
 
 def register() -> None:
     """Make the schema and our resolvers known to Hydra; may be called again."""
-    ConfigStore.instance().store(name="schema", node=_Composed)
+    ConfigStore.instance().store(name="schema", node=_composed())
     ConfigStore.instance().store(group="loss", name="schema", node=LossConfig)
     OmegaConf.register_new_resolver("in_project", in_project, replace=True)
     OmegaConf.register_new_resolver("children_of", jobs, replace=True)

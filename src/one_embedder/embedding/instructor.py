@@ -110,6 +110,13 @@ class INSTRUCTOR:
     def max_seq_length(self, length: int) -> None:
         self.embedder.max_seq_length = length
 
+    def __getattr__(self, name: str) -> Any:
+        """Say what there is, where code uses more of the old class."""
+        raise AttributeError(
+            f"INSTRUCTOR has no {name!r}, only encode, to, device, max_seq_length and "
+            "get_sentence_embedding_dimension; INSTRUCTOR(..., dtype='float16') is half, .embedder has the rest"
+        )
+
     def get_sentence_embedding_dimension(self) -> int:
         """Length of an embedding."""
         return self.embedder.dimension

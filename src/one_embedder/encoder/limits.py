@@ -32,7 +32,9 @@ def require_within(cfg: Config) -> None:
     if asked is not None and asked > deepest:
         troubles.append(f"encoder.layers={asked}: this encoder has {deepest} layers")
     if frozen > deepest:
-        troubles.append(f"optimizer.frozen_layers={frozen}: this encoder has {deepest} layers")
+        troubles.append(
+            f"optimizer.frozen_layers={frozen}: this encoder has {deepest} layers; set it to fewer, or to 0"
+        )
     if longest is not None and cfg.encoder.max_length is not None and cfg.encoder.max_length > longest:
         troubles.append(f"encoder.max_length={cfg.encoder.max_length}: this encoder has positions for {longest} tokens")
     limit = cfg.encoder.max_length or layout.max_length

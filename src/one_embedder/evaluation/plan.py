@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -11,6 +12,7 @@ from typing import Any
 
 from one_embedder.config.schema import Config
 from one_embedder.errors import DataError
+from one_embedder.evaluation.benchmarks import CATEGORIES, spellings
 from one_embedder.evaluation.prompt_retrieval.protocol import PromptProtocol
 from one_embedder.evaluation.results import NotRun, identity_sha256
 from one_embedder.evaluation.task_instructions import InstructionTable, TaskInstructions, sides_of
@@ -19,6 +21,8 @@ from one_embedder.evaluation.tasks.estimate import sizes
 from one_embedder.evaluation.tasks.folder import TaskFolder
 from one_embedder.instructions.table import written_out
 from one_embedder.tracking.identity import config_hash
+
+logger = logging.getLogger(__name__)
 
 PROTOCOL = 2
 """Raised when this package computes a score differently, so that older results are not taken for current ones."""
@@ -76,6 +80,7 @@ class Plan:
             detail=cfg.instruction_detail,
         )
         instructions = {task.name: table.for_task(task.name, task.category) for task in selection.tasks}
+        _tell_doubts(table, selection.tasks, instructions)
         prompting = any(task.category == "PromptRetrieval" for task in selection.tasks)
         return cls(selection, instructions, PromptProtocol.of(cfg) if prompting else None, unreadable)
 
@@ -149,9 +154,27 @@ def _readable(selection: Selection) -> tuple[Selection, list[NotRun]]:
 
 def _beside(tasks: Sequence[Task]) -> Mapping[str, Mapping[str, str]]:
     """The table that the tasks' own folders make; a task that says nothing has no instruction."""
+    bare = [task.name for task in tasks if not (isinstance(task, TaskFolder) and task.instructions)]
+    if bare:
+        logger.warning("instructions=own, and no instructions.json of theirs: %s get no instruction", ", ".join(bare))
     said = {task.name: task.instructions if isinstance(task, TaskFolder) else {} for task in tasks}
     none = {task.name: dict.fromkeys(sides_of(task.category), "") for task in tasks}
     return written_out({name: {**none[name], **sides} for name, sides in said.items()})
+
+
+def _tell_doubts(table: InstructionTable, tasks: Sequence[Task], instructions: Mapping[str, TaskInstructions]) -> None:
+    """Say what is allowed and yet hardly meant: a score would not show it."""
+    known = {name for task in tasks for name in (*spellings(task.name, task.category), task.category)}
+    unused = sorted(set(table.table) - known - set(CATEGORIES))
+    if unused and not set(CATEGORIES).isdisjoint(table.table):  # a misspelt task has got its category's
+        logger.warning("instructions.table names %s, which is no task here; is a name misspelt?", ", ".join(unused))
+    glued = [name for name, told in instructions.items() if any(map(_is_glued, (told.query, told.document)))]
+    if glued:
+        logger.warning("instructions without a space at their end are joined to the text as they are: %s", glued)
+
+
+def _is_glued(instruction: str) -> bool:
+    return instruction != "" and not instruction[-1].isspace()
 
 
 @cache

@@ -152,7 +152,8 @@ class JsonLines:
             truth: whether true and false are labels too.
 
         Raises:
-            DataError: if a label is neither text nor integer, or is blank; if fewer than ``classes`` differ.
+            DataError: if a label is neither text nor integer, or is blank; if one is written in two ways, as 1 and "1";
+                if fewer than ``classes`` differ.
         """
         labels = self.values(field)
         for row, label in enumerate(labels):
@@ -160,6 +161,7 @@ class JsonLines:
                 raise self.error(row, f"field '{field}' must be text or an integer, got {shown(label)}")
             if isinstance(label, str) and not self._string(row, field, label).strip():
                 raise self.error(row, f"field '{field}' is empty; name the class or remove the row")
+        self._refuse_second_spellings(field, labels)
         if len(set(labels)) < classes:
             raise DataError(f"{self.path}: every row has the {field} {labels[0]!r}; a task needs at least two classes")
         return labels
@@ -185,6 +187,18 @@ class JsonLines:
                     f"{shown(verdicts[earlier])} for the same texts; keep the one that is right",
                 )
 
+    def _refuse_second_spellings(self, field: str, labels: Sequence[str | int]) -> None:
+        """One class that is written as a number and as a text, or with spaces around it, would silently be two."""
+        first: dict[str, int] = {}
+        for row, label in enumerate(labels):
+            earlier = first.setdefault(same_label(label), row)
+            if labels[earlier] != label:
+                raise self.error(
+                    row,
+                    f"field '{field}' is {shown(label)}, and row {earlier + self.first_line} has "
+                    f"{shown(labels[earlier])}; write the class in one way",
+                )
+
     def _text(self, row: int, field: str, value: Any) -> str:
         text = self._string(row, field, value)
         if not text.strip():
@@ -200,6 +214,11 @@ class JsonLines:
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(_rounded(value)):
             raise self.error(row, f"field '{field}' must be a finite number, got {shown(value)}")
         return float(value)
+
+
+def same_label(label: str | int) -> str:
+    """The form in which two labels are one class."""
+    return str(label).strip()
 
 
 def find_file(folder: Path, name: str) -> Path:

@@ -45,7 +45,9 @@ def require_freezable(encoder: InstructionEncoder, layers: int) -> None:
         return
     depth = len(transformer_layers(encoder.backbone))
     if not 0 < layers <= depth:
-        raise ConfigError(f"optimizer.frozen_layers={layers}: this encoder has {depth} layers")
+        raise ConfigError(
+            f"optimizer.frozen_layers={layers}: this encoder has {depth} layers; set it to fewer, or to 0"
+        )
     if not _above(encoder, layers) and not list(encoder.dense.parameters()):
         raise ConfigError(f"optimizer.frozen_layers={layers} leaves nothing to learn; use less than {depth}")
 

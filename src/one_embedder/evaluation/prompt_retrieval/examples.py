@@ -104,9 +104,11 @@ def _is_one_file(folder: TaskFolder) -> bool:
 
 def _divide(rows: JsonLines, settings: PromptTaskConfig, rng: random.Random) -> tuple[list[int], list[int]]:
     if settings.eval_size is None or len(rows) <= settings.eval_size:
+        task = rows.path.parent.name
         raise DataError(
-            f"{rows.path}: {len(rows)} rows cannot be divided into a pool and {settings.eval_size} test inputs; set "
-            "eval_size of the task (prompt_retrieval.tasks) to less, or write the files train and eval"
+            f"{rows.path}: {len(rows)} rows are divided into a pool and test inputs, and eval_size is "
+            f"{settings.eval_size}; set prompt_retrieval.tasks.{task}.eval_size to less than {len(rows)}, or write the "
+            "files train and eval"
         )
     test = rng.sample(range(len(rows)), settings.eval_size)
     return test, _draw(rng, sorted(set(range(len(rows))) - set(test)), settings.pool_size)

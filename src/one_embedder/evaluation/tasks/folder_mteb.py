@@ -27,7 +27,7 @@ from one_embedder.evaluation.tasks.itemized import (
     ItemizedSummarization,
 )
 from one_embedder.evaluation.tasks.search_rows import SearchRows, read_reranking, read_retrieval
-from one_embedder.files.json_lines import JsonLines
+from one_embedder.files.json_lines import JsonLines, same_label
 
 SPLIT = "test"
 
@@ -64,7 +64,7 @@ class FolderRetrieval(FolderTask, ItemizedRetrieval):
         if itself and chosen is None:
             log.warning(
                 "%s: %d queries stand in the corpus, with the same id and text, and are found there; if that is no "
-                "answer, set +benchmark.protocol.%s.ignore_identical_ids=true",
+                "answer, set benchmark.protocol.%s.ignore_identical_ids=true",
                 *(self.folder.path, len(itself), self.folder.name),
             )
         _serve(self, rows)
@@ -120,7 +120,9 @@ class FolderClassification(FolderTask, ItemizedClassification):
         asked = test.labels(classes=1)
         for row, label in enumerate(asked):
             if label not in numbers:
-                raise test.error(row, f"label {label!r} does not occur in {train.path.name}, so it cannot be learned")
+                other = next((known for known in numbers if same_label(known) == same_label(label)), None)
+                why = "so it cannot be learned" if other is None else f"where it is written {other!r}; write both alike"
+                raise test.error(row, f"label {label!r} does not occur in {train.path.name}, {why}")
         self.dataset = _dataset(
             train={"text": train.texts("text"), "label": [numbers[label] for label in train.labels()]},
             test={"text": test.texts("text"), "label": [numbers[label] for label in asked]},

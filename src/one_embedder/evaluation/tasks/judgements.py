@@ -44,7 +44,7 @@ def relevance(qrels: JsonLines, queries: Mapping[str, str], documents: Mapping[s
 
     Raises:
         DataError: if a row names a query that is not there, contradicts another one, or has a gain too fine or too
-            large; if nothing that is relevant is in the corpus.
+            large; if nothing is relevant, or nothing that is relevant is in the corpus.
     """
     gains = _gains(qrels)
     rows = zip(qrels.keys("query-id"), qrels.keys("corpus-id"), gains, strict=True)
@@ -57,8 +57,13 @@ def relevance(qrels: JsonLines, queries: Mapping[str, str], documents: Mapping[s
         if judged.setdefault(document, gain) != gain:
             raise qrels.error(row, f"query-id {query!r}, corpus-id {document!r} was judged otherwise in an earlier row")
         absent += document not in documents
+    if max(gains) <= 0:
+        raise DataError(
+            f"{qrels.path}: no score is above 0, so nothing is relevant; give what answers a query 1 or more"
+        )
     if absent:
         _tell_absent(qrels.path, absent, len(gains), relevant, documents)
+    _tell_unanswered(qrels.path, relevant, queries)
     return relevant
 
 
@@ -112,6 +117,14 @@ def _tell_absent(path: Path, absent: int, rows: int, relevant: Relevant, documen
         absent,
         rows,
     )
+
+
+def _tell_unanswered(path: Path, relevant: Relevant, queries: Mapping[str, str]) -> None:
+    bare = sum(max(judged.values()) <= 0 for judged in relevant.values())
+    if bare:
+        log.warning("%s: %d queries have no judgement above 0; they count and score 0, as in mteb", path, bare)
+    if left := len(queries) - len(relevant):
+        log.info("%s: %d of %d queries have no judgement and are left out, as in mteb", path, left, len(queries))
 
 
 def _read_table(path: Path) -> JsonLines:

@@ -54,11 +54,15 @@ def read_reranking(folder: Path, split: str) -> SearchRows:
     documents: dict[str, str] = {}
     relevant: dict[str, dict[str, int]] = {}
     judged = zip(queries, rows.text_lists("positive"), rows.text_lists("negative"), strict=True)
+    both = 0
     for query, positives, negatives in judged:
+        both += not set(positives).isdisjoint(negatives)
         good = {f"apositive_{query}_{i:05d}": text for i, text in enumerate(positives)}
         bad = {f"negative_{query}_{i:05d}": text for i, text in enumerate(negatives)}
         documents |= good | bad
         relevant[query] = dict.fromkeys(good, 1) | dict.fromkeys(bad, 0)
+    if both:
+        log.warning("%s: %d queries have a text among their positives and their negatives alike", rows.path, both)
     return SearchRows(documents, queries, relevant, {query: list(ids) for query, ids in relevant.items()})
 
 
@@ -66,10 +70,12 @@ def _documents(corpus: JsonLines) -> list[str]:
     """Title and text of each document joined by a space, as mteb reads them; either may be empty, and both.
 
     Raises:
-        DataError: if a text is none, or a title that is there is none.
+        DataError: if a text is none, or a title that is there is none or has another spelling.
     """
     documents = []
     for row, values in enumerate(corpus.rows):
+        if other := [key for key in values if key != "title" and key.strip().lower() == "title"]:
+            raise corpus.error(row, f"field {other[0]!r} is not read; call it 'title', or take it out")
         title = "" if values.get("title") is None else corpus.string(row, "title")
         documents.append(f"{title} {corpus.string(row, 'text')}".strip())
     if empty := documents.count(""):

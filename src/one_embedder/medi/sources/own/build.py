@@ -69,7 +69,8 @@ def build_own(cfg: Config, folder: Path) -> Path:
     publish(work, folder, {"key": key, "settings": settings, "sha256": sha256, "rows": len(rows), "seconds": seconds})
     logger.info("%s: %s", folder, _told(divided, len(rows)))
     place = "" if folder == Path(cfg.paths.data) / "own" else f" medi.folder={folder}"
-    logger.info("next: one-embedder train profile=own%s", place)
+    encoder = "" if cfg.encoder.name_or_path == "minilm" else f" encoder.name_or_path={cfg.encoder.name_or_path}"
+    logger.info("next: one-embedder train profile=own%s%s", place, encoder)
     if 0 < divided.queries < FEW_QUERIES:
         logger.warning("with %d held-back queries the intervals will be wide; more pairs help", divided.queries)
     return folder
