@@ -116,6 +116,10 @@ test-slow: $(READY) ## The slow tests: whole commands, two processes, kills and 
 torture: $(READY) ## Damaged files of every kind, a hundred cases each; resumes; ARGS="--cases 1000" for more
 	$(BIN)/python -m tests.torture $(ARGS)
 
+.PHONY: mutants
+mutants: $(READY) ## Small faults in the code that decides our numbers, each for some test to notice; resumes; ARGS="--most 60"
+	$(BIN)/python -m tests.torture.mutants $(ARGS)
+
 .PHONY: test-all
 test-all: test test-slow ## Both
 
