@@ -1,8 +1,8 @@
 """``make mutants``: small faults in what decides our numbers, each of which some test has to notice.
 
 A mutant runs in a fork of one process that has imported every library, but nothing of ours: there whoever imports the
-module gets it with its fault, and the tests that belong to it run up to the first that fails. Modules of many mutants are
-sampled, by seed. Interrupted, the same command goes on where it stopped.
+module gets it with its fault, and the tests that belong to it run up to the first that fails. Modules of many mutants
+are sampled, by seed. Interrupted, the same command goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ from tests.torture.mutations import sites
 
 RECORD = PROJECT_ROOT / "experiments" / "torture" / "mutants.json"
 LISTS = Path(__file__).with_name("mutants.yaml")
-MUTATIONS = Path(__file__).with_name("mutations.py")
 
 
 @dataclass(frozen=True)
@@ -53,9 +52,14 @@ class Module:
         return PROJECT_ROOT / "src" / "one_embedder" / f"{self.name.replace('.', '/')}.py"
 
     def key(self) -> str:
-        """Changes when the module, a test of it or the kinds of faults do."""
-        content = [self.file, MUTATIONS, *(PROJECT_ROOT / name for name in self.tests)]
+        """Changes when the module or a test of it does."""
+        content = [self.file, *(PROJECT_ROOT / name for name in self.tests)]
         return hashlib.sha256(b"\0".join(file.read_bytes() for file in content)).hexdigest()[:16]
+
+    def mutants(self) -> list[str]:
+        """Scope and change of each."""
+        tree = ast.parse(self.file.read_text(encoding="utf-8"))
+        return [f"{site.scope}: {site.change}" for site in sites(tree)]
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ def main(arguments: list[str]) -> int:
 def _parsed(arguments: list[str]) -> argparse.Namespace:
     own = PROJECT_ROOT / "experiments" / "own" / "torture" / "mutants.jsonl"
     parser = argparse.ArgumentParser(prog="python -m tests.torture.mutants", description=__doc__)
-    parser.add_argument("--most", type=int, default=60, help="mutants of a module; of more, a sample")
+    parser.add_argument("--most", type=int, default=12, help="mutants of a module; of more, a sample")
     parser.add_argument("--only", default="", help="modules whose name holds this")
     parser.add_argument("--log", type=Path, default=own)
     parser.add_argument("--record", action="store_true", help=f"write {RECORD.relative_to(PROJECT_ROOT)}")
@@ -108,9 +112,9 @@ def listed() -> list[Module]:
 
 def _of_module(module: Module, most: int, log: Path) -> list[Judged]:
     """The mutants of a module that are drawn, those of an earlier try included."""
-    key, count = module.key(), len(list(sites(ast.parse(module.file.read_text(encoding="utf-8")))))
-    drawn = sorted(random.Random(module.name).sample(range(count), count)[:most])  # with more, these among them
-    known = {line.number: line for line in _whole_lines(log) if line.key == key}
+    key, named = module.key(), module.mutants()
+    drawn = sorted(random.Random(module.name).sample(range(len(named)), len(named))[:most])  # of more, these are part
+    known = {line.number: line for line in _whole_lines(log) if line.key == key and line.mutant == named[line.number]}
     missing = [number for number in drawn if number not in known]
     if missing:
         import_libraries(module.tests)
@@ -148,7 +152,7 @@ def _whole_lines(log: Path) -> list[Judged]:
 def _summary(module: Module, lines: Sequence[Judged]) -> dict[str, Any]:
     survivors = [line for line in lines if line.outcome == "survived"]
     return {
-        "mutants": len(list(sites(ast.parse(module.file.read_text(encoding="utf-8"))))),
+        "mutants": len(module.mutants()),
         "drawn": len(lines),
         "killed": len(lines) - len(survivors),
         "survivors": [

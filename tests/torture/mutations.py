@@ -109,7 +109,10 @@ def _is_logged(node: ast.AST) -> bool:
 
 
 def _shown(old: ast.AST, new: ast.AST, within: str) -> str:
-    """A number or a name alone would not say which of several it is."""
+    """A number or a name alone would not say which of several it is, nor the beginning of a long call what it lacks."""
+    if isinstance(old, ast.Call) and isinstance(new, ast.Call) and len(new.keywords) < len(old.keywords):
+        (gone,) = [ast.unparse(keyword) for keyword in old.keywords if keyword not in new.keywords]
+        return f"{ast.unparse(old.func)}(...) without {gone}"
     before, after, around = (" ".join(text.split())[:100] for text in (ast.unparse(old), ast.unparse(new), within))
     return f"{before} -> {after}" + (f" in {around}" if around and isinstance(old, ast.Constant | ast.Name) else "")
 
