@@ -74,6 +74,24 @@ def test_the_sides_that_are_embedded_are_those_that_the_settings_compare(negativ
     assert its_own.needs_negatives and not its_own.needs_other_queries, "as long as the class says nothing else"
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_rows_of_other_processes_are_gathered_where_wanted_and_without_what_no_guard_reads(
+    wanted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gathered: list[tuple[bool, bool]] = []
+
+    def gather(own: Sides) -> tuple[Sides, int]:
+        gathered.append((own.texts is not None, own.labels is not None))
+        return own, 0
+
+    monkeypatch.setattr("one_embedder.training.objective.gather_sides", gather)
+    rows, numbers = torch.eye(3), torch.arange(3)
+    batch = Sides(rows, rows, -rows, TextNumbers(numbers, numbers, numbers), LabelNumbers(numbers, numbers))
+    for guards in ({}, {"mask_same_text": True}, {"mask_same_label": True}):
+        InstructorLoss(gather_negatives=wanted, **guards).compare(batch)
+    assert gathered == ([(False, False), (True, False), (False, True)] if wanted else [])
+
+
 @pytest.mark.parametrize("temperature", [0.0, -0.1])
 def test_a_temperature_that_is_not_positive_is_refused_when_the_loss_is_made(temperature: float) -> None:
     with pytest.raises(ConfigError, match=r"loss\.temperature must be > 0, got"):
