@@ -127,6 +127,10 @@ torture: $(READY) ## Damaged files of every kind, a hundred cases each, and ever
 	$(BIN)/python -m tests.torture $(ARGS)
 	$(BIN)/python -m tests.torture.kills $(ARGS)
 
+.PHONY: mutants
+mutants: $(READY) ## Small faults in the code that decides our numbers, each for some test to notice; resumes; ARGS="--most 60"
+	$(BIN)/python -m tests.torture.mutants $(ARGS)
+
 .PHONY: test-all
 test-all: test test-slow ## Both
 

@@ -14,6 +14,7 @@ from one_embedder.config.schema import Config
 from one_embedder.errors import ConfigError
 from one_embedder.files.location import CONF
 from one_embedder.training.run import train
+from tests.composed import composed
 
 
 @pytest.mark.parametrize(
@@ -173,14 +174,14 @@ def test_a_value_that_cannot_work_is_refused_before_any_work(override: str) -> N
 
 def test_all_wrong_values_are_told_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
-        load_config("train", ["loss.temperature=0", "seed=-1"])
+        composed("train", ["loss.temperature=0", "seed=-1"])
     assert "loss.temperature" in str(caught.value) and "seed" in str(caught.value)
 
 
 def test_an_output_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "taken").touch()
     with pytest.raises(ConfigError, match="is a file"):
-        load_config("train", [f"output={tmp_path / 'taken'}"])
+        composed("train", [f"output={tmp_path / 'taken'}"])
 
 
 @pytest.mark.parametrize(
@@ -198,7 +199,7 @@ def test_an_output_that_is_a_file_is_refused(tmp_path: Path) -> None:
 )
 def test_settings_that_do_not_go_together_are_refused(overrides: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message.replace(".", r"\.")):
-        check(load_config("train", overrides))
+        check(composed("train", overrides))
 
 
 @pytest.mark.parametrize(
@@ -213,30 +214,30 @@ def test_settings_that_do_not_go_together_are_refused(overrides: list[str], mess
 def test_settings_that_contradict_each_other_are_told_with_the_remedy_before_a_training_reads_anything(
     overrides: list[str], told: str, tmp_path: Path
 ) -> None:
-    cfg = load_config("train", ["profile=documentation", f"paths.experiments={tmp_path}", *overrides])
+    cfg = composed("train", ["profile=documentation", f"paths.experiments={tmp_path}", *overrides])
     cfg.medi.folder = str(tmp_path / "nothing")
     with pytest.raises(ConfigError, match=told) as caught:
         train(cfg)
     remedy = str(caught.value).rpartition(": add ")[2]
-    require_trainable(load_config("train", ["profile=documentation", *overrides, remedy]))
+    require_trainable(composed("train", ["profile=documentation", *overrides, remedy]))
     assert not list(tmp_path.iterdir())
 
 
 def test_an_encoder_cut_to_fewer_layers_than_the_profile_freezes_can_be_evaluated() -> None:
-    assert load_config("evaluate", ["profile=documentation", "encoder.layers=1"]).encoder.layers == 1
+    assert composed("evaluate", ["profile=documentation", "encoder.layers=1"]).encoder.layers == 1
 
 
 def test_a_batch_larger_than_any_task_is_told_before_the_data_are_built() -> None:
-    cfg = load_config("reproduce", ["profile=documentation", "medi.rows_per_task=20", "medi.min_rows_per_task=1"])
+    cfg = composed("reproduce", ["profile=documentation", "medi.rows_per_task=20", "medi.min_rows_per_task=1"])
     require_trainable(cfg)  # the data on disk may be others
     with pytest.raises(ConfigError, match=r"add medi\.rows_per_task=24"):
         require_reproducible(cfg)
     for source in ("sampler.strategy=mixed", "medi=file"):
-        require_reproducible(load_config("reproduce", ["profile=documentation", "medi.rows_per_task=20", source,
+        require_reproducible(composed("reproduce", ["profile=documentation", "medi.rows_per_task=20", source,
                                                        "medi.min_rows_per_task=1"]))  # fmt: skip
 
 
 def test_cached_gradients_are_refused_where_no_device_holds_all_weights() -> None:
     with pytest.raises(ConfigError, match=r"trainer\.mini_batch_size .* use trainer\.strategy=ddp"):
-        load_config("train", ["devices=fsdp", "trainer.mini_batch_size=8"])
-    assert load_config("train", ["devices=ddp", "trainer.mini_batch_size=8"]).trainer.mini_batch_size == 8
+        composed("train", ["devices=fsdp", "trainer.mini_batch_size=8"])
+    assert composed("train", ["devices=ddp", "trainer.mini_batch_size=8"]).trainer.mini_batch_size == 8

@@ -81,9 +81,12 @@ def test_the_masked_mean_is_the_mean_of_what_is_kept_whatever_stands_elsewhere(
         np.testing.assert_allclose(result[row], expected, atol=1e-5)
 
 
-def test_half_precision_is_summed_in_float32() -> None:
-    hidden = torch.ones(1, 4096, 1, dtype=torch.bfloat16)
-    assert masked_mean(hidden, torch.ones(1, 4096, dtype=torch.long)).item() == 1.0
+def test_half_precision_is_summed_in_float32_and_double_in_float64() -> None:
+    """The mean of 1 and 1 + 2 ** -n is one bit longer than either."""
+    for half_or_double, bits, wanted in ((torch.bfloat16, 7, torch.float32), (torch.float64, 51, torch.float64)):
+        hidden = torch.tensor([[[1.0], [1.0 + 2.0**-bits]]], dtype=half_or_double)
+        mean = masked_mean(hidden, torch.ones(1, 2, dtype=torch.long))
+        assert mean.dtype == wanted and mean.item() == 1.0 + 2.0 ** -(bits + 1)
 
 
 def test_every_weight_of_the_encoder_receives_a_gradient(make_encoder: Callable[..., InstructionEncoder]) -> None:

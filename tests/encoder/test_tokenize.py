@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -151,6 +153,29 @@ def test_a_tokenizer_without_an_end_token_is_refused(tokenizer: InstructionToken
     bare.backend_tokenizer.post_processor = processors.TemplateProcessing(single="$A", special_tokens=[])
     with pytest.raises(CheckpointError, match="no special token at the end"):
         InstructionTokenizer(bare, 32)
+
+
+def test_a_tokenizer_without_a_padding_token_is_refused(tokenizer: InstructionTokenizer) -> None:
+    bare = PreTrainedTokenizerFast(tokenizer_object=tokenizer.tokenizer.backend_tokenizer, eos_token="</s>")
+    with pytest.raises(CheckpointError, match=r"no padding token; set pad_token in its tokenizer_config\.json"):
+        InstructionTokenizer(bare, 32)
+
+
+def test_a_tokenizer_that_cuts_texts_at_their_beginning_is_refused(tokenizer: InstructionTokenizer) -> None:
+    other = copy.deepcopy(tokenizer.tokenizer)
+    other.truncation_side = "left"
+    with pytest.raises(CheckpointError, match="where the instruction is; set truncation_side to 'right'"):
+        InstructionTokenizer(other, 32)
+
+
+def test_a_truncation_and_a_padding_that_a_tokenizer_is_set_to_have_no_effect(tokenizer: InstructionTokenizer) -> None:
+    row = [INSTRUCTION], ["cats and dogs " * 3]
+    set_up = copy.deepcopy(tokenizer.tokenizer)
+    set_up.backend_tokenizer.enable_truncation(4)
+    assert InstructionTokenizer(set_up, 64).tokenize(*row) == tokenizer.with_max_length(64).tokenize(*row)
+    set_up.backend_tokenizer.no_truncation()
+    set_up.backend_tokenizer.enable_padding(length=60)
+    assert InstructionTokenizer(set_up, 64).tokenize(*row) == tokenizer.with_max_length(64).tokenize(*row)
 
 
 def test_instructions_and_texts_of_different_number_are_refused(tokenizer: InstructionTokenizer) -> None:

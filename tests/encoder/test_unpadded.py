@@ -75,18 +75,16 @@ def test_padding_and_pad_tokens_change_nothing(family: str) -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_dropout_is_drawn_in_every_layer(family: str) -> None:
     made = encoder(family)
-    modules = [module for module in made.modules() if isinstance(module, torch.nn.Dropout)]
-    for module in [*modules, *(m for m in made.modules() if isinstance(getattr(m, "dropout", None), float))]:
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
-        else:
-            module.dropout = 0.0
+    rates = [(module, "p") for module in made.modules() if isinstance(module, torch.nn.Dropout)]
+    rates += [(module, "dropout") for module in made.modules() if isinstance(getattr(module, "dropout", None), float)]
+    for module, rate in rates:
+        setattr(module, rate, 0.0)
     batch = made.train()(made.tokenizer([""], ["cats and dogs"]))
-    for module in modules:
-        module.p = 0.5
+    for module, rate in rates:
+        setattr(module, rate, 0.5)
         again = made(made.tokenizer([""], ["cats and dogs"]))
         assert not torch.equal(again, batch), module
-        module.p = 0.0
+        setattr(module, rate, 0.0)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import v_measure_score
 
-from one_embedder.config.compose import load_config
 from one_embedder.config.schema import Config
 from one_embedder.errors import ConfigError, DataError
 from one_embedder.evaluation.views.cells import Labeling, score_cell
@@ -20,6 +19,7 @@ from one_embedder.evaluation.views.results import read_view_result
 from one_embedder.evaluation.views.run import evaluate_views, headline
 from one_embedder.evaluation.views.steering import COLUMNS, mean_over_labelings, steering
 from one_embedder.tracking.manifest import read_manifest
+from tests.composed import composed
 from tests.evaluation.conftest import HashEncoder
 from tests.medi.toy import view_rows, view_set, write_view_set
 
@@ -61,7 +61,7 @@ class Deaf(HashEncoder):
 def cfg(tmp_path: Path) -> Config:
     write_view_set(tmp_path / "views", "Toy", view_rows(120))
     write_view_set(tmp_path / "views", "Twin", view_rows(96))
-    cfg = load_config("evaluate_views", [f"output={tmp_path / 'out'}", "tracking=disabled"])
+    cfg = composed("evaluate_views", [f"output={tmp_path / 'out'}", "tracking=disabled"])
     cfg.views.root, cfg.views.repeats = str(tmp_path / "views"), 2
     cfg.views.sets = {"Toy": view_set("test"), "Twin": view_set("test")}
     return cfg

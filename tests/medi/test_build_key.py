@@ -23,7 +23,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from one_embedder.config.compose import load_config
 from one_embedder.config.schema import Config, EncoderConfig, MediConfig, MiningConfig
 from one_embedder.embedding import embedder as embedder_module
 from one_embedder.files.location import PROJECT_ROOT
@@ -46,6 +45,7 @@ from one_embedder.medi.sources.hub import formats
 from one_embedder.medi.sources.own import build as own
 from one_embedder.medi.sources.super_ni import texts as candidates
 from one_embedder.medi.store import load_medi
+from tests.composed import composed
 from tests.hub import StandInHub
 from tests.medi.made_up import NOUNS, VERBS, made_up
 from tests.medi.test_documentation import SOURCE
@@ -131,7 +131,7 @@ def _super_ni(folder: Path) -> Config:
     ]
     write_rows(folder / "pairs" / "snli.jsonl.gz", nli)
     write_rows(folder / "pairs" / "wiki.jsonl.gz", [{"sentence1": f"One {i}.", "sentence2": f"{i}."} for i in range(9)])
-    return load_config("build_medi", ["medi=super_ni", f"medi.root={root}", f"medi.pairs={folder / 'pairs'}"])
+    return composed("build_medi", ["medi=super_ni", f"medi.root={root}", f"medi.pairs={folder / 'pairs'}"])
 
 
 def _mixture(folder: Path) -> Config:
@@ -142,7 +142,7 @@ def _mixture(folder: Path) -> Config:
     for name in ("Seen", "Spare", "Hidden"):
         rows = [row | {"text": row["text"].replace("number", f"of {name} number")} for row in view_rows()]
         write_view_set(folder / "views", name, rows)
-    cfg = load_config("build_medi", ["medi=mixture", "medi.tasks=[task2_*]", f"medi.root={root}"])
+    cfg = composed("build_medi", ["medi=mixture", "medi.tasks=[task2_*]", f"medi.root={root}"])
     cfg.medi.pairs, cfg.medi.views = str(folder / "asked"), str(folder / "views")
     sides = {"query": {"text_type": "question"}, "document": {"text_type": "answer"}}
     cfg.medi.pair_instructions = {"boxes": sides}
@@ -170,7 +170,7 @@ def _file(folder: Path) -> Config:
     rows[1]["neg"] = [rows[1]["neg"], rows[2]["neg"]]
     if not path.is_file():
         path.write_text(json.dumps(rows))
-    return load_config("build_medi", ["medi=file", f"medi.path={path}"])
+    return composed("build_medi", ["medi=file", f"medi.path={path}"])
 
 
 def _own(folder: Path) -> Config:
@@ -182,7 +182,7 @@ def _own(folder: Path) -> Config:
         {"query": "Is one answered twice?", "positive": "Yes."},
     ]
     write_rows(folder / "own.jsonl.gz", rows)
-    return load_config("build_medi", ["medi=own", f"medi.path={folder / 'own.jsonl.gz'}"])
+    return composed("build_medi", ["medi=own", f"medi.path={folder / 'own.jsonl.gz'}"])
 
 
 def built(source: str, cfg: Config, folder: Path) -> str:

@@ -23,6 +23,7 @@ from one_embedder.medi.mining.negatives import HardNegatives
 from one_embedder.medi.mining.rules import mine
 from one_embedder.medi.row import MediRow
 from one_embedder.medi.store import load_medi, row_of
+from tests.composed import composed
 from tests.medi.test_build import HashEmbedder
 from tests.medi.toy import compact_super_ni
 
@@ -263,7 +264,7 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path
     def of(**mining: object) -> Path:
         place = tmp_path / f"out-{len(mining)}"  # data of other settings are not replaced
         overrides = ["medi=super_ni", f"medi.root={root}", f"output={place}", "medi.min_rows_per_task=10"]
-        return build(load_config("build_medi", [*overrides, *(f"medi.mining.{k}={v}" for k, v in mining.items())]))
+        return build(composed("build_medi", [*overrides, *(f"medi.mining.{k}={v}" for k, v in mining.items())]))
 
     return of
 

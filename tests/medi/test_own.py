@@ -24,6 +24,7 @@ from one_embedder.medi.row import MediRow
 from one_embedder.medi.sources.own.held_back import divide, same
 from one_embedder.medi.sources.own.pairs import Pair, read_pairs
 from one_embedder.medi.store import load_medi, row_of
+from tests.composed import composed
 
 ROWS = [{"query": f"How do I clean lamp {i}?", "positive": f"Wipe number {i} with a cloth."} for i in range(60)]
 
@@ -51,7 +52,7 @@ def written(path: Path, rows: Sequence[Any]) -> Path:
 
 def configured(path: Path, *overrides: str) -> Config:
     where = [f"medi.path={path}", f"paths.data={path.parent / 'data'}"]
-    return load_config("build_medi", ["profile=own", *where, *overrides])
+    return composed("build_medi", ["profile=own", *where, *overrides])
 
 
 def rows_of(folder: Path) -> list[MediRow]:

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from one_embedder.errors import ConfigError, DataError
-from one_embedder.medi.batches.sampler import STRATEGIES, SameTaskBatchSampler
-from one_embedder.medi.batches.strategies import Weighted
+from one_embedder.medi.batches.sampler import STRATEGIES, SameTaskBatchSampler, mixes_tasks
+from one_embedder.medi.batches.strategies import Mixed, Proportional, Weighted
 from tests.reference.released_batches import released_batches
 
 TASKS = [0] * 40 + [7] * 100 + [3] * 3 + [9] * 17
@@ -226,6 +226,12 @@ def test_mixed_batches_hold_several_tasks_and_those_too_small_for_a_batch() -> N
     batches = [{TASKS[row] for row in batch} for batch in sampler]
     assert sum(len(tasks) > 1 for tasks in batches) > len(batches) / 2
     assert len(batches) == 160 // 8 and set().union(*batches) == {0, 3, 7, 9}
+
+
+def test_only_mixed_and_classes_that_say_so_may_mix_tasks() -> None:
+    assert [name for name in STRATEGIES if mixes_tasks(name)] == ["mixed"]
+    classes = {kind: mixes_tasks({"_target_": f"{kind.__module__}.{kind.__name__}"}) for kind in (Mixed, Proportional)}
+    assert classes == {Mixed: True, Proportional: False}
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from one_embedder.medi.sources.super_ni.instructions import instruction_of
 from one_embedder.medi.sources.super_ni.tasks import SuperNiTask, read_tasks
 from one_embedder.medi.sources.super_ni.texts import candidate_task, is_classification
 from one_embedder.medi.store import load_medi
+from tests.composed import composed
 from tests.medi.test_build import HashEmbedder
 from tests.medi.toy import compact_super_ni, described, sentiment, stories, write_rows
 
@@ -160,7 +161,7 @@ def test_treebank_spacing_is_undone() -> None:
 def cfg(compact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     monkeypatch.setattr(embedder_module, "InstructionEmbedder", HashEmbedder)
     HashEmbedder.calls = 0
-    return load_config(
+    return composed(
         "build_medi",
         ["medi=super_ni", f"medi.root={compact}", f"output={tmp_path / 'out'}", "medi.min_rows_per_task=10"],
     )

@@ -21,6 +21,7 @@ from one_embedder.medi.sources.pairs import read_pairs
 from one_embedder.medi.sources.view_sets import read_view_sets
 from one_embedder.medi.sources.views import read_views
 from one_embedder.medi.store import load_medi
+from tests.composed import composed
 from tests.medi.made_up import made_up
 from tests.medi.test_build import HashEmbedder
 from tests.medi.toy import view_rows, view_set, write_rows, write_view_set
@@ -36,7 +37,7 @@ def cfg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     write_view_set(tmp_path / "views", "Seen")
     other = [row | {"text": row["text"].replace("number", "as number")} for row in view_rows()]
     write_view_set(tmp_path / "views", "Hidden", other)
-    cfg = load_config("build_medi", ["medi=mixture", f"medi.views={tmp_path / 'views'}", f"output={tmp_path / 'out'}"])
+    cfg = composed("build_medi", ["medi=mixture", f"medi.views={tmp_path / 'views'}", f"output={tmp_path / 'out'}"])
     cfg.medi.min_rows_per_task = 10
     cfg.views.sets = {"Seen": view_set("train"), "Hidden": view_set("test")}
     return cfg
@@ -188,7 +189,7 @@ def test_every_public_set_and_pair_file_has_its_instructions(shared: Path) -> No
     data = shared / "data"
     if not (data / "views").is_dir():
         pytest.skip("the reference data have no view sets")
-    cfg = load_config("build_medi", ["medi=mixture", "views=public", f"medi.views={data / 'views'}"])
+    cfg = composed("build_medi", ["medi=mixture", "views=public", f"medi.views={data / 'views'}"])
     assert {path.parent.name for path in (data / "views").glob("*/texts.jsonl.gz")} == set(cfg.views.sets)
     views = read_views(cfg)
     assert len(views) == 21

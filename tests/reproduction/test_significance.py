@@ -45,6 +45,14 @@ def test_the_bootstraps_p_value_crosses_the_level_where_the_interval_reaches_zer
     assert bootstrap_p_value(0.0, samples) > 0.9
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_resamples_at_zero_speak_for_neither_side(sign: int) -> None:
+    """Two rows that are the same, or differ in one item only, differ by chance."""
+    assert bootstrap_p_value(0.0, np.zeros(99)) == 1.0
+    samples = sign * np.array([0.0] * 10 + [1.0] * 30)
+    assert bootstrap_p_value(float(samples.mean()), samples) == pytest.approx(2 * 11 / 41)
+
+
 def test_intervals_of_simulated_differences_cover_the_truth_about_as_often_as_they_say() -> None:
     rng = np.random.default_rng(3)
     covered, truth = [], 0.1

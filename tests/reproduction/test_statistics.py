@@ -145,6 +145,20 @@ def test_a_claim_from_one_seed_says_so(rows: list[RowRuns]) -> None:
     assert {claim.verdict for claim in decide_claims(bootstrap(rows), 1)} == {"one seed"}
 
 
+def test_claims_about_a_row_that_is_not_there_or_has_no_average_are_left_out(rows: list[RowRuns]) -> None:
+    def decided(*chosen: RowRuns) -> list[str]:
+        return [claim.text.partition(" above ")[2] for claim in decide_claims(bootstrap(list(chosen)), 2)]
+
+    backbone, instructed, plain, ours = rows
+    assert decided(*rows) == ["the backbone", "the backbone with instructions", "finetuning without instructions"]
+    assert decided(backbone, ours) == ["the backbone"]
+    assert decided(backbone, instructed, plain) == []
+    whole = bootstrap(rows)
+    for gone, left in ((WITHOUT, 2), (INSTRUCTOR, 0)):
+        samples = {**whole.samples, gone.id: {"STS": whole.samples[gone.id]["STS"]}}
+        assert len(decide_claims(replace(whole, samples=samples), 2)) == left
+
+
 def test_relative_gain_is_computed_per_column_in_percent() -> None:
     assert relative_gain({"STS": 0.66, "average": 0.5}, {"STS": 0.6, "average": 0.4}) == {
         "STS": pytest.approx(10),

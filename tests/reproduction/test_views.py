@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from one_embedder.config.compose import load_config
 from one_embedder.config.schema import Config
 from one_embedder.errors import ConfigError, DataError, EvaluationError
 from one_embedder.evaluation.views.cells import MEASURES, Cell, Labeling
@@ -22,6 +21,7 @@ from one_embedder.reproduction.views.record import read_steering, recorded_steer
 from one_embedder.reproduction.views.report import ViewReport, write_view_report
 from one_embedder.reproduction.views.rows import MEAN, PLAIN, UNTRAINED, ViewRow, cell
 from one_embedder.reproduction.views.run import reproduce_views
+from tests.composed import composed
 from tests.medi.toy import view_rows, view_set, write_view_set
 from tests.reproduction.fakes import FakeWork
 
@@ -108,7 +108,7 @@ def test_rows_on_other_texts_are_not_compared(rows: list[ViewRow]) -> None:
 @pytest.fixture
 def cfg(tmp_path: Path) -> Config:
     write_view_set(tmp_path / "views", "One", view_rows())
-    cfg = load_config(
+    cfg = composed(
         "reproduce",
         ["table.name=views", "views=none", "debug=fast", f"paths.experiments={tmp_path / 'experiments'}"],
     )

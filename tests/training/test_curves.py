@@ -4,11 +4,9 @@ import csv
 from pathlib import Path
 
 import pytest
-import torch
 
 from one_embedder.config.schema import Config
 from one_embedder.training.curves import TASK_LOSSES
-from one_embedder.training.loss import ContrastiveLoss, Sides
 from one_embedder.training.run import train
 from tests.tracking.offline_run import read_offline_runs
 from tests.training.test_run import At, install, press_ctrl_c
@@ -55,16 +53,6 @@ def test_an_interrupted_run_counts_every_batch_once(cfg: Config, monkeypatch: py
 def test_memory_is_a_curve_too(cfg: Config) -> None:
     rows = table(train(cfg), "metrics.csv")
     assert all(float(row["peak_memory_gib"]) > 0 for row in rows)
-
-
-def test_similarities_leave_out_what_the_loss_leaves_out() -> None:
-    torch.manual_seed(0)
-    query, positive, negative = torch.nn.functional.normalize(torch.randn(3, 4, 8), dim=-1)
-    compared = ContrastiveLoss(in_batch_positives=True).compare(Sides(query, positive, negative))
-    similarities = compared.similarities()
-    assert similarities["positives"].tolist() == (query * positive).sum(dim=1).tolist()
-    assert similarities["negatives"].shape == (4 * 3 + 4 * 4,)  # other rows' positives, and all negatives
-    assert similarities["negatives"].isfinite().all()
 
 
 @pytest.mark.slow

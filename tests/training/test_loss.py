@@ -137,6 +137,16 @@ def test_accuracy_counts_queries_whose_own_positive_is_nearest() -> None:
     assert metrics["accuracy"] == 0.75
 
 
+def test_similarities_leave_out_what_the_loss_leaves_out() -> None:
+    torch.manual_seed(0)
+    query, positive, negative = normalize(torch.randn(3, 4, 8), dim=-1)
+    compared = ContrastiveLoss(in_batch_positives=True).compare(Sides(query, positive, negative))
+    similarities = compared.similarities()
+    assert similarities["positives"].tolist() == (query * positive).sum(dim=1).tolist()
+    assert similarities["negatives"].shape == (4 * 3 + 4 * 4,)  # other rows' positives, and all negatives
+    assert similarities["negatives"].isfinite().all()
+
+
 @pytest.mark.parametrize("temperature", [0.0, -0.1])
 def test_temperature_that_is_not_positive_is_refused(temperature: float) -> None:
     with pytest.raises(ValueError, match="temperature must be > 0"):

@@ -81,3 +81,4 @@ def test_it_is_put_back_to_its_bounds_and_can_leave_them(moved: float, bound: fl
 def test_a_beginning_outside_the_bounds_is_refused(initial: float) -> None:
     with pytest.raises(ConfigError, match=r"loss\.temperature=.*between 0\.001 and 1\.0"):
         LearnedTemperature(initial)
+    assert all(LearnedTemperature(bound)().item() == pytest.approx(bound) for bound in (SMALLEST, LARGEST))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -60,8 +61,9 @@ def _composed() -> DictConfig:
     return schema
 
 
+@cache
 def register() -> None:
-    """Make the schema and our resolvers known to Hydra; may be called again."""
+    """Make the schema and our resolvers known to Hydra, once a process."""
     ConfigStore.instance().store(name="schema", node=_composed())
     ConfigStore.instance().store(group="loss", name="schema", node=LossConfig)
     OmegaConf.register_new_resolver("in_project", in_project, replace=True)

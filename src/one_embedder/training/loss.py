@@ -73,8 +73,8 @@ class Comparison:
 
     to_documents: Tensor
     to_queries: Tensor | None
-    first: int = 0
-    to_other_query: Tensor | None = None
+    first: int
+    to_other_query: Tensor | None
 
     def loss(self, temperature: float | Tensor) -> Tensor:
         """Cross entropy of finding the own one, the mean over rows of each direction, summed; natural-log units.

@@ -75,7 +75,6 @@ class SameTaskBatchSampler:
             raise ConfigError(f"rank {rank} is not one of {world_size} devices")
         if seed < 0:
             raise ConfigError(f"seed must be at least 0, got {seed}")
-        self.seed = seed
         self.epoch = 0
         self.sampler = self
         size = global_batch_size // world_size

@@ -21,7 +21,7 @@ from one_embedder.reproduction.compare.harness import read_published, read_recor
 from one_embedder.reproduction.compare.side_by_side_record import ABOVE_FIRST, main_grid, read_side_by_side
 from one_embedder.reproduction.show.grid import Grid
 from one_embedder.reproduction.show.hash_list import write_hashes
-from one_embedder.reproduction.show.torture import recorded_kills, recorded_torture
+from one_embedder.reproduction.show.torture import recorded_kills, recorded_mutants, recorded_torture
 from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMNS, ROWS
 from one_embedder.reproduction.steps.profiles import others_grid, read_about
 from one_embedder.reproduction.table1.expected import ExpectedTable, read_expected
@@ -38,7 +38,7 @@ PAGES: Mapping[str, tuple[str, ...]] = {
     "docs/results.md": ("table1_columns", "super_ni", "mixture", "folder", "harness", "paper"),
     "docs/ablations.md": ("ablations", "ablations_super_ni"),
     "docs/views.md": ("views",),
-    "docs/reliability.md": ("torture", "kills"),
+    "docs/reliability.md": ("torture", "kills", "mutants"),
 }
 """Page -> the generated parts it holds."""
 
@@ -97,6 +97,7 @@ def generated_parts(root: Path = PROJECT_ROOT, conf: Path = CONF) -> dict[str, s
         "steering": steering_in_short(root / "experiments" / "views" / "mixture.json"),
         "torture": recorded_torture(root / "experiments" / "torture" / "malformed.json"),
         "kills": recorded_kills(root / "experiments" / "torture" / "kills.json"),
+        "mutants": recorded_mutants(root / "experiments" / "torture" / "mutants.json"),
         "profiles": others_grid(read_about(conf), "").markdown(),
     }
 

@@ -1,4 +1,4 @@
-"""The figures of ``make torture`` as tables: what came of damaged files, and of commands that were killed."""
+"""The figures of ``make torture`` and ``make mutants`` as tables: damaged files, killed commands, faulty code."""
 
 from __future__ import annotations
 
@@ -49,3 +49,37 @@ def _recorded(path: Path, what: str, columns: Sequence[str], figures: Callable[[
     sums = [sum(column) for column in zip(*kinds.values(), strict=True)]
     rows = [[kind, *map(str, counts)] for kind, counts in {**kinds, "all": sums}.items()]
     return f"{Grid([what, *columns], rows).markdown()}\n\n{made}"
+
+
+def recorded_mutants(path: Path) -> str:
+    """A line for each module, and why each mutant survived that did; "Not run." when there is no record.
+
+    Raises:
+        DataError: if the record cannot be read.
+    """
+    if not path.is_file():
+        return "Not run."
+    try:
+        record = read_json(path)
+        modules = {str(name): found for name, found in record["modules"].items()}
+        counts = {
+            name: [int(found[key]) for key in ("mutants", "drawn", "killed")] + [len(found["survivors"])]
+            for name, found in modules.items()
+        }
+        told = [
+            f"- `{name}`, {survivor['mutant'].partition(':')[0] or 'module'}: `{_code(survivor['mutant'])}`. "
+            f"{survivor['reason'] or 'No test notices it.'}"
+            for name, found in modules.items()
+            for survivor in found["survivors"]
+        ]
+        made = f"Commit {record['commit'][:7]}; at most {int(record['most'])} of a module, drawn by seed."
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: not a record of `make mutants` ({error!r}); make it again") from error
+    sums = [sum(column) for column in zip(*counts.values(), strict=True)]
+    rows = [[f"`{name}`", *map(str, found)] for name, found in counts.items()]
+    grid = Grid(["module", "mutants", "run", "killed", "survived"], [*rows, ["all", *map(str, sums)]])
+    return "\n\n".join([grid.markdown(), made, "Those that survived:", "\n".join(told)])
+
+
+def _code(mutant: str) -> str:
+    return mutant.partition(": ")[2].replace("`", "'")

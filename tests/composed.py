@@ -1,0 +1,24 @@
+"""Configurations for tests of what settings do: each choice of groups is composed once, which takes half a second."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+from omegaconf import DictConfig, OmegaConf
+
+from one_embedder.config.compose import compose_verb, typed
+from one_embedder.config.schema import Config
+from one_embedder.files.location import CONF
+
+
+def composed(verb: str, overrides: Sequence[str] = ()) -> Config:
+    """As ``load_config``, checks included, for overrides of the plain forms ``group=choice`` and ``key=value``."""
+    groups = tuple(override for override in overrides if (CONF / override.partition("=")[0]).is_dir())
+    values = [override for override in overrides if override not in groups]
+    return typed(OmegaConf.merge(_with_groups(verb, groups), OmegaConf.from_dotlist(values)))  # type: ignore[arg-type]
+
+
+@cache
+def _with_groups(verb: str, groups: tuple[str, ...]) -> DictConfig:
+    return compose_verb(verb, groups)
