@@ -46,7 +46,7 @@ def read_yaml(path: Path) -> Any:
     text = decoded_utf8(path.read_bytes())
     _require_shallow(text)
     try:
-        return yaml.load(text, _loader())
+        return yaml.load(text, _loader())  # noqa: S506  # a safe loader, which also refuses a key that is there twice
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     except yaml.YAMLError as error:
