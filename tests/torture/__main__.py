@@ -17,6 +17,7 @@ from one_embedder.tracking.machine import code_state
 from one_embedder.tracking.manifest import write_atomically
 from tests.torture.data_surfaces import SURFACES as DATA
 from tests.torture.judge import judge
+from tests.torture.log import whole_lines
 from tests.torture.record_surfaces import SURFACES as RECORDS
 
 RECORD = PROJECT_ROOT / "experiments" / "torture" / "malformed.json"
@@ -53,7 +54,7 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
 
 def _judged(count: int, log: Path) -> list[dict[str, Any]]:
     """The verdicts, those of an earlier try included."""
-    known = {(line["surface"], line["seed"]): line for line in _whole_lines(log)}
+    known = {(line["surface"], line["seed"]): line for line in whole_lines(log)}
     cases = [(surface, seed) for surface in (*DATA, *RECORDS) for seed in range(count)]
     with log.open("a", encoding="utf-8") as file:
         for surface, seed in tqdm(cases, unit="case"):
@@ -62,15 +63,6 @@ def _judged(count: int, log: Path) -> list[dict[str, Any]]:
                 file.write(json.dumps(known[surface.name, seed]) + "\n")
                 file.flush()
     return [known[surface.name, seed] for surface, seed in cases]
-
-
-def _whole_lines(log: Path) -> list[dict[str, Any]]:
-    """The cases that an earlier try has done; the one that it was writing when it was cut off is done again."""
-    if not log.is_file():
-        return []
-    whole = log.read_text(encoding="utf-8").rpartition("\n")[0]
-    log.write_text(f"{whole}\n" if whole else "", encoding="utf-8")
-    return [json.loads(line) for line in whole.splitlines()]
 
 
 def _record(verdicts: list[dict[str, Any]], cases: int, state: dict[str, Any]) -> None:
