@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -22,6 +23,7 @@ from one_embedder.reproduction.ablation.child import ablation_folder, children_f
 from one_embedder.reproduction.ablation.plan import plan
 from one_embedder.reproduction.ablation.record import AblationRecord, read_record
 from one_embedder.reproduction.ablation.tabulate import ablate
+from one_embedder.reproduction.statistics.contrasts import _contrast
 from one_embedder.reproduction.statistics.layout import AVERAGE
 from one_embedder.tracking.identity import resolved
 from one_embedder.tracking.manifest import config_hash, read_manifest
@@ -146,6 +148,11 @@ def test_a_complete_ablation_gives_every_cell_every_run_and_decided_claims(
     assert best.p_adjusted is not None and best.p_value is not None and best.p_adjusted >= best.p_value
     assert (best.tasks_won, best.tasks_total) == (9, 9)
     assert "Warm is better than cold." in capsys.readouterr().out
+
+
+def test_a_gap_is_taken_in_each_resample_by_itself() -> None:
+    samples = {"one": np.array([1.0, 5.0]), "other": np.array([3.0, 2.0]), "alone": np.array([0.5, 0.25])}
+    assert _contrast([["one", "other"]], [["alone"]], samples.__getitem__).tolist() == [1.5, 2.75]
 
 
 def test_a_gap_is_decided_by_the_bootstrap_over_its_levels(cfg: Config, work: AblationWork, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 
 from one_embedder.tracking.machine import code_state
 from one_embedder.tracking.manifest import write_atomically
+from tests.torture.log import whole_lines
 
 Case = Mapping[str, Any]
 
@@ -34,7 +35,7 @@ def judged(
     log.parent.mkdir(parents=True, exist_ok=True)
     if code_state()["dirty"]:
         log.unlink(missing_ok=True)
-    known = {identity(line): line for line in _whole_lines(log)}
+    known = {identity(line): line for line in whole_lines(log)}
     ends = time.monotonic() + seconds
     with log.open("a", encoding="utf-8") as file:
         for name, judge in tqdm(cases.items(), unit="case"):
@@ -55,12 +56,3 @@ def write_record(path: Path, content: Mapping[str, Any], kinds: Mapping[str, Map
 def faults(verdicts: Sequence[Case]) -> list[Case]:
     """Those that went wrong."""
     return [verdict for verdict in verdicts if verdict["outcome"] == "fault"]
-
-
-def _whole_lines(log: Path) -> list[Case]:
-    """The cases that an earlier try has done; the one that it was writing when it was cut off is done again."""
-    if not log.is_file():
-        return []
-    whole = log.read_text(encoding="utf-8").rpartition("\n")[0]
-    log.write_text(f"{whole}\n" if whole else "", encoding="utf-8")
-    return [json.loads(line) for line in whole.splitlines()]

@@ -7,6 +7,7 @@ import gc
 import importlib.util
 import os
 import resource
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -72,8 +73,15 @@ def in_fork(name: str, file: Path, tree: ast.AST | None, tests: Sequence[str], *
                 sys.meta_path.insert(0, _Finder(_Faulty(name, file, tree)))
             os._exit(_tested(tests, folder))
         _, status, used = os.wait4(child, 0)
-    outcome = "time" if os.WIFSIGNALED(status) else "survived" if os.WEXITSTATUS(status) == 0 else "killed"
-    return Outcome(outcome, used.ru_utime + used.ru_stime)
+    return Outcome(_outcome(status), used.ru_utime + used.ru_stime)
+
+
+def _outcome(status: int) -> str:
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+        raise RuntimeError("the machine ended a fork, which says nothing of its mutant: too little memory?")
+    if os.WIFSIGNALED(status):
+        return "time" if os.WTERMSIG(status) == signal.SIGXCPU else "killed"
+    return "killed" if os.WEXITSTATUS(status) else "survived"
 
 
 def import_libraries(tests: Sequence[str]) -> None:
@@ -127,7 +135,7 @@ def _quiet(seconds: int) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 

@@ -26,6 +26,7 @@ from one_embedder.files.location import PROJECT_ROOT
 from one_embedder.tracking.machine import code_state
 from one_embedder.tracking.manifest import write_atomically
 from tests.torture.forks import Outcome, import_libraries, in_fork
+from tests.torture.log import whole_lines
 from tests.torture.mutations import sites
 
 RECORD = PROJECT_ROOT / "experiments" / "torture" / "mutants.json"
@@ -88,7 +89,7 @@ def main(arguments: list[str]) -> int:
         for survivor in module["survivors"]:
             open_ += not survivor["reason"]
             sys.stdout.write(f"  line {survivor['line']}, {survivor['mutant']}: {survivor['reason'] or 'SURVIVED'}\n")
-    if asked.record:
+    if asked.record and not asked.only:
         content = {"commit": state["commit"], "dirty": state["dirty"], "most": asked.most, "modules": found}
         write_atomically(RECORD, json.dumps(content, indent=1) + "\n")
     return int(open_ > 0)
@@ -98,7 +99,7 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
     own = PROJECT_ROOT / "experiments" / "own" / "torture" / "mutants.jsonl"
     parser = argparse.ArgumentParser(prog="python -m tests.torture.mutants", description=__doc__)
     parser.add_argument("--most", type=int, default=12, help="mutants of a module; of more, a sample")
-    parser.add_argument("--only", default="", help="modules whose name holds this")
+    parser.add_argument("--only", default="", help="modules whose name holds this; without a record")
     parser.add_argument("--log", type=Path, default=own)
     parser.add_argument("--record", action="store_true", help=f"write {RECORD.relative_to(PROJECT_ROOT)}")
     return parser.parse_args(arguments)
@@ -114,7 +115,8 @@ def _of_module(module: Module, most: int, log: Path) -> list[Judged]:
     """The mutants of a module that are drawn, those of an earlier try included."""
     key, named = module.key(), module.mutants()
     drawn = sorted(random.Random(module.name).sample(range(len(named)), len(named))[:most])  # of more, these are part
-    known = {line.number: line for line in _whole_lines(log) if line.key == key and line.mutant == named[line.number]}
+    earlier = [Judged(**line) for line in whole_lines(log) if line["key"] == key]
+    known = {line.number: line for line in earlier if line.mutant == named[line.number]}
     missing = [number for number in drawn if number not in known]
     if missing:
         import_libraries(module.tests)
@@ -139,14 +141,6 @@ def _judged(module: Module, key: str, number: int, whole: Outcome) -> Judged:
 
 def _full_name(module: Module) -> str:
     return f"one_embedder.{module.name}"
-
-
-def _whole_lines(log: Path) -> list[Judged]:
-    """What an earlier try has done; the line that it was writing when it was cut off is left out."""
-    if not log.is_file():
-        return []
-    whole = log.read_text(encoding="utf-8").rpartition("\n")[0]
-    return [Judged(**json.loads(line)) for line in whole.splitlines()]
 
 
 def _summary(module: Module, lines: Sequence[Judged]) -> dict[str, Any]:
