@@ -123,7 +123,7 @@ test-integrations: $(READY) ## What works with LangChain, LlamaIndex and wandb-w
 	$(INTEGRATIONS)/bin/python -m pytest -p no:cacheprovider tests/test_migrate.py tests/test_wandb_view.py -k "langchain or llamaindex or view" $(ARGS)
 
 .PHONY: torture
-torture: $(READY) ## Damaged files of every kind, a hundred cases each, and every command killed thirty times; resumes; ARGS="--cases 1000" for more
+torture: $(READY) ## Damaged files of every kind, a hundred cases each, and every command killed forty times; resumes; ARGS="--cases 10"
 	$(BIN)/python -m tests.torture $(ARGS)
 	$(BIN)/python -m tests.torture.kills $(ARGS)
 
