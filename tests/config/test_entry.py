@@ -71,8 +71,9 @@ COMMAND = """
 from one_embedder.config.entry import run_verb
 
 def work(cfg):
+    import os
     from one_embedder.tracking.machine import command
-    print(" ".join(command()))
+    os.write(1, (" ".join(command()) + "\\n").encode())  # at once: two jobs share the output
 
 if __name__ == "__main__":
     run_verb("train", work)

@@ -209,7 +209,7 @@ SURFACES = (
             test=[{"sent1": TEXTS[i], "sent2": TEXTS[9 + i], "label": i % 2} for i in range(6)],
         ),
         _with_mteb,
-        {"sent1": text, "sent2": text, "label": lambda value: type(value) is int and value in (0, 1)},
+        {"sent1": text, "sent2": text, "label": lambda value: type(value) in (int, bool) and value in (0, 1)},
     ),
     Surface(
         "STS", _folder("Small", "STS", test=GRADED), _with_mteb, {"sentence1": text, "sentence2": text, "score": number}

@@ -191,7 +191,7 @@ def _read(folder: Path) -> ChildRecord:
             metrics=metrics,
             manifest=manifest,
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (LookupError, TypeError, AttributeError) as error:
         raise DataError(
             f"{folder / MANIFEST}: not the record of an ablation's child ({error!r}); delete its folder and run it "
             "again"

@@ -140,7 +140,7 @@ def _seconds_of_tasks(cfg: Config) -> dict[str, list[float]]:
     times: dict[str, list[float]] = defaultdict(list)
     pattern = f"*/{cfg.benchmark.name}_{cfg.benchmark.split}*/results/*.json"
     for path in (Path(cfg.paths.experiments) / "results").glob(pattern):
-        with suppress(ValueError, KeyError, TypeError):  # a broken result is no reason to have no estimate
+        with suppress(ValueError, LookupError, TypeError):  # a broken result is no reason to have no estimate
             seconds = float(json.loads(path.read_text(encoding="utf-8"))["evaluation_time"])
             times[path.stem].append(seconds)
     return times

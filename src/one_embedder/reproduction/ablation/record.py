@@ -257,7 +257,7 @@ def read_record(path: Path) -> AblationRecord:
         for claim in record.claims:
             _check_claim(record, claim, f"{path}, claim {claim.id}")
         return record
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: not the record of an ablation ({error!r}); delete it and tabulate again") from error
 
 

@@ -92,7 +92,7 @@ def read_published(path: Path = PUBLISHED) -> PublishedModel:
             for where in [f"{path}, {row['task']}"]
         )
         return PublishedModel(content["model"], f"{content['source']['work']}, {content['source']['place']}", tasks)
-    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path}: not published scores ({error!r}); restore it with `git checkout {path}`") from error
 
 
@@ -220,7 +220,7 @@ def read_record(path: Path = RECORD) -> dict[str, Any] | None:
         record["environment"], record["hardware"], record["code"]
         for task, score in record["scores"].items():
             number(score, f"{path}, {task}", -1.0, 1.0)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: not a record of the harness ({error!r}); restore it with `git checkout`") from error
     return record
 

@@ -49,7 +49,7 @@ def read_side_by_side(path: Path) -> Mapping[str, Any]:
         for grid in (main_grid(record), interval_grid(record), difference_grid(record)):
             holds_lines(path.with_suffix(".md"), grid.markdown().splitlines() if grid.headers[1:] else [])
         return record
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError(
             f"{path}: not a record of evaluations side by side ({error!r}); make it again or delete it"
         ) from error

@@ -95,7 +95,7 @@ def table1_section(path: Path, whose: str, runs: RunFiles) -> Section:
             ],
             facts=facts(record),
         )
-    except (KeyError, TypeError) as error:
+    except (LookupError, TypeError) as error:
         raise DataError(f"{path}: not the record of a reproduction ({error!r}); run it again") from error
 
 
@@ -180,7 +180,7 @@ def side_by_side_section(path: Path) -> Section:
                 "data, sha256": ", ".join(map(_data_fact, rows[0]["evaluations"][0]["data"])),
             },
         )
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (LookupError, TypeError, ValueError) as error:
         raise DataError(f"{path}: not a record of evaluations side by side ({error!r}); make it again") from error
 
 

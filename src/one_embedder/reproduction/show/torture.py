@@ -44,7 +44,7 @@ def _recorded(path: Path, what: str, columns: Sequence[str], figures: Callable[[
         record = read_json(path)
         kinds = {str(kind): figures(found) for kind, found in record["kinds"].items()}
         made = f"Commit {record['commit'][:7]}; seeds 0 to {int(record['cases']) - 1} of each kind."
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: not a record of `make torture` ({error!r}); make it again") from error
     sums = [sum(column) for column in zip(*kinds.values(), strict=True)]
     rows = [[kind, *map(str, counts)] for kind, counts in {**kinds, "all": sums}.items()]
@@ -73,7 +73,7 @@ def recorded_mutants(path: Path) -> str:
             for survivor in found["survivors"]
         ]
         made = f"Commit {record['commit'][:7]}; at most {int(record['most'])} of a module, drawn by seed."
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: not a record of `make mutants` ({error!r}); make it again") from error
     sums = [sum(column) for column in zip(*counts.values(), strict=True)]
     rows = [[f"`{name}`", *map(str, found)] for name, found in counts.items()]

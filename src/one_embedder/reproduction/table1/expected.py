@@ -155,7 +155,7 @@ def read_expected(path: Path) -> ExpectedTable | None:
         if not kinds:
             raise ValueError("no recorded run")
         return ExpectedTable(content["data"], content["settings"], content["tasks"], kinds)
-    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
             f"{path}: not an expected file ({error!r}); restore it with `git checkout {path}`, or delete it and record "
             "it again with table.record=true"

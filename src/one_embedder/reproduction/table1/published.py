@@ -81,7 +81,7 @@ def load_published(path: Path) -> PublishedTable:
         rows = tuple(_read_row(entry, path) for entry in content["rows"])
         source = f"{content['source']['work']}, {content['source']['place']}"
         return PublishedTable(source, dict(content["tasks"]), rows)
-    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path}: not a published table ({error!r}); restore it with `git checkout {path}`") from error
 
 

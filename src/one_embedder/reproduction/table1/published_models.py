@@ -164,7 +164,7 @@ def load_published_models(path: Path, table: PublishedTable) -> PublishedModels:
             for kind, entry in content["tolerances"].items()
         }
         return PublishedModels(models, tolerances)
-    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
             f"{path}: not a file of published models ({error!r}); restore it with `git checkout {path}`"
         ) from error

@@ -39,7 +39,7 @@ def read_table1(path: Path) -> dict[str, Any]:
             check_tasks(path.with_name(f"{path.stem}_tasks.csv"), row["label"], row["scores"], record["tasks"])
         _check_renderings(record, path)
         return record
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: not the record of a reproduction ({error!r}); run it again") from error
 
 

@@ -55,7 +55,7 @@ def read_steering(path: Path) -> Record:
             inside(Interval(**claim["difference"]), where)
             equal(claim["difference"]["estimate"], asked.estimate(scores), where)
         return dict(record)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: not a steering table ({error!r}); restore it, or make it again") from error
 
 
