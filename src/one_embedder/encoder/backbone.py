@@ -56,7 +56,9 @@ def load_backbone(folder: Path, layers: int | None = None) -> PreTrainedModel:
         )
     if report["missing_keys"]:
         missing = ", ".join(sorted(report["missing_keys"])[:5])
-        raise CheckpointError(f"the weights in {folder} lack {missing}; fetch or save the folder again")
+        raise CheckpointError(
+            f"the weights in {folder} lack {missing}, which its config.json asks for; fetch or save the folder again"
+        )
     require_finite(model, folder)
     return cast(PreTrainedModel, model.eval())
 
@@ -81,6 +83,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     kind: Any = PreTrainedTokenizerFast if verbatim else AutoTokenizer
     with reading("tokenizer", folder / "tokenizer_config.json"):
         tokenizer = kind.from_pretrained(folder, **AS_DATA)
+        tokenizer.all_special_ids  # noqa: B018  # with an unknown token that is none, transformers never finds them
     if not tokenizer.is_fast:
         raise CheckpointError(f"{folder} has no fast tokenizer; add its tokenizer.json")
     return cast(PreTrainedTokenizerFast, tokenizer)

@@ -310,5 +310,5 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is not a manifest of training data ({error!r}); build the data again") from error
     if schema != SCHEMA_VERSION:
-        raise DataError(f"{path} has schema {schema!r}, this version reads {SCHEMA_VERSION}; build the data again")
+        raise DataError(f"{path} has schema {schema!r:.60}, this version reads {SCHEMA_VERSION}; build the data again")
     return dict(manifest)

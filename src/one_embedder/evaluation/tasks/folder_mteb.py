@@ -121,8 +121,9 @@ class FolderClassification(FolderTask, ItemizedClassification):
         for row, label in enumerate(asked):
             if label not in numbers:
                 other = next((known for known in numbers if same_label(known) == same_label(label)), None)
-                why = "so it cannot be learned" if other is None else f"where it is written {other!r}; write both alike"
-                raise test.error(row, f"label {label!r} does not occur in {train.path.name}, {why}")
+                alike = f"where it is written {other!r:.60}; write both alike"
+                why = "so it cannot be learned" if other is None else alike
+                raise test.error(row, f"label {label!r:.60} does not occur in {train.path.name}, {why}")
         self.dataset = _dataset(
             train={"text": train.texts("text"), "label": [numbers[label] for label in train.labels()]},
             test={"text": test.texts("text"), "label": [numbers[label] for label in asked]},

@@ -62,6 +62,9 @@ def build_file(cfg: Config, folder: Path) -> Path:
             reading.read(path)
         reading.judge()
         lost = dict(sorted(reading.overlapping.items()))
+        if not writer.tally.rows:
+            told = f"{rejected.rows} were set aside, {sum(lost.values())} stand in the benchmark"
+            raise DataError(f"{', '.join(map(str, files))}: no row to train on ({told})")
         about = {"source": "file", "key": key, "files": {file.name: file.stat().st_size for file in files}}
         sha256 = writer.finish({**about, "rejected": rejected.rows, "overlapping": sum(lost.values())})
     _report(files, rejected.rows, lost if benchmark else None).write(work, sha256)
