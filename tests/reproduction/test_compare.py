@@ -65,6 +65,30 @@ def test_each_cell_has_its_verdict_and_the_table_its_exit_code(
     assert comparison.exit_code == code
 
 
+def test_cells_are_told_apart_by_line_and_column() -> None:
+    comparison = compared({"STS": 50.0, AVERAGE: 60.0})
+    assert (comparison.verdict(LINE, "STS"), comparison.verdict(LINE, AVERAGE)) == (Verdict.OK, Verdict.OFF)
+    assert [(cell.line, cell.column) for cell in compared(None).cells] == REQUIRED
+
+
+def test_a_number_that_lacks_the_score_of_a_task_is_not_run_though_the_row_ran() -> None:
+    obtained = {LINE: {"STS": 50.0}}
+    comparison = compare(EXPECTED, HERE, obtained, HERE, required=REQUIRED, not_run=[(LINE, AVERAGE)])
+    assert [cell.verdict for cell in comparison.cells] == [Verdict.OK, Verdict.NOT_RUN]
+    assert comparison.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("recorded", "verdict"), [(None, Verdict.NO_EXPECTED), (replace(HERE, settings="others"), Verdict.STALE)]
+)
+def test_where_nothing_is_judged_a_row_that_did_not_run_is_told_from_a_missing_number(
+    recorded: Circumstances | None, verdict: Verdict
+) -> None:
+    required = [*REQUIRED, (OTHER, "STS")]
+    comparison = compare(recorded and EXPECTED, recorded, {LINE: {"STS": 1.0}}, HERE, required=required)
+    assert [cell.verdict for cell in comparison.cells] == [verdict, Verdict.MISSING, Verdict.NOT_RUN]
+
+
 def test_near_is_accepted_only_when_asked_and_nothing_else_is() -> None:
     near, off = ({LINE: {"STS": points, AVERAGE: 50.0}} for points in (51.5, 60.0))
     codes = [

@@ -91,6 +91,7 @@ def test_a_table_whose_numbers_contradict_each_other_is_refused_by_name(root: Pa
         (f"{TABLE1}.csv", "62.0209", "66.0209"),
         (f"{TABLE1}.csv", "62.0209", "n/a"),
         (f"{TABLE1}_tasks.csv", "76.7621", "86.7621"),
+        (f"{TABLE1}_tasks.csv", "76.7621", "much"),
         (f"{TABLE1}.md", "| 62.0 |", "| 66.0 |"),
         (f"{TABLE1}.md", "| average | +", "| average | +9"),
         (f"{TABLE1}.tex", "62.0", "66.0"),

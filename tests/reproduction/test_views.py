@@ -78,9 +78,11 @@ def test_estimates_are_means_over_seeds_labelings_and_sets_and_lie_in_their_inte
 
 
 def test_what_is_steered_is_told_from_what_is_not(rows: list[ViewRow]) -> None:
-    claims = decide_steering(view_bootstrap(rows, resamples=400, confidence=0.95, seed=0), seeds=2)
+    bootstrap = view_bootstrap(rows, resamples=400, confidence=0.95, seed=0)
+    claims = decide_steering(bootstrap, seeds=2)
     assert len(claims) == 10
     assert {claim.verdict for claim in claims} == {"supported"}
+    assert {claim.verdict for claim in decide_steering(bootstrap, seeds=1)} == {"one seed"}
     unsteered = [row(UNTRAINED, 0.0), row(PLAIN, 0.0, 0.0), row(INSTRUCTOR, 0.0, 0.0)]
     claims = decide_steering(view_bootstrap(unsteered, resamples=400, confidence=0.95, seed=0), seeds=2)
     assert {claim.verdict for claim in claims} == {"undecided"}
