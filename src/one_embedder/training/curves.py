@@ -77,20 +77,26 @@ class Curves(Callback):
             logger.log_metrics({f"task_loss/{self._name(task)}": loss for task, loss in seen.items()}, step)
             logger.log_histograms({f"similarity/{name}": x for name, x in module.similarities.items()}, step)
 
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Hand the table to W&B, whose run ends with the fit."""
+        rows = self._rows()
+        for logger in _wandb_loggers(trainer) if trainer.is_global_zero and rows else ():
+            logger.log_table("task_losses", columns=list(_COLUMNS), data=rows)
+
     def write(self, trainer: Trainer) -> None:
         """Write the table; also of a run that was killed after its last step, for which Lightning begins no fit."""
+        rows = self._rows()
+        if trainer.is_global_zero and rows:
+            text = io.StringIO()
+            csv.writer(text, lineterminator="\n").writerows([_COLUMNS, *rows])
+            write_atomically(self.path, text.getvalue())
+
+    def _rows(self) -> list[list[Any]]:
         self._read()
-        if not trainer.is_global_zero or not self.losses:
-            return
-        rows = [
+        return [
             [task, self._name(task), batches, round(total / batches, 6), round(last, 6)]
             for task, (batches, total, last) in sorted(self.losses.items())
         ]
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([_COLUMNS, *rows])
-        write_atomically(self.path, text.getvalue())
-        for logger in _wandb_loggers(trainer):
-            logger.log_table("task_losses", columns=list(_COLUMNS), data=rows)
 
     def _read(self) -> dict[int, float]:
         """Add up what waits on the device, in one transfer; task id -> its last loss among that."""
