@@ -37,9 +37,8 @@ class AppendingCSVLogger(CSVLogger):
         """Lightning's writer; opening it deletes older metrics, so they stand aside meanwhile."""
         if self._experiment is not None or getattr(rank_zero_only, "rank", 0) != 0:
             return super().experiment
-        aside = self.metrics_file.with_name(
-            f".{METRICS}.earlier"
-        )  # still there if an earlier try was killed right here
+        # Still there if an earlier try was killed right here.
+        aside = self.metrics_file.with_name(f".{METRICS}.earlier")
         if self.metrics_file.is_file():
             self.metrics_file.replace(aside)
         with warnings.catch_warnings():
