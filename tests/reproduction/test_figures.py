@@ -5,12 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
 from matplotlib.figure import Figure
 
+from one_embedder.reproduction.ablation.record import Axis
 from one_embedder.reproduction.show.figures import (
     averages_figure,
     claims_figure,
     differences_figure,
+    growth_figure,
     inline_svg,
 )
 from one_embedder.reproduction.statistics.layout import COLUMNS
@@ -45,3 +48,23 @@ def test_an_inline_figure_follows_the_pages_colours_and_is_the_same_every_time()
     assert root.attrib["aria-label"] == 'a "label"' and "width" not in root.attrib and "viewBox" in root.attrib
     assert "var(--ink)" in first and "var(--series-1)" in first
     assert "#1a1b1c" not in first and "<metadata" not in first
+
+
+def test_growth_is_drawn_against_the_steps_a_line_for_each_level_of_what_else_varies() -> None:
+    record = small_record()
+    assert growth_figure(record) is None
+    lengths = dict(zip(record.axes[1].levels, (400, 100), strict=True))
+    steps = Axis("wording", "steps", False, {level: {"trainer.max_steps": count} for level, count in lengths.items()})
+    figure = growth_figure(replace(record, axes=[record.axes[0], steps]))
+    assert figure is not None
+    drawn = {str(bars.get_label()): bars.lines[0].get_xydata().tolist() for bars in figure.axes[0].containers}
+    assert drawn == {
+        side: [
+            [count, pytest.approx(100 * record.cell(f"{side}+{level}").scores["average"])]
+            for level, count in lengths.items()
+        ]
+        for side in ("without", "with")
+    }
+    assert [line.get_ydata()[0] for line in figure.axes[0].lines if line.get_label() == "backbone"] == [
+        pytest.approx(55)
+    ]

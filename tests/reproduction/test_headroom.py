@@ -115,6 +115,18 @@ def test_harm_is_a_specialist_below_the_backbone_on_a_task_that_its_data_mirror(
     assert own["RetrievalTask"] == ("", None)
 
 
+def test_neither_model_for_everything_is_a_specialist_where_one_axis_holds_them_all() -> None:
+    kinds = {"all": {}, "all_with": {"with_instructions": True}, "area": {"sampler.tasks": ["area/*"]}}
+    headroom = replace(design().headroom, generalist={"kind": "all"}, instructed={"kind": "all_with"}, mirrors={})
+    one_axis = replace(design(), axes={"kind": AxisConfig(levels=kinds)}, headroom=headroom)
+    cells = [_cell("backbone", {}, (), 0.5), *(_cell(kind, {"kind": kind}, SEEDS, 0.5) for kind in kinds)]
+    found = headroom_cells(one_axis, cells)
+    assert found is not None and found.specialists == {"area": "area"}
+    assert list(troubles(one_axis)) == []
+    mirrored = replace(one_axis, headroom=replace(headroom, mirrors={"all_with": ["STSTask"]}))
+    assert any("the kind 'all_with' must be" in trouble for trouble in troubles(mirrored))
+
+
 def test_without_one_of_its_cells_or_unasked_there_is_none() -> None:
     cells = record().cells
     for missing in ("backbone", "without+all", "with+all"):
@@ -255,11 +267,11 @@ def test_the_configured_specialists_are_the_kinds_that_the_data_have_and_mirror_
     labels = [name for kind in LABEL_KINDS for name in (kind.name, f"{kind.name}_name")]
     kinds = [*(kind.name for kind in PAIR_KINDS), *labels, "related", "title_to_text", "topic"]
     levels = ablation.axes["kind"].levels
-    assert list(levels) == ["all", *kinds]
+    assert list(levels) == ["all", "all_with_instructions", *kinds]
     assert all(levels[kind] == {"sampler.tasks": [f"{kind}/*"], "trainer.share_of_steps": True} for kind in kinds), (
         "all alike: ARGS=trainer.max_steps=N then reaches every child"
     )
     benchmark = {folder.rsplit("/", 1)[-1] for folder in _Benchmark([], "test").tasks()}
     mirrored = [task for tasks in ablation.headroom.mirrors.values() for task in tasks]
     assert len(set(mirrored)) == len(mirrored) and set(mirrored) <= benchmark
-    assert len(children(ablation)) == 1 + 2 * (1 + len(kinds)) * len(ablation.seeds)
+    assert len(children(ablation)) == 1 + (2 + len(kinds)) * len(ablation.seeds)

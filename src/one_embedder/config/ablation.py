@@ -136,7 +136,8 @@ def _headroom_troubles(ablation: AblationConfig, headroom: HeadroomConfig) -> It
     yield from _cell_troubles(ablation, f"{where}.instructed", headroom.instructed, list(ablation.axes))
     if headroom.backbone not in ablation.references:
         yield f"{where}.backbone={headroom.backbone!r} must be {nearest(headroom.backbone, tuple(ablation.references))}"
-    kinds = tuple(level for level in ablation.axes[axis].levels if level != headroom.generalist.get(axis))
+    of_all_tasks = (headroom.generalist.get(axis), headroom.instructed.get(axis))
+    kinds = tuple(level for level in ablation.axes[axis].levels if level not in of_all_tasks)
     for kind in headroom.mirrors:
         if kind not in kinds:
             yield f"{where}.mirrors: the kind {kind!r} must be {nearest(kind, kinds)}"

@@ -343,7 +343,7 @@ class PublishedPointConfig:
 class HeadroomConfig:
     """How far a model for all tasks lies below models for one kind of task, on each task of the benchmark."""
 
-    specialists: str | None = None  # axis whose levels are the kinds, but for the generalist's; None: not asked for
+    specialists: str | None = None  # axis whose levels are the kinds, but for those of all tasks; None: not asked for
     generalist: dict[str, str] = field(default_factory=dict)  # cell: trained on all tasks, without instructions
     instructed: dict[str, str] = field(default_factory=dict)  # cell: the same with instructions
     backbone: str = ""  # reference

@@ -95,7 +95,8 @@ def run_child(cfg: Config, stages: Stages | None = None) -> None:
     configurations = require_possible(cfg)
     own = configurations[child.id]
     if cfg.table.record:
-        extent = {"seeds": len(cfg.ablation.seeds), "steps": own.trainer.max_steps}
+        longest = max(each.trainer.max_steps for each in configurations.values())
+        extent = {"seeds": len(cfg.ablation.seeds), "steps": longest}
         require_recordable(ablation_folder(cfg) / f"{cfg.profile}.json", extent)
     if child.seed is not None:
         require_within(own)

@@ -65,10 +65,11 @@ def headroom_cells(ablation: AblationConfig, cells: Sequence[Cell]) -> HeadroomC
         return None
     found = {cell.id: cell for cell in cells}
     generalist, instructed = (cell_id(ablation, cell) for cell in (asked.generalist, asked.instructed))
+    of_all_tasks = {asked.generalist[axis], asked.instructed[axis]}
     specialists = {
         name: cell.levels[axis]
         for name, cell in found.items()
-        if not cell.reference and cell.levels[axis] != asked.generalist[axis]
+        if not cell.reference and cell.levels[axis] not in of_all_tasks
     }
     if not specialists or not {generalist, instructed, asked.backbone} <= set(found):
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from statistics import fmean
@@ -57,7 +57,6 @@ def plan(cfg: Config) -> str:
     trained = _trained(cfg, earlier)
     runs = {child.id: trained.get(_facts(configurations[child.id])) for child in every if child.seed is not None}
     to_train = [configurations[name] for name, run in runs.items() if run is None]
-    length = "up to " if any(own.trainer.share_of_steps for own in configurations.values()) else ""
     tasks = cfg.benchmark.tasks or list(_seconds_of_tasks(cfg))
     evaluations = sum(
         not _is_scored(place, tasks)
@@ -65,12 +64,12 @@ def plan(cfg: Config) -> str:
         if child.id not in done
         for place in _places(cfg, child, configurations[child.id], runs.get(child.id))
     )
-    work = sum(map(part_of_steps, to_train))
-    seconds = [_estimate(_seconds_of_training(cfg, earlier), work), _estimate(_seconds_of_scoring(cfg), evaluations)]
+    steps = sum(own.trainer.max_steps * part_of_steps(own) for own in to_train)
+    seconds = [_estimate(_seconds_of_a_step(cfg, earlier), steps), _estimate(_seconds_of_scoring(cfg), evaluations)]
     return "\n".join(
         [
             f"Ablation {cfg.ablation.name}, profile {cfg.profile}: {cfg.ablation.question}",
-            f"  plan      {len(runs)} trainings of {length}{cfg.trainer.max_steps} steps (seeds "
+            f"  plan      {len(runs)} trainings of {_lengths(configurations[name] for name in runs)} steps (seeds "
             f"{', '.join(map(str, cfg.ablation.seeds))}), {len(runs) - len(to_train)} of them found; "
             f"{evaluations} evaluations to do; {len(done)} of {len(every)} children have run",
             f"  estimate  {_told(seconds)}",
@@ -98,6 +97,16 @@ def _is_scored(place: Path | None, tasks: Collection[str]) -> bool:
     return place is not None and bool(tasks) and all((place / "results" / f"{task}.json").is_file() for task in tasks)
 
 
+def _lengths(trainings: Iterable[Config]) -> str:
+    """How many steps they take: ``800``, ``200 to 1600``, or ``up to 800`` where a share of them is taken."""
+    every = list(trainings)
+    longest = max((own.trainer.max_steps for own in every), default=0)
+    if any(own.trainer.share_of_steps for own in every):
+        return f"up to {longest}"
+    shortest = min((own.trainer.max_steps for own in every), default=0)
+    return str(longest) if shortest == longest else f"{shortest} to {longest}"
+
+
 def _told(seconds: list[float | None]) -> str:
     if None in seconds:
         return "none: there is no earlier run of this encoder to go by"
@@ -117,10 +126,10 @@ def _trainings(experiments: Path) -> list[RunFile]:
     return [run for run in each.values() if (run.manifest["status"], run.manifest["name"]) == ("completed", "train")]
 
 
-def _seconds_of_training(cfg: Config, earlier: Sequence[RunFile]) -> list[float]:
-    """Of ``cfg.trainer.max_steps`` steps, at the speed of each earlier run of the same encoder."""
+def _seconds_of_a_step(cfg: Config, earlier: Sequence[RunFile]) -> list[float]:
+    """At the speed of each earlier run of the same encoder."""
     costs = [run.manifest["cost"] for run in earlier if run.manifest["model"]["base"] == cfg.encoder.name_or_path]
-    return [cost["wall_s"] / cost["steps"] * cfg.trainer.max_steps for cost in costs]
+    return [cost["wall_s"] / cost["steps"] for cost in costs]
 
 
 def _seconds_of_scoring(cfg: Config) -> list[float]:

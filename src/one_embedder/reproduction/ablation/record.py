@@ -200,7 +200,13 @@ class AblationRecord:
 
     def told(self, claim: Tested) -> str:
         """The verdict of one of the claims as readers see it."""
-        return told(claim.verdict, claim.difference, trainings(len(self.seeds), self.provenance.get("steps", ())))
+        return told(claim.verdict, claim.difference, trainings(len(self.seeds), self._steps_behind(claim)))
+
+    def _steps_behind(self, claim: Tested) -> Sequence[int]:
+        """Of the trainings that it compares; of all where its cells do not tell."""
+        compared = {*claim.plus, *claim.minus}
+        own = {steps for cell in self.cells if cell.id in compared for steps in cell.steps}
+        return sorted(own) or self.provenance.get("steps", ())
 
     @property
     def trained(self) -> str:

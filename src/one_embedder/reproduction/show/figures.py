@@ -9,8 +9,10 @@ from __future__ import annotations
 import io
 import re
 import textwrap
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import cycle
 from typing import Any
 
 from matplotlib import rc_context
@@ -18,7 +20,7 @@ from matplotlib.figure import Figure
 
 from one_embedder.evaluation.resampling import Interval
 from one_embedder.reproduction.ablation.headroom import headroom
-from one_embedder.reproduction.ablation.record import AblationRecord
+from one_embedder.reproduction.ablation.record import AblationRecord, Axis
 from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMNS
 
 INK = "#1a1b1c"
@@ -69,6 +71,44 @@ def claims_figure(record: AblationRecord) -> Figure | None:
     if not decided:
         return None
     return forest([name for name, _ in decided], [bounds for _, bounds in decided], "difference, points", zero=True)
+
+
+def growth_figure(record: AblationRecord) -> Figure | None:
+    """The average against the steps of training, a line for each level of what else varies; None without such an axis.
+
+    Untrained references are level lines.
+    """
+    axis = next((axis for axis in record.axes if _is_of_steps(axis)), None)
+    if axis is None:
+        return None
+    steps = {level: int(settings["trainer.max_steps"]) for level, settings in axis.levels.items()}
+    lines: dict[str, dict[int, Interval]] = defaultdict(dict)
+    for cell in record.cells:
+        if not cell.reference:
+            others = ", ".join(level for name, level in cell.levels.items() if name != axis.name)
+            lines[others][steps[cell.levels[axis.name]]] = cell.intervals[AVERAGE]
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(_WIDTH, 3.2), layout="constrained")
+        axes = figure.subplots()
+        for color, (label, points) in zip(cycle(SERIES), lines.items(), strict=False):
+            heights = [100 * interval.estimate for interval in points.values()]
+            errors = _errors(list(points.values()))
+            axes.errorbar(
+                list(points), heights, yerr=errors, fmt="o-", color=color, capsize=3, markersize=4, label=label
+            )
+        for cell in record.cells:
+            if cell.reference:
+                axes.axhline(100 * cell.scores[AVERAGE], color=FAINT, linewidth=1, label=cell.label)
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(list(steps.values()), list(map(str, steps.values())))
+        axes.set_xlabel("training steps")
+        axes.set_ylabel("average, points")
+        figure.legend(loc="outside lower center", ncols=3)
+    return figure
+
+
+def _is_of_steps(axis: Axis) -> bool:
+    return all(set(settings) == {"trainer.max_steps"} for settings in axis.levels.values())
 
 
 def headroom_figure(record: AblationRecord) -> Figure:

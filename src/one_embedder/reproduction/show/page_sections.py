@@ -25,6 +25,7 @@ from one_embedder.reproduction.show.figures import (
     averages_figure,
     claims_figure,
     differences_figure,
+    growth_figure,
     headroom_figure,
     inline_svg,
 )
@@ -129,6 +130,8 @@ def ablation_section(record: AblationRecord, whose: str, runs: RunFiles) -> Sect
     title = f"Ablation: {record.name.replace('_', ' ')}, profile {record.profile}: {whose}"
     differences, has_headroom = claims_figure(record), bool(headroom(record))
     drawings = []
+    if (growth := growth_figure(record)) is not None:
+        drawings.append(_drawing(f"{record.name}: the average against the steps of training", growth))
     if has_headroom:
         caption = f"{record.name}: every task's models for everything, and its best specialist"
         drawings.append(_drawing(caption, headroom_figure(record)))
