@@ -153,3 +153,19 @@ def test_a_task_of_ones_own_gets_settings_on_the_command_line(sign: str) -> None
     for key in ("benchmark.protocol.Mine.splts", "prompt_retrieval.tasks.Mine.evalsize"):
         with pytest.raises(ConfigError, match=f"unknown key '{key}'"):
             load_config("evaluate", ["benchmark=folder", f"{sign}{key}=1"])
+
+
+@pytest.mark.parametrize("sign", ["", "+"])
+def test_a_set_of_ones_own_gets_settings_on_the_command_line(sign: str) -> None:
+    entries = {"part": "test", "text_type": "note", "objectives": "{mood: finding the mood, place: finding the place}"}
+    mine = [f"{sign}views.sets.Mine.{key}={value}" for key, value in entries.items()]
+    assert load_config("evaluate_views", mine).views.sets["Mine"].objectives["mood"] == "finding the mood"
+    given = (
+        "{repo: me/mine, revision: main, files: [a.jsonl], format: columns, query: 'Q: ', symmetric: false, "
+        "negatives: mined, cap: 10, licence: mit, seen_in_evaluation: false}"
+    )
+    cfg = load_config("build_medi", ["profile=paper", "medi=full", f"{sign}medi.hub.Mine={given}"])
+    assert cfg.medi.hub["Mine"].files == ["a.jsonl"]
+    for verb, key in (("evaluate_views", "views.sets.Mine.txt_type"), ("build_medi", "medi.hub.Mine.fles")):
+        with pytest.raises(ConfigError, match=f"unknown key '{key}'"):
+            load_config(verb, [f"{sign}{key}=1"])

@@ -167,6 +167,18 @@ def test_settings_are_found_under_mtebs_name_too() -> None:
     assert settings_of("Emotion", "Clustering", protocol) == TaskFolderConfig()
 
 
+def test_settings_of_a_misspelt_task_are_told_and_those_of_tasks_elsewhere_are_not(
+    benchmark_root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = TaskFolderConfig(samples_per_label=5)
+    elsewhere = load_config("evaluate", ["benchmark=folder"]).benchmark.protocol
+    discover(benchmark_root, None, {**elsewhere, "TinyClassification": settings})
+    assert not caplog.records
+    discover(benchmark_root, None, {"TinyClasification": settings})
+    assert "benchmark.protocol.TinyClasification belongs to no task here" in caplog.text
+    assert "did you mean TinyClassification?" in caplog.text
+
+
 def test_the_settings_of_the_papers_tasks_are_configuration() -> None:
     protocol = load_config("evaluate", ["benchmark=folder"]).benchmark.protocol
     samples = {name: task.samples_per_label for name, task in protocol.items() if task.samples_per_label}

@@ -17,7 +17,14 @@ from one_embedder.config.ablation import jobs
 from one_embedder.config.checks import check
 from one_embedder.config.messages import as_config_errors
 from one_embedder.config.own_class import TARGET, completed
-from one_embedder.config.schema import BenchmarkConfig, Config, LossConfig, PromptRetrievalConfig
+from one_embedder.config.schema import (
+    BenchmarkConfig,
+    Config,
+    LossConfig,
+    MediConfig,
+    PromptRetrievalConfig,
+    ViewsConfig,
+)
 from one_embedder.config.secret import require_no_secrets
 from one_embedder.errors import ConfigError
 from one_embedder.files.location import CONF, PROJECT_ROOT
@@ -42,22 +49,34 @@ class _PromptRetrieval(PromptRetrievalConfig):
 
 
 @dataclass
+class _Views(ViewsConfig):
+    sets: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class _Medi(MediConfig):
+    hub: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
 class _Composed(Config):
     """As Hydra composes it: the group ``loss`` brings its own keys, ours by ``defaults: [schema]``."""
 
     loss: Any = MISSING
     benchmark: BenchmarkConfig = field(default_factory=_Benchmark)
     prompt_retrieval: PromptRetrievalConfig = field(default_factory=_PromptRetrieval)
+    views: ViewsConfig = field(default_factory=_Views)
+    medi: MediConfig = field(default_factory=_Medi)
 
 
 def _composed() -> DictConfig:
-    """The schema that Hydra composes into. Entries of tasks are open there, and checked by ``typed``.
+    """The schema that Hydra composes into. Entries of tasks and sets are open there, and checked by ``typed``.
 
     Hydra can't add an entry to a dictionary of dataclasses: it begins with an empty one, which is not of the type.
     """
     schema: DictConfig = OmegaConf.structured(_Composed)
-    OmegaConf.set_struct(schema.benchmark.protocol, False)
-    OmegaConf.set_struct(schema.prompt_retrieval.tasks, False)
+    for entries in (schema.benchmark.protocol, schema.prompt_retrieval.tasks, schema.views.sets, schema.medi.hub):
+        OmegaConf.set_struct(entries, False)
     return schema
 
 

@@ -21,8 +21,10 @@ A task's folder may hold ``instructions.json`` with its instructions, for ``inst
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -33,6 +35,8 @@ from one_embedder.errors import ConfigError, DataError
 from one_embedder.evaluation.benchmarks import CATEGORIES, spellings
 from one_embedder.files.json_lines import content_sha256
 
+logger = logging.getLogger(__name__)
+
 OWN_FOLDERS = {"PromptRetrieval": "prompt_retrieval", "TextEvaluation": "billboard"}
 """Categories that mteb does not know, and the folder of their tasks below the root."""
 
@@ -42,6 +46,8 @@ SETTINGS = {"samples_per_label": "Classification", "splits": "STS", "ignore_iden
 
 READING = {"Retrieval": 2, "PromptRetrieval": 2}
 """Raised when folders of a category are read or scored otherwise, so that older results are not taken for current."""
+
+_ALMOST = 0.85  # share of the letters of two names that agree; FEVERRetrieval and ClimateFEVERRetrieval have 0.8
 
 NO_PROTOCOL: Mapping[str, TaskFolderConfig] = MappingProxyType({})
 
@@ -104,7 +110,8 @@ def discover(
     Args:
         root: holds ``eval``, ``billboard`` and ``prompt_retrieval``, each optional.
         tasks: names to keep; None: all.
-        protocol: settings of tasks, found under either of their ``spellings``; those of no task here are not used.
+        protocol: settings of tasks, found under either of their ``spellings``; those of no task here are not used, and
+            told where they look like a misspelt task.
 
     Raises:
         DataError: if there is no task, a folder is no category's, or two tasks have the same name.
@@ -123,6 +130,7 @@ def discover(
         if folder.name in paths:
             raise DataError(f"{folder.path} and {paths[folder.name]} have the same task name; rename one of them")
         paths[folder.name] = folder.path
+    _tell_misspelt(protocol, found)
     if tasks is None:
         return found
     missing = sorted(set(tasks) - set(paths))
@@ -158,6 +166,18 @@ def settings_of(task: str, category: str, protocol: Mapping[str, TaskFolderConfi
                 f"benchmark.protocol.{name}.{key} has an effect on {reader} tasks only; {task} is one of {category}"
             )
     return settings
+
+
+def _tell_misspelt(protocol: Mapping[str, TaskFolderConfig], found: Sequence[TaskFolder]) -> None:
+    """Warn of settings that no task here takes and that are named almost as one without settings."""
+    names = [spellings(task.name, task.category) for task in found]
+    known = {name for both in names for name in both}
+    plain = [name for both in names if protocol.keys().isdisjoint(both) for name in both]
+    for name in sorted(protocol.keys() - known):
+        if close := get_close_matches(name, plain, n=1, cutoff=_ALMOST):
+            logger.warning(
+                "benchmark.protocol.%s belongs to no task here and has no effect; did you mean %s?", name, close[0]
+            )
 
 
 def _refuse_unknown_categories(root: Path) -> None:
