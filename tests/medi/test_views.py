@@ -127,6 +127,7 @@ def changed(row: int, **values: Any) -> Callable[[list[Row]], list[Row]]:
         (changed(7, split="dev"), "row 8: field 'split' must be train or test, got 'dev'"),
         (changed(7, labels=["good"]), "row 8: field 'labels' must be an object"),
         (changed(7, labels={"mood": 1.5}), r"row 8: labels\.mood must name a class, got 1\.5 \(float\)"),
+        (changed(7, labels={"mood": "good "}), r"row 8: field 'labels\.mood' is 'good ' .*write the class in one way"),
         (changed(7, labels={"mood": "odd"}), "one text only has the class 'odd' of the labeling 'mood'"),
         (lambda rows: [row | {"split": "train"} for row in rows], "no row has the split 'test'"),
         (lambda rows: [row | {"labels": {"thing": "a"}} for row in rows], "every text of the labeling 'thing' is 'a'"),

@@ -161,10 +161,32 @@ class JsonLines:
                 raise self.error(row, f"field '{field}' must be text or an integer, got {shown(label)}")
             if isinstance(label, str) and not self._string(row, field, label).strip():
                 raise self.error(row, f"field '{field}' is empty; name the class or remove the row")
-        self._refuse_second_spellings(field, labels)
+        self.refuse_second_spellings(field, labels)
         if len(set(labels)) < classes:
             raise DataError(f"{self.path}: every row has the {field} {labels[0]!r}; a task needs at least two classes")
         return labels
+
+    def refuse_second_spellings(self, field: str, labels: Sequence[str | int | None]) -> None:
+        """One class that is written as a number and as a text, or with spaces around it, would silently be two.
+
+        Args:
+            field: that holds the label.
+            labels: one a row; None where it has none.
+
+        Raises:
+            DataError: naming both rows.
+        """
+        first: dict[str, int] = {}
+        for row, label in enumerate(labels):
+            if label is None:
+                continue
+            earlier = first.setdefault(same_label(label), row)
+            if labels[earlier] != label:
+                raise self.error(
+                    row,
+                    f"field '{field}' is {shown(label)}, and row {earlier + self.first_line} has "
+                    f"{shown(labels[earlier])}; write the class in one way",
+                )
 
     def refuse_contradictions(self, judged: Iterable[Hashable], verdicts: Sequence[Any], field: str) -> None:
         """Refuse a row that says of the same thing something else than an earlier one.
@@ -185,18 +207,6 @@ class JsonLines:
                     row,
                     f"field '{field}' is {shown(verdicts[row])}, and row {earlier + self.first_line} has "
                     f"{shown(verdicts[earlier])} for the same texts; keep the one that is right",
-                )
-
-    def _refuse_second_spellings(self, field: str, labels: Sequence[str | int]) -> None:
-        """One class that is written as a number and as a text, or with spaces around it, would silently be two."""
-        first: dict[str, int] = {}
-        for row, label in enumerate(labels):
-            earlier = first.setdefault(same_label(label), row)
-            if labels[earlier] != label:
-                raise self.error(
-                    row,
-                    f"field '{field}' is {shown(label)}, and row {earlier + self.first_line} has "
-                    f"{shown(labels[earlier])}; write the class in one way",
                 )
 
     def _text(self, row: int, field: str, value: Any) -> str:

@@ -101,6 +101,7 @@ def _read(folder: Path, settings: ViewSetConfig, split: str) -> ViewSet:
     objects = [_labels(rows, row) for row in range(len(rows))]
     labels = {labeling: [classes.get(labeling) for classes in objects] for labeling in settings.objectives}
     for labeling, classes in labels.items():
+        rows.refuse_second_spellings(f"labels.{labeling}", classes)
         _require_classes(rows, labeling, classes, sorted({name for of in objects for name in of}))
     own = [row for row, found in enumerate(splits) if found == split]
     if not own:
