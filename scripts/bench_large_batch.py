@@ -74,7 +74,7 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
         sys.exit(f"error: the gradients differ by {distance:.1e} of their length: not the same work")
     ratios = [b["seconds"] / a["seconds"] for a, b in zip(rounds["plain"], rounds["cached"], strict=True)]
     return {
-        "settings": {name: getattr(arguments, name) for name in ("rows", "mini_batch", "rounds")} | {"threads": 1},
+        "settings": {name: getattr(arguments, name) for name in ("rows", "mini_batch", "rounds", "frozen")} | {"threads": 1},
         "loss": loss,
         "gradient": {way: {key: _median(found, key) for key in found[0]} for way, found in rounds.items()},
         "ratios": [round(ratio, 3) for ratio in ratios],
@@ -105,7 +105,8 @@ def _loss_alone(rows: int, rounds: int) -> dict[str, float]:
 
 def _in_own_process(way: str, folder: Path, arguments: argparse.Namespace) -> dict[str, float]:
     command = [sys.executable, "-m", "scripts.bench_large_batch", "--way", way, "--gradient", str(folder / f"{way}.pt")]
-    command += ["--rows", str(arguments.rows), "--mini-batch", str(arguments.mini_batch)]
+    for name in ("rows", "mini_batch", "frozen"):
+        command += [f"--{name.replace('_', '-')}", str(getattr(arguments, name))]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     found: dict[str, float] = json.loads(done.stdout)
     return found
@@ -113,7 +114,7 @@ def _in_own_process(way: str, folder: Path, arguments: argparse.Namespace) -> di
 
 def _one_gradient(arguments: argparse.Namespace) -> dict[str, float]:
     """Compute and save it; seconds of processor time, and MB before and at the most."""
-    module, first_rows = _prepared()
+    module, first_rows = _prepared(arguments.frozen)
     batch = first_rows(arguments.rows)
     _backward(module, first_rows(arguments.mini_batch), None)  # pays for what only a first time costs
     module.zero_grad()
@@ -125,9 +126,10 @@ def _one_gradient(arguments: argparse.Namespace) -> dict[str, float]:
     return {"seconds": seconds, "before_mb": before, "peak_mb": peak}
 
 
-def _prepared() -> tuple[InstructorModule, Callable[[int], ContrastiveBatch]]:
+def _prepared(frozen: int) -> tuple[InstructorModule, Callable[[int], ContrastiveBatch]]:
     """The default profile's model with instructions, and what makes a batch of the first rows of its data."""
-    cfg = load_config("train", ["with_instructions=true", "sampler.strategy=mixed"])
+    settings = ["with_instructions=true", "sampler.strategy=mixed", f"optimizer.frozen_layers={frozen}"]
+    cfg = load_config("train", settings)
     encoder = load_encoder(cfg.encoder.name_or_path)
     data = MediDataModule(
         Path(cfg.medi.folder) / "medi",
@@ -142,19 +144,18 @@ def _prepared() -> tuple[InstructorModule, Callable[[int], ContrastiveBatch]]:
 def _backward(module: InstructorModule, batch: ContrastiveBatch, mini_batch: int | None) -> None:
     """Add the gradient of the loss of all rows, at once or ``mini_batch`` rows at a time."""
 
+    passes, apart = module.passes(batch)
+
     def loss(embeddings: Sequence[Tensor]) -> Tensor:
-        return module.measure(embeddings, batch).loss
+        return module.measure(apart(embeddings), batch).loss
+
+    def backward(share: Tensor, _: bool = True) -> None:
+        torch.autograd.backward(share)
 
     if mini_batch is None:
-        torch.autograd.backward(loss(module.embed(batch)))
+        backward(loss([module.encoder(texts) for texts in passes]))
     else:
-        cached_backward(
-            module.encoder,
-            module.sides(batch),
-            mini_batch,
-            loss=loss,
-            backward=lambda share, _: torch.autograd.backward(share),
-        )
+        cached_backward(module.encoder, passes, mini_batch, loss=loss, backward=backward)
 
 
 def _peak_mb() -> float:
@@ -177,7 +178,8 @@ def rendered(record: dict[str, Any]) -> str:
         added = f"{found['peak_mb'] - found['before_mb']:,.0f}"
         body.append([NAMES[way].format(settings["mini_batch"]), f"{found['seconds']:.1f}", added])
     note = (
-        f"{settings['rows']:,} rows of the default profile as one batch, with instructions, one thread, "
+        f"{settings['rows']:,} rows of the default profile as one batch, with instructions, {settings['frozen']} layers "
+        f"frozen, texts that occur several times embedded once, one thread, "
         f"{hardware['gpu'] or hardware['cpu']}; processor time and peak memory beyond that of {settings['mini_batch']} "
         f"rows at once, medians over {settings['rounds']} rounds in which both take turns. The gradients differ by "
         f"{record['gradient_distance']:.0e} of their length. torch {environment['torch']}, commit "
@@ -199,6 +201,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--rows", type=int, default=1024, help="of the batch [%(default)s]")
     add("--mini-batch", type=int, default=32, help="rows of a chunk [%(default)s]")
     add("--rounds", type=int, default=5, help="[%(default)s]")
+    add("--frozen", type=int, default=0, help="lowest layers that do not learn [%(default)s]")
     add("--record", type=Path, default=RECORD, help="where to write .json and .md [%(default)s]")
     add("--way", choices=WAYS, help=argparse.SUPPRESS)
     add("--gradient", type=Path, help=argparse.SUPPRESS)

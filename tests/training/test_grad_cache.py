@@ -59,7 +59,7 @@ def plain(encoder: nn.Module, temperature: LearnedTemperature, batches: list[Tok
     torch.manual_seed(3)
     parts: list[list[Tensor]] = [[] for _ in batches]
     for piece in cut(batches, chunk):
-        parts[piece.side].append(encoder(piece.texts))
+        parts[piece.number].append(encoder(piece.texts))
     loss = contrast([torch.cat(part) for part in parts], temperature)
     loss.backward()
     return loss.detach(), collect(encoder, temperature), torch.rand(())
@@ -161,7 +161,7 @@ def test_each_side_is_cut_by_its_own_rows_and_a_graph_is_kept_for_one_chunk_at_a
     batches = sides()
     pieces = cut(batches, chunk)
     for side, batch in enumerate(batches):
-        ids = [piece.texts.input_ids for piece in pieces if piece.side == side]
+        ids = [piece.texts.input_ids for piece in pieces if piece.number == side]
         assert torch.equal(torch.cat(ids), batch.input_ids)
         assert [len(part) for part in ids[:-1]] == [chunk] * (len(ids) - 1) and 0 < len(ids[-1]) <= chunk
     encoder, flags, calls_at = Towers(dropout=0.0), [], []

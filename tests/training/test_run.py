@@ -172,13 +172,14 @@ def test_what_the_encoder_or_the_machine_cannot_do_is_told_before_the_plan_and_t
     assert not list(Path(cfg.paths.experiments).rglob("manifest.yaml"))
 
 
-@pytest.mark.parametrize(("mini", "warned"), [(4, True), (3, False)])
+@pytest.mark.parametrize(("mini", "warned"), [(12, True), (11, False)])
 def test_chunks_that_cut_nothing_are_a_warning_before_the_plan(
     cfg: Config, caplog: pytest.LogCaptureFixture, mini: int, warned: bool
 ) -> None:
+    """A batch of four rows has four texts on each of three sides, which are embedded together."""
     cfg.trainer.mini_batch_size, cfg.trainer.max_steps = mini, 1
     train(cfg)
-    assert (f"trainer.mini_batch_size={mini} cuts no side of a batch (at most 4 texts" in caplog.text) is warned
+    assert (f"mini_batch_size={mini} cuts nothing (a device embeds at most 12 texts" in caplog.text) is warned
 
 
 def test_of_two_identical_trainings_one_is_refused_and_writes_nothing(cfg: Config) -> None:

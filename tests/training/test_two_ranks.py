@@ -131,12 +131,12 @@ class PlainInChunks(InstructorModule):
 
     chunk: int
 
-    def embed(self, batch: ContrastiveBatch) -> tuple[Tensor, Tensor, Tensor]:
-        parts: list[list[Tensor]] = [[], [], []]
-        for piece in cut([batch.query, batch.positive, batch.negative], self.chunk):
-            parts[piece.side].append(self.encoder(piece.texts))
-        query, positive, negative = map(torch.cat, parts)
-        return query, positive, negative
+    def embed(self, batch: ContrastiveBatch) -> tuple[Tensor, ...]:
+        passes, apart = self.passes(batch)
+        parts: list[list[Tensor]] = [[] for _ in passes]
+        for piece in cut(passes, self.chunk):
+            parts[piece.number].append(self.encoder(piece.texts))
+        return apart([torch.cat(each) for each in parts])
 
 
 class Catch(Callback):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, cast
@@ -99,16 +99,26 @@ class InstructorModule(LightningModule):
         label's name, a negative that rows share) once. Else one pass a side, each padded to its own longest text. With
         dropout every occurrence is embedded for itself.
         """
+        passes, apart = self.passes(batch)
+        return apart([self.encoder(texts) for texts in passes])
+
+    def passes(
+        self, batch: ContrastiveBatch
+    ) -> tuple[list[TokenizedBatch], Callable[[Sequence[Tensor]], tuple[Tensor, ...]]]:
+        """What is embedded, a forward pass each, and what makes embeddings of the sides of theirs."""
         sides = self.sides(batch)
         if not self.encoder.is_unpadded:
-            return tuple(self.encoder(side) for side in sides)
-        texts = TokenizedBatch.stacked(sides)
-        if self.encoder.training:
-            embeddings = self.encoder(texts)
-        else:
+            return sides, tuple
+        texts, which = TokenizedBatch.stacked(sides), None
+        if not self.encoder.training:
             texts, which = texts.distinct()
-            embeddings = self.encoder(texts).index_select(0, which)
-        return tuple(embeddings.split([len(side) for side in sides]))
+
+        def apart(embeddings: Sequence[Tensor]) -> tuple[Tensor, ...]:
+            (every,) = embeddings
+            occurrences = every if which is None else every.index_select(0, which)
+            return tuple(occurrences.split([len(side) for side in sides]))
+
+        return [texts], apart
 
     def measure(self, embeddings: Sequence[Tensor], batch: ContrastiveBatch) -> LossValue:
         """The loss of this process's rows.
@@ -150,11 +160,12 @@ class InstructorModule(LightningModule):
             with nullcontext() if completes and is_last else self._without_synchronisation():
                 self.manual_backward(share / self.batches_per_step)
 
+        passes, apart = self.passes(batch)
         loss = cached_backward(
             self.encoder,
-            self.sides(batch),
+            passes,
             mini_batch_size,
-            loss=lambda embeddings: self._loss(embeddings, batch, is_logged=is_logged),
+            loss=lambda embeddings: self._loss(apart(embeddings), batch, is_logged=is_logged),
             backward=backward,
             parameters=list(self.loss.parameters()),
         )

@@ -304,10 +304,12 @@ def _siblings(run: Run) -> list[Path]:
 
 def _warn_of_useless_chunks(run: Run, facts: Mapping[str, int | None]) -> None:
     mini = run.cfg.trainer.mini_batch_size
-    largest = int(facts["per_device"] or 0) * (run.medi.negatives_per_row if run.loss.needs_negatives else 1)
+    negatives = run.medi.negatives_per_row if run.loss.needs_negatives else 0
+    of_a_row = [1, 1, negatives, int(run.loss.needs_other_queries)]
+    largest = int(facts["per_device"] or 0) * (sum(of_a_row) if run.encoder.is_unpadded else max(of_a_row))
     if mini is not None and mini >= largest:
         log.warning(
-            "trainer.mini_batch_size=%d cuts no side of a batch (at most %d texts on a device): it costs a second "
+            "trainer.mini_batch_size=%d cuts nothing (a device embeds at most %d texts at once): it costs a second "
             "forward pass and saves no memory; leave it out or lower it",
             mini,
             largest,
