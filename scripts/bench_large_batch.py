@@ -74,7 +74,8 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
         sys.exit(f"error: the gradients differ by {distance:.1e} of their length: not the same work")
     ratios = [b["seconds"] / a["seconds"] for a, b in zip(rounds["plain"], rounds["cached"], strict=True)]
     return {
-        "settings": {name: getattr(arguments, name) for name in ("rows", "mini_batch", "rounds", "frozen")} | {"threads": 1},
+        "settings": {name: getattr(arguments, name) for name in ("rows", "mini_batch", "rounds", "frozen")}
+        | {"threads": 1},
         "loss": loss,
         "gradient": {way: {key: _median(found, key) for key in found[0]} for way, found in rounds.items()},
         "ratios": [round(ratio, 3) for ratio in ratios],
