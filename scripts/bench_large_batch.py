@@ -180,11 +180,11 @@ def rendered(record: dict[str, Any]) -> str:
         body.append([NAMES[way].format(settings["mini_batch"]), f"{found['seconds']:.1f}", added])
     note = (
         f"{settings['rows']:,} rows of the default profile as one batch, with instructions, {settings['frozen']} layers "
-        f"frozen, texts that occur several times embedded once, one thread, "
-        f"{hardware['gpu'] or hardware['cpu']}; processor time and peak memory beyond that of {settings['mini_batch']} "
-        f"rows at once, medians over {settings['rounds']} rounds in which both take turns. The gradients differ by "
-        f"{record['gradient_distance']:.0e} of their length. torch {environment['torch']}, commit "
-        f"{str(record['code']['commit'])[:7]}. Written by scripts/bench_large_batch.py."
+        f"frozen, a repeated text embedded once; one thread, {hardware['gpu'] or hardware['cpu']}. Processor time, and "
+        f"peak memory beyond that of {settings['mini_batch']} rows: medians over {settings['rounds']} rounds in which "
+        f"both take turns. The gradients differ by {record['gradient_distance']:.0e} of their length. "
+        f"torch {environment['torch']}, commit {str(record['code']['commit'])[:7]}. "
+        "Written by scripts/bench_large_batch.py."
     )
     told = (
         f"Cached, the gradient takes {statistics.median(ratios):.2f} times as long ({min(ratios):.2f} to "
