@@ -179,10 +179,10 @@ def rendered(record: dict[str, Any]) -> str:
         added = f"{found['peak_mb'] - found['before_mb']:,.0f}"
         body.append([NAMES[way].format(settings["mini_batch"]), f"{found['seconds']:.1f}", added])
     note = (
-        f"{settings['rows']:,} rows of the default profile as one batch, with instructions, {settings['frozen']} layers "
-        f"frozen, a repeated text embedded once; one thread, {hardware['gpu'] or hardware['cpu']}. Processor time, and "
-        f"peak memory beyond that of {settings['mini_batch']} rows: medians over {settings['rounds']} rounds in which "
-        f"both take turns. The gradients differ by {record['gradient_distance']:.0e} of their length. "
+        f"{settings['rows']:,} rows of the default profile as one batch, with instructions, {settings['frozen']} "
+        f"layers frozen, a repeated text embedded once; one thread, {hardware['gpu'] or hardware['cpu']}. Processor "
+        f"time, and peak memory beyond that of {settings['mini_batch']} rows: medians over {settings['rounds']} rounds "
+        f"in which both take turns. The gradients differ by {record['gradient_distance']:.0e} of their length. "
         f"torch {environment['torch']}, commit {str(record['code']['commit'])[:7]}. "
         "Written by scripts/bench_large_batch.py."
     )

@@ -27,6 +27,7 @@ from one_embedder.reproduction.ablation.record import AblationRecord, Axis, Head
 from one_embedder.reproduction.ablation.tables import runs_csv, terminal, to_markdown
 from one_embedder.reproduction.show.figures import headroom_figure
 from one_embedder.reproduction.show.page_sections import ablation_section
+from one_embedder.reproduction.show.readme import NOT_RUN, recorded_headroom
 from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMNS
 from tests.reproduction.ablations import SEEDS, _cell, small_record
 
@@ -166,6 +167,12 @@ def test_every_table_tells_the_same_points(tmp_path: Path) -> None:
         assert re.search(rf"\| {told.task} \|.*\| {re.escape(shown)} \|", markdown)
         assert cells[0] == told.task and shown in cells
     assert rows[0]["category"] == "Retrieval" and rows[-1]["task"] == AVERAGE
+    page_of_docs = recorded_headroom([small_record(), found])
+    assert (
+        "`kinds`, profile documentation, 400 steps, seeds 0, 1, 2:" in page_of_docs and "`wording`" not in page_of_docs
+    )
+    assert headroom_section(found)[1] in page_of_docs
+    assert recorded_headroom([small_record()]) == NOT_RUN
     assert "## Headroom" in to_markdown(found) and "## Claims" not in to_markdown(found)
     assert all(row.task in terminal(found) for row in headroom(found))
     assert "Headroom" not in "".join(table.caption for table in ablation_section(small_record(), "recorded", {}).tables)

@@ -120,7 +120,7 @@ def test_an_ablations_claims_from_one_seed_say_so() -> None:
 def test_the_ablations_are_shown_claim_by_claim_and_those_without_a_record_are_named() -> None:
     record = small_record()
     undecided = replace(record.claims[1], difference=None, p_adjusted=None, verdict="missing")
-    part = recorded_ablations([replace(record, claims=[record.claims[0], undecided], missing=["a"])], ["a", "wording"])
+    part = recorded_ablations([replace(record, claims=[record.claims[0], undecided], missing=["a"])], ["a"])
     claim = "Finetuning with instructions is better than without."
     assert (
         f"| `wording`: {claim} | figure 3 | +10.0 [+7.0, +13.0] | 0.004 | 9 of 9 | supported (3 seeds, 400 steps) |"

@@ -116,7 +116,7 @@ class InstructorModule(LightningModule):
         def apart(embeddings: Sequence[Tensor]) -> tuple[Tensor, ...]:
             (every,) = embeddings
             occurrences = every if which is None else every.index_select(0, which)
-            return tuple(occurrences.split([len(side) for side in sides]))
+            return torch.split(occurrences, [len(side) for side in sides])
 
         return [texts], apart
 

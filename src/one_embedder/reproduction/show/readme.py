@@ -15,6 +15,8 @@ from typing import Any
 
 from one_embedder.errors import DataError
 from one_embedder.files.location import CONF, PROJECT_ROOT
+from one_embedder.reproduction.ablation.headroom import headroom
+from one_embedder.reproduction.ablation.headroom_tables import LEGEND, headroom_grid
 from one_embedder.reproduction.ablation.record import AblationRecord, read_records
 from one_embedder.reproduction.ablation.tables import claim_sentences, runs_csv, to_markdown
 from one_embedder.reproduction.compare.harness import read_published, read_record, recorded_harness
@@ -36,7 +38,7 @@ NOT_RUN = "not run"
 PAGES: Mapping[str, tuple[str, ...]] = {
     "README.md": ("table1", "steering", "profiles"),
     "docs/results.md": ("table1_columns", "super_ni", "mixture", "folder", "harness", "paper"),
-    "docs/ablations.md": ("ablations", "ablations_super_ni"),
+    "docs/ablations.md": ("ablations", "headroom", "ablations_super_ni"),
     "docs/views.md": ("views",),
     "docs/reliability.md": ("torture", "kills", "mutants"),
 }
@@ -76,6 +78,11 @@ def generated_parts(root: Path = PROJECT_ROOT, conf: Path = CONF) -> dict[str, s
         DataError: if a record cannot be read, or its numbers contradict each other or the files beside it.
     """
     expected = root / "experiments" / "expected"
+    ablations = read_records(root / "experiments" / "ablations")
+    of_default, of_super_ni = (
+        [record for record in ablations if record.profile == profile] for profile in ("documentation", "super_ni")
+    )
+    unrecorded = [name for name in configured_ablations(conf) if name not in {record.name for record in ablations}]
     return {
         "table1": recorded_averages(_recorded(root, "documentation")),
         "table1_columns": recorded_table(_recorded(root, "documentation")),
@@ -89,10 +96,9 @@ def generated_parts(root: Path = PROJECT_ROOT, conf: Path = CONF) -> dict[str, s
         "folder": recorded_side_by_side(
             read_side_by_side(root / "experiments" / "folder" / "minilm_instructions.json")
         ),
-        "ablations": recorded_ablations(
-            read_records(root / "experiments" / "ablations", "documentation"), configured_ablations(conf)
-        ),
-        "ablations_super_ni": recorded_ablations(read_records(root / "experiments" / "ablations", "super_ni"), []),
+        "ablations": recorded_ablations(of_default, unrecorded),
+        "headroom": recorded_headroom(ablations),
+        "ablations_super_ni": recorded_ablations(of_super_ni, []),
         "views": recorded_steering(root / "experiments" / "views"),
         "steering": steering_in_short(root / "experiments" / "views" / "mixture.json"),
         "torture": recorded_torture(root / "experiments" / "torture" / "malformed.json"),
@@ -170,12 +176,12 @@ def configured_ablations(conf: Path) -> list[str]:
     return sorted(path.stem for path in (conf / "ablation").glob("*.yaml"))
 
 
-def recorded_ablations(records: Sequence[AblationRecord], names: Sequence[str]) -> str:
+def recorded_ablations(records: Sequence[AblationRecord], unrecorded: Sequence[str]) -> str:
     """The claims of every recorded ablation with what decided them, and the ablations without a record.
 
     Args:
         records: of one profile.
-        names: of all ablations.
+        unrecorded: names of the ablations that no profile has a record of.
     """
     parts = []
     if records:
@@ -183,10 +189,19 @@ def recorded_ablations(records: Sequence[AblationRecord], names: Sequence[str]) 
         rows = [[f"`{name}`: {claim}", *decided] for name, grid in grids for claim, *decided in grid.rows]
         headers = ["ablation: claim", *grids[0][1].headers[1:]]
         parts += [Grid(headers, rows).markdown(), "\n".join(_told(record) for record in records)]
-    absent = [name for name in names if name not in {record.name for record in records}]
-    if absent:
-        parts.append(f"No record yet (`make ablation-NAME` makes it): {', '.join(f'`{name}`' for name in absent)}.")
+    if unrecorded:
+        parts.append(f"No record yet (`make ablation-NAME` makes it): {', '.join(f'`{name}`' for name in unrecorded)}.")
     return "\n\n".join(parts)
+
+
+def recorded_headroom(records: Sequence[AblationRecord]) -> str:
+    """The headroom of every ablation that asks for it, task by task."""
+    told = [
+        f"`{record.name}`, profile {record.profile}, {record.trained}:\n\n{headroom_grid(record).markdown()}"
+        for record in records
+        if headroom(record)
+    ]
+    return "\n\n".join([*told, LEGEND]) if told else NOT_RUN
 
 
 def _told(record: AblationRecord) -> str:
