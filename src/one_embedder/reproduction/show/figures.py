@@ -74,12 +74,12 @@ def claims_figure(record: AblationRecord) -> Figure | None:
 
 
 def growth_figure(record: AblationRecord) -> Figure | None:
-    """The average against the steps of training, a line for each level of what else varies; None without such an axis.
+    """The average against the steps of training, a line for each level of what else varies.
 
-    Untrained references are level lines.
+    Untrained references are level lines. None where steps are no axis, or a category has no task.
     """
     axis = next((axis for axis in record.axes if _is_of_steps(axis)), None)
-    if axis is None:
+    if axis is None or any(AVERAGE not in cell.scores for cell in record.cells):
         return None
     steps = {level: int(settings["trainer.max_steps"]) for level, settings in axis.levels.items()}
     lines: dict[str, dict[int, Interval]] = defaultdict(dict)
