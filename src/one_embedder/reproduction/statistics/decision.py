@@ -5,7 +5,7 @@ method, so that the chance of a single false one among them stays below 5 %. A c
 two-sided, from the paired bootstrap and corrected, is below one minus the confidence, and the whole interval of its
 difference lies above zero; *not supported* if that holds below zero; else *undecided*. The interval is the claim's own,
 not corrected: where it lies on one side of zero and only the p-value leaves the claim open, readers are told
-*undecided by p*.
+*undecided by p*, else how many times the seeds and texts would take it off zero.
 
 A single seed says nothing about other trainings: neither p-value nor interval holds their spread. What rests on one is
 neither supported nor not, its verdict is *one seed*. Beside every verdict stands how often and how long was trained.
@@ -13,6 +13,7 @@ neither supported nor not, its verdict is *one seed*. Beside every verdict stand
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,6 +24,7 @@ SUPPORTED = "supported"
 NOT_SUPPORTED = "not supported"
 UNDECIDED = "undecided"
 ONE_SEED = "one seed"
+_MOST_TIMES = 100  # a difference that would take more is as good as none
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -60,8 +62,31 @@ def told(verdict: str, difference: Interval | None, trained: str = "") -> str:
     """
     if difference is None:
         return verdict
-    by_p = " by p" if verdict == UNDECIDED and _beside_zero(difference) else ""
-    return f"{verdict}{by_p} ({trained})" if trained else f"{verdict}{by_p}"
+    by_p, more = "", ""
+    if verdict == UNDECIDED:
+        by_p = " by p" if _beside_zero(difference) else ""
+        what = "seeds and texts" if trained else "texts"
+        more = "" if by_p else f"needs {_at_least(times_as_many(difference))} times the {what}"
+    facts = "; ".join(filter(None, [trained, more]))
+    return f"{verdict}{by_p} ({facts})" if facts else f"{verdict}{by_p}"
+
+
+def times_as_many(difference: Interval) -> float:
+    """How many times the seeds and texts the interval would need to leave zero, if the difference stayed as it is.
+
+    Its half-width falls with the root of their number. Infinite for a difference of 0.
+    """
+    estimate = difference.estimate
+    if estimate == 0:
+        return math.inf
+    towards_zero = estimate - difference.low if estimate > 0 else difference.high - estimate
+    return (towards_zero / abs(estimate)) ** 2
+
+
+def _at_least(times: float) -> str:
+    if times > _MOST_TIMES:
+        return f"more than {_MOST_TIMES}"
+    return f"at least {times:.1f}" if times < 9.95 else f"at least {times:.0f}"
 
 
 def trainings(seeds: int, steps: Sequence[int]) -> str:
