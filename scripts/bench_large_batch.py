@@ -1,6 +1,6 @@
 """Measure what a large batch costs: the loss alone, and its gradient with and without ``trainer.mini_batch_size``.
 
-    python -m scripts.bench_large_batch [--rows 1024] [--mini-batch 32] [--rounds 5]
+    python -m scripts.bench_large_batch [--rows 256] [--mini-batch 32] [--rounds 5]
 
 ``loss``: ours against the released script's loops over pairs, of random embeddings, forward only.
 ``gradient``: of the default profile's encoder and data, of all rows at once and with cached gradients. Each is computed
@@ -199,7 +199,7 @@ def rendered(record: dict[str, Any]) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     add = parser.add_argument
-    add("--rows", type=int, default=1024, help="of the batch [%(default)s]")
+    add("--rows", type=int, default=256, help="of the batch [%(default)s]")
     add("--mini-batch", type=int, default=32, help="rows of a chunk [%(default)s]")
     add("--rounds", type=int, default=5, help="[%(default)s]")
     add("--frozen", type=int, default=0, help="lowest layers that do not learn [%(default)s]")
