@@ -20,7 +20,7 @@ from one_embedder.errors import ConfigError, DataError
 from one_embedder.medi.sources.documentation.benchmark import _Benchmark
 from one_embedder.medi.sources.documentation.training_tasks import LABEL_KINDS, PAIR_KINDS
 from one_embedder.reproduction.ablation.child import require_possible
-from one_embedder.reproduction.ablation.headroom import headroom, headroom_cells
+from one_embedder.reproduction.ablation.headroom import headroom, headroom_cells, rank_correlation
 from one_embedder.reproduction.ablation.headroom_tables import headroom_csv, headroom_section
 from one_embedder.reproduction.ablation.plan import plan
 from one_embedder.reproduction.ablation.record import AblationRecord, Axis, HeadroomCells, read_record, write_record
@@ -126,6 +126,16 @@ def test_neither_model_for_everything_is_a_specialist_where_one_axis_holds_them_
     assert list(troubles(one_axis)) == []
     mirrored = replace(one_axis, headroom=replace(headroom, mirrors={"all_with": ["STSTask"]}))
     assert any("the kind 'all_with' must be" in trouble for trouble in troubles(mirrored))
+
+
+def test_headroom_and_gain_agree_where_instructions_gain_what_separate_models_would() -> None:
+    whole = headroom(record())
+    tasks = [replace(row, best_score=row.generalist + number) for number, row in enumerate(whole[:-1])]
+    alike, against = (
+        [replace(row, instructed=row.generalist + sign * row.headroom) for row in tasks] for sign in (1, -1)
+    )
+    assert rank_correlation([*alike, whole[-1]]) == pytest.approx(1), "the mean is no task"
+    assert rank_correlation(against) == pytest.approx(-1)
 
 
 def test_without_one_of_its_cells_or_unasked_there_is_none() -> None:

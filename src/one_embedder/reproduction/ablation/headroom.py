@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from scipy.stats import spearmanr
+
 from one_embedder.config.ablation import cell_id
 from one_embedder.config.schema import AblationConfig
 from one_embedder.reproduction.ablation.record import AblationRecord, Cell, HeadroomCells
@@ -111,3 +113,15 @@ def _average(rows: Sequence[Headroom], categories: Mapping[str, str]) -> list[He
 
     backbone, generalist, instructed, best = map(mean, ("backbone", "generalist", "instructed", "best_score"))
     return [Headroom(AVERAGE, backbone, generalist, instructed, best="", best_score=best)]
+
+
+def rank_correlation(rows: Sequence[Headroom]) -> float:
+    """Spearman's, between headroom and gain over tasks: whether instructions gain where separate models would.
+
+    Both are differences from the same model, whose chance errors they share: some of it is due to that.
+
+    Args:
+        rows: as ``headroom`` gives them; the mean is left out.
+    """
+    tasks = [row for row in rows if row.task != AVERAGE]
+    return float(spearmanr([row.headroom for row in tasks], [row.gain for row in tasks]).statistic)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
-from one_embedder.reproduction.ablation.headroom import Headroom, headroom
+from one_embedder.reproduction.ablation.headroom import Headroom, headroom, rank_correlation
 from one_embedder.reproduction.ablation.record import AblationRecord
 from one_embedder.reproduction.show.grid import Grid
 from one_embedder.reproduction.statistics.layout import AVERAGE
@@ -24,7 +24,17 @@ LEGEND = (
 
 def headroom_section(record: AblationRecord) -> list[str]:
     """Title, table and legend in Markdown; nothing where headroom is not asked for or its cells are missing."""
-    return ["## Headroom", headroom_grid(record).markdown(), LEGEND] if headroom(record) else []
+    return ["## Headroom", headroom_grid(record).markdown(), agreement(record), LEGEND] if headroom(record) else []
+
+
+def agreement(record: AblationRecord) -> str:
+    """One sentence: whether instructions gain where separate models would."""
+    rows = headroom(record)
+    count = sum(row.task != AVERAGE for row in rows)
+    return (
+        f"Rank correlation of headroom and gain over these {count} tasks: {rank_correlation(rows):+.2f} (Spearman; "
+        "both are differences from the same model, which lifts it)."
+    )
 
 
 def headroom_grid(record: AblationRecord) -> Grid:

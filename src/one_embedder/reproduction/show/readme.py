@@ -16,7 +16,7 @@ from typing import Any
 from one_embedder.errors import DataError
 from one_embedder.files.location import CONF, PROJECT_ROOT
 from one_embedder.reproduction.ablation.headroom import headroom
-from one_embedder.reproduction.ablation.headroom_tables import LEGEND, headroom_grid
+from one_embedder.reproduction.ablation.headroom_tables import LEGEND, agreement, headroom_grid
 from one_embedder.reproduction.ablation.record import AblationRecord, read_records
 from one_embedder.reproduction.ablation.tables import claim_sentences, runs_csv, to_markdown
 from one_embedder.reproduction.compare.harness import read_published, read_record, recorded_harness
@@ -197,7 +197,8 @@ def recorded_ablations(records: Sequence[AblationRecord], unrecorded: Sequence[s
 def recorded_headroom(records: Sequence[AblationRecord]) -> str:
     """The headroom of every ablation that asks for it, task by task."""
     told = [
-        f"`{record.name}`, profile {record.profile}, {record.trained}:\n\n{headroom_grid(record).markdown()}"
+        f"`{record.name}`, profile {record.profile}, {record.trained}:\n\n{headroom_grid(record).markdown()}\n\n"
+        f"{agreement(record)}"
         for record in records
         if headroom(record)
     ]
