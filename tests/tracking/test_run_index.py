@@ -9,10 +9,10 @@ from one_embedder.tracking.manifest import MANIFEST
 from one_embedder.tracking.run_index import run_index
 
 RUNS = 1000
-SECONDS = 1.0  # of a processor
+SECONDS = 5.0  # of a processor, which on a fast one takes a tenth of it
 
 
-def test_a_thousand_runs_are_listed_within_a_second(tmp_path: Path, project_root: Path) -> None:
+def test_a_thousand_runs_are_listed_within_seconds(tmp_path: Path, project_root: Path) -> None:
     recorded = sorted((project_root / "experiments" / "table1" / "runs").glob("with_*.yaml"))[0].read_text()
     name = yaml.safe_load(recorded)["run_id"]
     for number in range(RUNS):
