@@ -9,7 +9,7 @@ from one_embedder.tracking.manifest import MANIFEST
 from one_embedder.tracking.run_index import run_index
 
 RUNS = 1000
-SECONDS = 5.0  # of a processor, which on a fast one takes a tenth of it
+SECONDS = 5.0  # of a processor; fast ones take less than one
 
 
 def test_a_thousand_runs_are_listed_within_seconds(tmp_path: Path, project_root: Path) -> None:
