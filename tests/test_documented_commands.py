@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shlex
 import subprocess
@@ -43,6 +44,10 @@ def every_command() -> list[tuple[str, str]]:
     return sorted({(page, command) for page, command in found if "--config-dir" not in command})
 
 
+OF_MAKE = ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "ARGS")
+"""How ``make test ARGS=...`` would hand its own settings to the makes that are tested."""
+
+
 def python_commands(command: str) -> list[list[str]]:
     """The Python commands that a line runs: itself, or those that make would run."""
     for words, choice in CHOICES.items():
@@ -52,6 +57,7 @@ def python_commands(command: str) -> list[list[str]]:
     done = subprocess.run(
         ["make", "--no-print-directory", *shlex.split(command)[1:], "DRY_RUN=1", "VENV=nowhere"],
         cwd=PROJECT_ROOT, capture_output=True, text=True, check=False,
+        env={name: value for name, value in os.environ.items() if name not in OF_MAKE},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     lines = done.stdout.replace("\\\n", " ").splitlines()
