@@ -41,7 +41,7 @@ DIMENSION = 384
 TOLERANCE = 1e-4
 RECORD = Path(__file__).parent.parent / "experiments" / "own" / "bench" / "large_batch"
 WAYS = ("plain", "cached")
-NAMES = {"plain": "of all rows at once", "cached": "cached, {} rows at a time"}
+NAMES = {"plain": "of all rows at once", "cached": "cached, {} texts at a time"}
 
 
 def main() -> None:
@@ -200,7 +200,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     add = parser.add_argument
     add("--rows", type=int, default=256, help="of the batch [%(default)s]")
-    add("--mini-batch", type=int, default=32, help="rows of a chunk [%(default)s]")
+    add(
+        "--mini-batch",
+        type=int,
+        default=32,
+        help="texts of a chunk; as many rows are the memory that both begin with [%(default)s]",
+    )
     add("--rounds", type=int, default=5, help="[%(default)s]")
     add("--frozen", type=int, default=0, help="lowest layers that do not learn [%(default)s]")
     add("--record", type=Path, default=RECORD, help="where to write .json and .md [%(default)s]")
