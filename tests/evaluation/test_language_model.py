@@ -11,12 +11,24 @@ from pathlib import Path
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import GPT2Config, GPT2LMHeadModel, GPTJConfig, GPTJForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    GPTJConfig,
+    GPTJForCausalLM,
+    LlamaConfig,
+    MambaConfig,
+    MistralConfig,
+    PreTrainedConfig,
+    PreTrainedTokenizerFast,
+)
 
 from one_embedder.config.schema import LanguageModelConfig, PromptTaskConfig
 from one_embedder.errors import CheckpointError, ConfigError
 from one_embedder.evaluation.prompt_retrieval.language_model import LanguageModelLearner, until
 from one_embedder.evaluation.prompt_retrieval.learners import Demonstration, Question
+from one_embedder.evaluation.prompt_retrieval.likelihoods import mean_log_likelihoods
 from one_embedder.evaluation.run import evaluate
 from tests.hub import StandInHub
 
@@ -78,12 +90,46 @@ def test_a_likelihood_is_the_mean_of_the_models_own_over_the_answers_tokens(fold
     model = learner(folder)
     prompt, answers = [70, 71, 72, 73], [[74], [75, 76, 77]]
     (scores,) = model.likelihoods([prompt], [answers])
-    for answer, score in zip(answers, scores, strict=True):
-        with torch.no_grad():
-            logits = model.model(torch.tensor([prompt + answer])).logits[0].log_softmax(-1)
-        expected = sum(float(logits[len(prompt) - 1 + i, token]) for i, token in enumerate(answer)) / len(answer)
-        assert score == pytest.approx(expected, abs=1e-5)
+    assert scores == pytest.approx([_alone(model.model, prompt, answer) for answer in answers], abs=1e-5)
     assert abs(scores[0] - scores[1]) > 0.01
+
+
+SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "vocab_size": 257, "initializer_range": 0.5}
+HEADS = {"intermediate_size": 32, "num_attention_heads": 4, "num_key_value_heads": 2}
+
+
+@pytest.mark.parametrize(
+    ("config", "reads_once"),
+    [
+        (LlamaConfig(**SMALL, **HEADS), True),
+        (MistralConfig(**SMALL, **HEADS, sliding_window=6), True),  # forgets most of the longer prompts
+        (MambaConfig(**SMALL, state_size=4), False),  # has a state instead of a cache of keys
+    ],
+    ids=["llama", "mistral", "mamba"],
+)
+def test_answers_that_share_the_reading_of_a_prompt_have_the_likelihoods_of_reading_it_for_each(
+    config: PreTrainedConfig, reads_once: bool
+) -> None:
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config).eval()
+    prompts = [[70 + i for i in range(length)] for length in (1, 7, 30, 4)]
+    answers = [[[80, 81], [82]], [[83]], [[84, 85, 86, 87], [88], [89, 90]], [[91]]]
+    read: list[int] = []
+    hook = model.register_forward_pre_hook(
+        lambda _, __, given: read.append(given["input_ids"].shape[1]), with_kwargs=True
+    )
+    scores = mean_log_likelihoods(model, prompts, answers, padding=0, at_once=100)
+    hook.remove()
+    # Tokens of the last pass: the answers' alone, but for their last; or the longest prompt with its answer.
+    assert len(read) == 2 and read[-1] == (3 if reads_once else 34)
+    for prompt, own, given in zip(prompts, answers, scores, strict=True):
+        assert given == pytest.approx([_alone(model, prompt, answer) for answer in own], abs=1e-4)
+
+
+def _alone(model: torch.nn.Module, prompt: list[int], answer: list[int]) -> float:
+    with torch.no_grad():
+        logits = model(torch.tensor([prompt + answer]), use_cache=False).logits[0].log_softmax(-1)
+    return sum(float(logits[len(prompt) - 1 + i, token]) for i, token in enumerate(answer)) / len(answer)
 
 
 def test_a_batch_gives_the_likelihoods_and_answers_of_one_at_a_time(folder: Path) -> None:

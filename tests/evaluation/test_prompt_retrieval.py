@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -53,8 +54,8 @@ class Recorder(NearestLearner):
         return super().answer(questions, settings)
 
 
-def score(task: TaskFolder, learner: InContextLearner, **fields: Any) -> OwnScore:
-    protocol = PromptProtocol(learner, {"Task": PromptTaskConfig(**fields)}, PromptTaskConfig())
+def score(task: TaskFolder, learner: InContextLearner, *, selection: str = "similar", **fields: Any) -> OwnScore:
+    protocol = PromptProtocol(learner, {"Task": PromptTaskConfig(**fields)}, PromptTaskConfig(), selection=selection)
     return score_prompt_retrieval(task, angles(), TaskInstructions(), protocol)
 
 
@@ -118,6 +119,24 @@ def test_demonstrations_are_similar_ordered_and_at_most_as_many_as_asked(tmp_pat
     score(task, recorder, max_demonstrations=2)
     assert [shown.output for shown in recorder.asked[0].demonstrations] == ["east", "north by east"]
     assert recorder.asked[0].demonstrations[-1].similarity == pytest.approx(np.cos(np.radians(10)), abs=1e-6)
+
+
+def test_random_demonstrations_are_drawn_with_the_tasks_seed_and_are_never_the_input_itself(tmp_path: Path) -> None:
+    tests = [{"id": i, "input": f"angle {i % 4 * 10}", "output": "x"} for i in range(400)]
+    pool = [{"id": i, "input": f"angle {i * 10}", "output": str(i)} for i in range(5)]
+    task = folder(tmp_path, "PromptRetrieval", train=pool, eval=tests)
+
+    def shown(**fields: Any) -> list[tuple[str, ...]]:
+        recorder = Recorder()
+        scored = score(task, recorder, selection="random", max_demonstrations=2, **fields)
+        assert scored.details["protocol"]["selection"] == "random"
+        return [tuple(one.output for one in question.demonstrations) for question in recorder.asked]
+
+    drawn = shown()
+    assert drawn == shown(skip_identical=True) and drawn != shown(seed=1)
+    of_the_first = Counter(output for row, outputs in enumerate(drawn) if row % 4 == 0 for output in outputs)
+    assert set(of_the_first) == {"1", "2", "3", "4"}  # of the input angle 0, which is the pool's first
+    assert min(of_the_first.values()) > 30  # of 50 expected each: 100 inputs, two of four demonstrations
 
 
 def test_a_copied_output_is_scored_by_rouge_l_and_the_result_says_that_it_is_copied(tmp_path: Path) -> None:
@@ -290,6 +309,10 @@ def test_a_result_depends_on_the_learner_and_the_settings_of_its_task(cfg, task_
     assert scored_again() and not scored_again()
     cfg.prompt_retrieval.metric = "rouge_l_unicode"
     assert scored_again() and not scored_again()
+    cfg.prompt_retrieval.selection = "random"
+    assert not scored_again()  # nothing is embedded
+    again = json.loads((Path(cfg.output) / "results/TinyPrompts.json").read_text())["one_embedder"]
+    assert again["protocol"]["selection"] == again["identity"]["prompt_retrieval"]["selection"] == "random"
 
 
 def test_the_papers_eleven_tasks_and_mnli_are_configured_with_their_budgets() -> None:

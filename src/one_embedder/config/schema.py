@@ -286,6 +286,7 @@ class PromptRetrievalConfig:
     name: str = "none"  # of the protocol; choose it with the group prompt_retrieval
     learner: limits.LearnerName = "nearest"  # nearest and vote copy a demonstration's output; or another class
     model: LanguageModelConfig = field(default_factory=LanguageModelConfig)
+    selection: limits.Selection = "similar"  # of demonstrations | random: drawn with each task's seed, to compare with
     centring: limits.Centring | None = None  # None: as each task says
     metric: limits.Metric = "rouge_l"  # of words of a-z and 0-9, as published | rouge_l_unicode: of every script
     tasks: dict[str, PromptTaskConfig] = field(default_factory=dict)  # task -> how it is run

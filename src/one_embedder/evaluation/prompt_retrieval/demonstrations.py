@@ -1,4 +1,4 @@
-"""Which demonstrations of the pool a test input is shown: the most similar ones, until a budget is full."""
+"""Which demonstrations of the pool a test input is shown: the most similar or random ones, until a budget is full."""
 
 from __future__ import annotations
 
@@ -80,6 +80,13 @@ def similarities(test: Array, pool: Array, centring: str) -> Iterator[Array]:
         test = _centred(test) if centring == "separate" else test
     for start in range(0, len(test), ROWS_AT_ONCE):
         yield test[start : start + ROWS_AT_ONCE] @ pool.T
+
+
+def at_random(tests: int, pool: int, seed: int) -> Iterator[Array]:
+    """Numbers of 0-0.5 in place of similarities, in the same blocks: the order that they give is random."""
+    rng = np.random.default_rng(seed)
+    for start in range(0, tests, ROWS_AT_ONCE):
+        yield rng.random((min(ROWS_AT_ONCE, tests - start), pool), dtype=np.float32) / np.float32(2)
 
 
 def select(

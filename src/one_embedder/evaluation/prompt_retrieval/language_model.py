@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from one_embedder.encoder.locate import locate
 from one_embedder.encoder.reading import AS_DATA, quiet_transformers, read_config, reading
 from one_embedder.errors import CheckpointError, EvaluationError
 from one_embedder.evaluation.prompt_retrieval.learners import Answers, InContextLearner, Question
+from one_embedder.evaluation.prompt_retrieval.likelihoods import by_length, mean_log_likelihoods, padded
 from one_embedder.evaluation.prompt_retrieval.prompts import Prompt, build_prompt
 
 log = logging.getLogger(__name__)
@@ -32,20 +31,11 @@ _GenerationConfig: Any = _UntypedGenerationConfig
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-@dataclass(frozen=True)
-class _Sequence:
-    """Tokens of a prompt and, the last ``answer`` of them, of an answer to be scored; and whose they are."""
-
-    place: tuple[int, int]
-    tokens: list[int]
-    answer: int
-
-
 class LanguageModelLearner(InContextLearner):
     """Answers as MetaICL's direct method does where there are options, by greedy generation where there are none.
 
-    Of the options it gives the one whose tokens have the highest mean log-likelihood after the prompt. Sequences of
-    similar length share a batch; padding stands on the left and is masked, so that an answer does not depend on it.
+    Of the options it gives the one whose tokens have the highest mean log-likelihood after the prompt. Prompts of
+    similar length share a batch; padding is masked, so that an answer does not depend on it.
     """
 
     name = "model"
@@ -142,17 +132,7 @@ class LanguageModelLearner(InContextLearner):
             prompts: tokens of each prompt, at least one.
             answers: for each prompt the tokens of its answers, at least one each.
         """
-        scores = [[math.nan] * len(own) for own in answers]
-        sequences = [
-            _Sequence((row, column), [*prompt, *answer], len(answer))
-            for row, (prompt, own) in enumerate(zip(prompts, answers, strict=True))
-            for column, answer in enumerate(own)
-        ]
-        for batch in self._batches(sequences):
-            for sequence, score in zip(batch, self._score(batch), strict=True):
-                row, column = sequence.place
-                scores[row][column] = score
-        return scores
+        return mean_log_likelihoods(self.model, prompts, answers, padding=self._padding, at_once=self.config.batch_size)
 
     def _prompt(self, question: Question, settings: PromptTaskConfig) -> Prompt:
         if question.options is None:
@@ -185,32 +165,18 @@ class LanguageModelLearner(InContextLearner):
                 )
         return [own[max(range(len(own)), key=score.__getitem__)] for own, score in zip(options, scores, strict=True)]
 
-    @torch.inference_mode()
-    def _score(self, batch: Sequence[_Sequence]) -> list[float]:
-        longest = max(sequence.answer for sequence in batch)
-        tokens, mask = self._padded([sequence.tokens for sequence in batch])  # (B, L)
-        arguments = {"input_ids": tokens, "attention_mask": mask, "use_cache": False}
-        accepted = inspect.signature(self.model.forward).parameters
-        if "position_ids" in accepted:
-            arguments["position_ids"] = (mask.cumsum(dim=1) - 1).clamp(min=0)
-        if "logits_to_keep" in accepted:
-            arguments["logits_to_keep"] = longest + 1
-        logits = self.model(**arguments).logits[:, -(longest + 1) : -1].float()  # (B, longest, V)
-        answers = tokens[:, -longest:]
-        own = logits.log_softmax(dim=-1).gather(-1, answers[..., None])[..., 0]
-        return [float(own[row, longest - sequence.answer :].mean()) for row, sequence in enumerate(batch)]
-
     def _write(self, prompts: Sequence[Prompt], settings: PromptTaskConfig) -> list[str]:
         outputs = [""] * len(prompts)
-        sequences = [_Sequence((row, 0), prompt.tokens, 0) for row, prompt in enumerate(prompts)]
-        for batch in self._batches(sequences):
-            for sequence, text in zip(batch, self._generate(batch, settings.max_new_tokens), strict=True):
-                outputs[sequence.place[0]] = until(text, settings.stop).strip()
+        lengths = [len(prompt.tokens) for prompt in prompts]
+        for rows in by_length(lengths, [1] * len(prompts), self.config.batch_size):
+            texts = self._generate([prompts[row].tokens for row in rows], settings.max_new_tokens)
+            for row, text in zip(rows, texts, strict=True):
+                outputs[row] = until(text, settings.stop).strip()
         return outputs
 
     @torch.inference_mode()
-    def _generate(self, batch: Sequence[_Sequence], new_tokens: int) -> list[str]:
-        tokens, mask = self._padded([sequence.tokens for sequence in batch])
+    def _generate(self, prompts: Sequence[Sequence[int]], new_tokens: int) -> list[str]:
+        tokens, mask = padded(prompts, self._padding, self.device, left=True)
         greedy = _GenerationConfig(
             do_sample=False,
             num_beams=1,
@@ -222,22 +188,6 @@ class LanguageModelLearner(InContextLearner):
             written = self.model.generate(input_ids=tokens, attention_mask=mask, generation_config=greedy)
         texts: list[str] = self.tokenizer.batch_decode(written[:, tokens.shape[1] :], skip_special_tokens=True)
         return texts
-
-    def _batches(self, sequences: Sequence[_Sequence]) -> Iterator[list[_Sequence]]:
-        """Sequences of similar length together, the longest first: what does not fit in memory fails at once."""
-        ordered = sorted(sequences, key=lambda sequence: -len(sequence.tokens))
-        for start in range(0, len(ordered), self.config.batch_size):
-            yield ordered[start : start + self.config.batch_size]
-
-    def _padded(self, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Tokens and mask, (B, L) each, padded on the left."""
-        length = max(map(len, rows))
-        tokens = torch.full((len(rows), length), self._padding, dtype=torch.long)
-        mask = torch.zeros_like(tokens)
-        for row, own in enumerate(rows):
-            tokens[row, length - len(own) :] = torch.tensor(own, dtype=torch.long)
-            mask[row, length - len(own) :] = 1
-        return tokens.to(self.device), mask.to(self.device)
 
     def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
         tokens: list[list[int]] = self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]

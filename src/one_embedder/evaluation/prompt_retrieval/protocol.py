@@ -21,6 +21,7 @@ class PromptProtocol:
         default: the settings of every other task.
         centring: what all tasks are to do; None: as each says.
         metric: what all outputs are scored by.
+        selection: of demonstrations: ``similar`` or ``random``.
     """
 
     learner: InContextLearner
@@ -28,6 +29,7 @@ class PromptProtocol:
     default: PromptTaskConfig
     centring: str | None = None
     metric: str = "rouge_l"
+    selection: str = "similar"
 
     @classmethod
     def of(cls, cfg: Config) -> PromptProtocol:
@@ -38,7 +40,7 @@ class PromptProtocol:
         """
         prompts = cfg.prompt_retrieval
         default = PromptTaskConfig(max_demonstrations=cfg.evaluation.demonstrations)
-        return cls(_learner(cfg), prompts.tasks, default, prompts.centring, prompts.metric)
+        return cls(_learner(cfg), prompts.tasks, default, prompts.centring, prompts.metric, prompts.selection)
 
     def settings(self, task: str) -> PromptTaskConfig:
         """The settings of one task."""
@@ -48,7 +50,8 @@ class PromptProtocol:
     def identity(self, task: str) -> dict[str, Any]:
         """Everything that a task's result depends on besides encoder, instructions and data."""
         facts = {"settings": asdict(self.settings(task)), "learner": dict(self.learner.identity)}
-        return facts if self.metric == "rouge_l" else facts | {"metric": self.metric}
+        shared = {"metric": (self.metric, "rouge_l"), "selection": (self.selection, "similar")}
+        return facts | {name: value for name, (value, default) in shared.items() if value != default}
 
 
 def _learner(cfg: Config) -> InContextLearner:

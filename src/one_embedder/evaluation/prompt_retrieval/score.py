@@ -9,7 +9,7 @@ the retrieval alone. Every result says which learner it is of.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from statistics import fmean
 
@@ -20,9 +20,10 @@ from one_embedder.errors import DataError
 from one_embedder.evaluation.encoder import CachingEncoder
 from one_embedder.evaluation.items import ItemScores, item_ids
 from one_embedder.evaluation.prompt_retrieval.demonstrations import (
-    ROWS_AT_ONCE,
+    Array,
     Limits,
     Selection,
+    at_random,
     select,
     similarities,
 )
@@ -54,7 +55,12 @@ def score_prompt_retrieval(
     """
     settings, learner = protocol.settings(folder.name), protocol.learner
     examples = read_examples(folder, settings)
-    selections = _select(folder, encoder, instructions, examples, settings, learner)
+    limits = Limits.of(settings)
+    if protocol.selection == "random":
+        similar = at_random(len(examples.test), len(examples.pool), settings.seed)
+    else:
+        similar = _similarities(folder.name, encoder, instructions, examples, settings.centring)
+    selections = _select(similar, examples, limits, learner)
     for example, selection, row in zip(examples.test, selections, examples.test_index, strict=True):
         if not selection.candidates:
             problem = f"the pool holds nothing but this very input ({example.retrieval_text[:60]!r}); enlarge it"
@@ -68,6 +74,7 @@ def score_prompt_retrieval(
             "pool": len(examples.pool),
             "test_inputs": len(examples.test),
             "metric": protocol.metric,
+            "selection": protocol.selection,
             "left_out": int((~scored).sum()),
             "demonstrations_mean": fmean(len(selection.indices) for selection in selections),
             "without_demonstration": sum(not selection.indices for selection in selections),
@@ -118,31 +125,30 @@ def _items(values: np.ndarray, examples: Examples, scored: np.ndarray) -> ItemSc
     return ItemScores("low_group_mean", {"value": values[kept], "group": np.array(examples.groups)[kept]}, ids)
 
 
-def _select(
-    folder: TaskFolder,
-    encoder: CachingEncoder,
-    instructions: TaskInstructions,
-    examples: Examples,
-    settings: PromptTaskConfig,
-    learner: InContextLearner,
-) -> list[Selection]:
-    """The demonstrations of every test input."""
+def _similarities(
+    task: str, encoder: CachingEncoder, instructions: TaskInstructions, examples: Examples, centring: str
+) -> Iterator[Array]:
+    """Of all test inputs to the pool, in blocks."""
     texts, asked = ([example.retrieval_text for example in side] for side in (examples.pool, examples.test))
-    pool = encoder.encode(texts, instructions.query, task=folder.name)
-    test = encoder.encode(asked, instructions.query, task=folder.name)
-    limits = Limits.of(settings)
+    pool = encoder.encode(texts, instructions.query, task=task)
+    test = encoder.encode(asked, instructions.query, task=task)
+    return similarities(test, pool, centring)
+
+
+def _select(blocks: Iterable[Array], examples: Examples, limits: Limits, learner: InContextLearner) -> list[Selection]:
+    """The demonstrations of every test input, by its similarities to the pool."""
     lengths, own_lengths = (
         _lengths(examples.pool, learner),
         learner.count([example.prompt for example in examples.test]),
     )
     same: dict[str, set[int]] = {}
-    for index, text in enumerate(texts):
-        same.setdefault(_spaced(text), set()).add(index)
-    selections = []
-    for block, similar in enumerate(similarities(test, pool, settings.centring)):
-        for row, cosines in enumerate(similar, start=block * ROWS_AT_ONCE):
-            selections.append(select(cosines, same.get(_spaced(asked[row]), set()), limits, lengths, own_lengths[row]))
-    return selections
+    for index, example in enumerate(examples.pool):
+        same.setdefault(_spaced(example.retrieval_text), set()).add(index)
+    rows = (cosines for block in blocks for cosines in block)
+    return [
+        select(cosines, same.get(_spaced(example.retrieval_text), set()), limits, lengths, own)
+        for cosines, example, own in zip(rows, examples.test, own_lengths, strict=True)
+    ]
 
 
 def _spaced(text: str) -> str:

@@ -33,14 +33,16 @@ def circumstances(cfg: Config, data: Mapping[str, str]) -> Circumstances:
 
 
 def _prompts(cfg: Config) -> list[Any]:
-    """What of prompt retrieval is not the default: learner, centring, settings of the benchmark's tasks, metric."""
+    """What of prompt retrieval is not the default: learner, centring, tasks of the benchmark, metric, selection."""
     prompts = cfg.prompt_retrieval
     held = {folder.name for folder in (Path(cfg.benchmark.root) / OWN_FOLDERS["PromptRetrieval"]).glob("*")}
     tasks = {name: asdict(task) for name, task in sorted(prompts.tasks.items()) if name in held}
     plain = prompts.learner == "nearest" and prompts.centring is None and not tasks
     model = asdict(replace(prompts.model, batch_size=0)) if prompts.learner == "model" else None
-    metric = [] if prompts.metric == "rouge_l" else [prompts.metric]
-    return metric if plain else [prompts.learner, model, prompts.centring, tasks, *metric]
+    shared = [
+        value for value, default in ((prompts.metric, "rouge_l"), (prompts.selection, "similar")) if value != default
+    ]
+    return shared if plain else [prompts.learner, model, prompts.centring, tasks, *shared]
 
 
 def _protocol(cfg: Config) -> list[Any]:
