@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from one_embedder.config.ablation import cell_id, children, troubles, variants
+from one_embedder.config.ablation import cell_id, children, require_free, troubles, variants
 from one_embedder.config.schema import AblationConfig, AxisConfig, ClaimConfig
+from one_embedder.errors import ConfigError
 
 DESIGN = AblationConfig(
     name="toy",
@@ -49,6 +50,16 @@ def test_a_trained_child_is_scored_in_every_variant_and_a_reference_once() -> No
 def test_an_ablation_of_evaluation_alone_trains_one_model_a_seed() -> None:
     alone = replace(DESIGN, axes={"words": DESIGN.axes["words"]}, references={})
     assert [child.id for child in children(alone)] == ["trained-s0", "trained-s5"]
+
+
+def test_a_typed_setting_that_every_level_replaces_is_refused_and_others_are_not() -> None:
+    steps = AxisConfig(levels={"short": {"trainer.max_steps": 2}, "long": {"trainer.max_steps": 4, "seed": 1}})
+    design = replace(DESIGN, axes={**DESIGN.axes, "steps": steps})
+    require_free(design, ["with_instructions=false", "sampler.tasks=[b/*]", "seed=3", "+trainer.max_epochs=1"])
+    with pytest.raises(
+        ConfigError, match=r"^trainer\.max_steps=9 would change nothing: .* every level of its axis steps"
+    ):
+        require_free(design, ["seed=3", "trainer.max_steps=9"])
 
 
 def test_a_cell_is_named_in_the_order_of_the_axes() -> None:

@@ -105,6 +105,27 @@ def jobs(ablation: DictConfig) -> str:
     return ",".join(child.id for child in children(design)) if design.name else "null"
 
 
+def require_free(ablation: AblationConfig, overrides: Iterable[str]) -> None:
+    """Refuse a setting on the command line that no trained child would keep.
+
+    Args:
+        ablation: which axes it has.
+        overrides: what was typed, ``key=value`` each.
+
+    Raises:
+        ConfigError: every level of an axis sets the same key.
+    """
+    for name, axis in ablation.axes.items():
+        of_every_level = set.intersection(*(set(level) for level in axis.levels.values())) if axis.levels else set()
+        for override in overrides:
+            key = override.lstrip("+").partition("=")[0]
+            if key in of_every_level:
+                raise ConfigError(
+                    f"{override} would change nothing: ablation={ablation.name} sets {key} in every level of its axis "
+                    f"{name}; leave it out, or change a level: ablation.axes.{name}.levels"
+                )
+
+
 def troubles(ablation: AblationConfig) -> Iterator[str]:
     """What is wrong with a design, one sentence each."""
     if not ablation.name:

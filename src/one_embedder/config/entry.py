@@ -12,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from one_embedder.config.ablation import require_free
 from one_embedder.config.caches import settle_caches
 from one_embedder.config.compose import register, typed
 from one_embedder.config.help import help_text, wants_help
@@ -45,7 +46,9 @@ def run_verb(verb: str, work: Callable[[Config], int | None]) -> NoReturn:
             run_job(lambda: _run(typed(cfg), work), sweeping)  # perhaps in a worker process
             return
         try:
-            codes.append(_run(typed(cfg), work))
+            settings = typed(cfg)
+            require_free(settings.ablation, HydraConfig.get().overrides.task)
+            codes.append(_run(settings, work))
         except OneEmbedderError as error:
             errors.append(error)  # raised after Hydra's end, which would add a line of its own
 

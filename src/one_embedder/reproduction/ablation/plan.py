@@ -14,9 +14,11 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from one_embedder.config.ablation import Child, children, variants
+from one_embedder.config.ablation import Child, children, require_free, variants
 from one_embedder.config.compose import typed
 from one_embedder.config.schema import Config
+from one_embedder.ending import EXIT_USER_ERROR
+from one_embedder.errors import OneEmbedderError
 from one_embedder.files.location import PROJECT_ROOT
 from one_embedder.reproduction.ablation.child import (
     ChildRecord,
@@ -36,11 +38,16 @@ class ShowPlan(Callback):
     """Hydra's hook for the start of a ``--multirun``."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Print the plan of the chosen ablation, if there is one."""
-        cfg = typed(OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]))
-        if cfg.ablation.name:
-            sys.stdout.write(plan(cfg) + "\n")
-            sys.stdout.flush()
+        """Print the plan of the chosen ablation, if there is one; end the sweep if it cannot work."""
+        try:
+            cfg = typed(OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]))
+            if cfg.ablation.name:
+                require_free(cfg.ablation, config.hydra.overrides.task)
+                sys.stdout.write(plan(cfg) + "\n")
+                sys.stdout.flush()
+        except OneEmbedderError as error:  # Hydra would only warn of it, and start every job
+            sys.stderr.write(f"error: {error}\n")
+            sys.exit(EXIT_USER_ERROR)
 
 
 def plan(cfg: Config) -> str:
