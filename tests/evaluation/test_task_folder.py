@@ -160,6 +160,20 @@ def test_a_classification_task_is_trained_on_as_many_texts_as_its_settings_say(b
     assert chosen.identity == {"data_sha256": plain.sha256, "settings": {"samples_per_label": 5}}
 
 
+def test_test_texts_that_are_training_texts_too_are_told(
+    task_folder: Callable, rewrite: Callable, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = task_folder("TinyClassification")
+    task = FolderClassification(TaskFolder("TinyClassification", "Classification", folder))
+    task.load_data()
+    assert not caplog.messages
+    rows = len(JsonLines.read(folder, "test"))
+    rewrite(folder, "test", 0, text=JsonLines.read(folder, "train").texts("text")[0])
+    task.load_data()
+    (message,) = caplog.messages
+    assert message.endswith(f": 1 of {rows} texts are in train.jsonl too; they count")
+
+
 def test_settings_are_found_under_mtebs_name_too() -> None:
     protocol = {"EmotionClassification": TaskFolderConfig(samples_per_label=16)}
     assert settings_of("Emotion", "Classification", protocol).samples_per_label == 16
