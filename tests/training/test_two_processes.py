@@ -60,6 +60,18 @@ def test_two_processes_that_are_killed_and_resumed_learn_what_one_does(
         assert weights_sha256(load_encoder(folder / BEST)) == weights_sha256(load_encoder(folder / CHECKPOINT))
 
 
+@pytest.mark.slow
+def test_a_sharded_run_that_is_killed_after_its_last_step_saves_the_whole_model_when_it_goes_on(
+    workplace: Path, encoder_folder: Path, project_root: Path
+) -> None:
+    steps = two_processes.STEPS
+    on_two_processes(workplace, encoder_folder, project_root, "fsdp_at_end", dies_at=steps + 1)
+    (folder,) = (workplace / "experiments" / "runs").iterdir()
+    assert torch.load(folder / LAST, weights_only=True)["global_step"] == steps and not (folder / CHECKPOINT).exists()
+    on_two_processes(workplace, encoder_folder, project_root, "fsdp_at_end")
+    assert largest_difference(folder, train(two_processes.exact(workplace, encoder_folder))) < 1e-4
+
+
 def replace_steps(cfg: Config) -> Config:
     """One step less."""
     cfg.trainer.max_steps -= 1

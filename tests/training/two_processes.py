@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from pytorch_lightning import Callback, Trainer
 
@@ -69,9 +69,15 @@ def exact(folder: Path, encoder: Path, **trainer: object) -> Config:
     return cfg
 
 
+def die(*arguments: object) -> NoReturn:
+    """In the place of the model's export."""
+    raise SystemExit(9)
+
+
 def main(folder: Path, encoder: Path, kind: str, dies_at: int | None) -> None:
     """Run one kind: ``plain`` (DDP with dropout), ``ddp`` (as in ``exact``, watched) or ``fsdp`` (as in ``exact``).
 
+    ``fsdp_at_end`` is ``fsdp`` that dies after its last step and checkpoint, before the model is saved, if it dies.
     ``asked`` is ``plain`` whose main process gets SIGTERM at the step at which the others die.
     """
 
@@ -84,12 +90,16 @@ def main(folder: Path, encoder: Path, kind: str, dies_at: int | None) -> None:
     if kind in ("plain", "asked"):
         run_module.train(tiny_config(folder, encoder, devices=2, strategy="ddp", max_steps=STEPS))
         return
-    cfg = exact(folder, encoder, devices=2, strategy=kind)
+    cfg = exact(folder, encoder, devices=2, strategy=kind.removesuffix("_at_end"))
     if kind == "ddp":
         cfg.trainer.early_stopping.every_n_steps = 4
     else:
         cfg.trainer.gradient_checkpointing = True
         shard_on_cpu()
+    if kind == "fsdp_at_end":
+        cfg.trainer.checkpoint_every_n_steps = STEPS // 2
+        if dies_at is not None:
+            run_module.exported = die
     run_module.train(cfg, Growing(folder))
 
 

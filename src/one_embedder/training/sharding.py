@@ -50,8 +50,8 @@ class WholeWeights(Callback):
     def __init__(self) -> None:
         self.state: dict[str, Tensor] | None = None
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """On all processes: each gives its part."""
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """On all processes: each gives its part. Also where a run that goes on has no step left to train."""
         if isinstance(trainer.strategy, FSDPStrategy):
             state = trainer.strategy.lightning_module_state_dict()
             self.state = state if trainer.is_global_zero else None
