@@ -122,8 +122,10 @@ def test_answers_that_share_the_reading_of_a_prompt_have_the_likelihoods_of_read
     hook.remove()
     # Tokens of the last pass: the answers' alone, but for their last; or the longest prompt with its answer.
     assert len(read) == 2 and read[-1] == (3 if reads_once else 34)
+    few = mean_log_likelihoods(model, prompts, answers, padding=0, at_once=2)  # fewer than one prompt's answers
     for prompt, own, given in zip(prompts, answers, scores, strict=True):
         assert given == pytest.approx([_alone(model, prompt, answer) for answer in own], abs=1e-4)
+    assert [pytest.approx(given, abs=1e-4) for given in scores] == few
 
 
 def _alone(model: torch.nn.Module, prompt: list[int], answer: list[int]) -> float:

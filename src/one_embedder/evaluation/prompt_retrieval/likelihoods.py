@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -21,11 +23,11 @@ def mean_log_likelihoods(
         prompts: tokens of each prompt, at least one.
         answers: for each prompt the tokens of its answers, at least one each.
         padding: any token; it is masked.
-        at_once: answers in memory together; those of one prompt always are.
+        at_once: answers in memory together, each with a copy of what the model keeps of its prompt.
     """
     scores: list[list[float]] = [[] for _ in prompts]
     for rows in by_length([len(prompt) for prompt in prompts], [len(own) for own in answers], at_once):
-        group = _group(model, [prompts[row] for row in rows], [answers[row] for row in rows], padding)
+        group = _group(model, [prompts[row] for row in rows], [answers[row] for row in rows], padding, at_once)
         for row, own in zip(rows, group, strict=True):
             scores[row] = own
     return scores
@@ -61,45 +63,60 @@ def padded(rows: Sequence[Tokens], padding: int, device: torch.device, *, left: 
     return tokens.to(device), mask.to(device)
 
 
+@torch.inference_mode()
 def _group(
-    model: Any, prompts: Sequence[Tokens], answers: Sequence[Sequence[Tokens]], padding: int
+    model: Any, prompts: Sequence[Tokens], answers: Sequence[Sequence[Tokens]], padding: int, at_once: int
 ) -> list[list[float]]:
     """The scores of prompts that are in memory together."""
-    owners = [row for row, own in enumerate(answers) for _ in own]
-    every = [answer for own in answers for answer in own]
-    tokens, mask = padded(every, padding, model.device, left=False)  # (A, T)
-    logits = _read_once(model, prompts, owners, tokens, mask, padding)
-    if logits is None:
-        logits = _read_each_time(model, [prompts[owner] for owner in owners], every, padding)
-    own = logits.float().log_softmax(dim=-1).gather(-1, tokens[..., None])[..., 0]  # (A, T)
-    means = (torch.where(mask.bool(), own, 0.0).sum(dim=1) / mask.sum(dim=1)).tolist()
+    owned = [(row, answer) for row, own in enumerate(answers) for answer in own]
+    read = _read(model, prompts, padding)
+    means: list[float] = []
+    for start in range(0, len(owned), at_once):
+        owners, some = zip(*owned[start : start + at_once], strict=True)
+        tokens, mask = padded(some, padding, model.device, left=False)  # (A, T)
+        if read is None:
+            logits = _after_own_prompts(model, [prompts[owner] for owner in owners], some, padding)
+        else:
+            logits = _after(model, read, torch.tensor(owners, device=model.device), tokens, mask)
+        likelihoods = logits.float().log_softmax(dim=-1).gather(-1, tokens[..., None])[..., 0]  # (A, T)
+        means += (torch.where(mask.bool(), likelihoods, 0.0).sum(dim=1) / mask.sum(dim=1)).tolist()
     scores = iter(means)
     return [[next(scores) for _ in own] for own in answers]
 
 
-@torch.inference_mode()
-def _read_once(
-    model: Any, prompts: Sequence[Tokens], owners: list[int], answers: torch.Tensor, mask: torch.Tensor, padding: int
-) -> torch.Tensor | None:
-    """(A, T, V) logits of the answers' tokens, all read after their prompts' cache; None if it cannot be shared."""
-    tokens, prompt_mask = padded(prompts, padding, model.device, left=True)  # (P, L)
-    read = _forward(model, tokens, prompt_mask, use_cache=True, logits_to_keep=1)
-    cache: Any = getattr(read, "past_key_values", None)
+@dataclass(frozen=True)
+class _Read:
+    """Prompts that were read: the logits after each, (P, 1, V), what attention keeps of them, their mask, (P, L)."""
+
+    logits: torch.Tensor
+    cache: Any
+    mask: torch.Tensor
+
+
+def _read(model: Any, prompts: Sequence[Tokens], padding: int) -> _Read | None:
+    """Read all prompts; None for a model that keeps something else, which cannot be handed to several answers."""
+    tokens, mask = padded(prompts, padding, model.device, left=True)
+    output = _forward(model, tokens, mask, use_cache=True, logits_to_keep=1)
+    cache = getattr(output, "past_key_values", None)
     if not all(hasattr(layer, "batch_select_indices") for layer in getattr(cache, "layers", [None])):
         return None
-    chosen = torch.tensor(owners, device=model.device)
-    first: torch.Tensor = read.logits[chosen, -1:]  # (A, 1, V)
+    return _Read(output.logits[:, -1:], cache, mask)
+
+
+def _after(model: Any, read: _Read, owners: torch.Tensor, answers: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """(A, T, V) logits of the answers' tokens, each read after what is kept of its prompt."""
+    first = read.logits[owners]
     if answers.shape[1] == 1:
         return first
-    cache.batch_select_indices(chosen)
-    seen = torch.cat([prompt_mask[chosen], mask[:, :-1]], dim=1)
+    cache = deepcopy(read.cache)
+    cache.batch_select_indices(owners)
+    seen = torch.cat([read.mask[owners], mask[:, :-1]], dim=1)
     others = _forward(model, answers[:, :-1], seen, use_cache=True, past_key_values=cache).logits
     return torch.cat([first, others], dim=1)
 
 
-@torch.inference_mode()
-def _read_each_time(model: Any, prompts: Sequence[Tokens], answers: Sequence[Tokens], padding: int) -> torch.Tensor:
-    """(A, T, V) logits of the answers' tokens, each read with its own prompt: for models with another kind of cache."""
+def _after_own_prompts(model: Any, prompts: Sequence[Tokens], answers: Sequence[Tokens], padding: int) -> torch.Tensor:
+    """(A, T, V) logits of the answers' tokens, each read with its own prompt."""
     rows = [[*prompt, *answer] for prompt, answer in zip(prompts, answers, strict=True)]
     tokens, mask = padded(rows, padding, model.device, left=False)
     logits = _forward(model, tokens, mask, use_cache=False).logits  # (A, L, V)
