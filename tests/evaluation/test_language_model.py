@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -160,6 +161,20 @@ def test_the_best_option_is_chosen_and_generation_continues_the_prompt(folder: P
     expected = model.tokenizer.decode(tokens[0, -6:], skip_special_tokens=True).strip()
     answers = model.answer([Question(asked.demonstrations, asked.input)], SETTINGS)
     assert answers.outputs == [expected] and answers.facts["mode"] == "generation"
+
+
+def test_writing_ends_at_a_stop_and_gives_what_writing_on_and_cutting_gives(folder: Path) -> None:
+    model = learner(folder, 5)
+    asked = [Question(q.demonstrations, q.input) for q in QUESTIONS]
+    long = replace(SETTINGS, max_new_tokens=40)
+    whole = model.answer(asked, long).outputs
+    stop = [text[2] for text in whole if len(text) > 2]  # after a few signs, for each of some answers
+    passes: list[int] = []
+    hook = model.model.register_forward_pre_hook(lambda *_: passes.append(1))
+    cut = model.answer(asked, replace(long, stop=stop)).outputs
+    hook.remove()
+    assert cut == [until(text, stop).strip() for text in whole]
+    assert len(passes) < 40
 
 
 def test_demonstrations_are_dropped_before_the_test_input_is_cut_and_both_are_told(

@@ -169,24 +169,37 @@ class LanguageModelLearner(InContextLearner):
         outputs = [""] * len(prompts)
         lengths = [len(prompt.tokens) for prompt in prompts]
         for rows in by_length(lengths, [1] * len(prompts), self.config.batch_size):
-            texts = self._generate([prompts[row].tokens for row in rows], settings.max_new_tokens)
+            texts = self._generate([prompts[row].tokens for row in rows], settings)
             for row, text in zip(rows, texts, strict=True):
                 outputs[row] = until(text, settings.stop).strip()
         return outputs
 
     @torch.inference_mode()
-    def _generate(self, prompts: Sequence[Sequence[int]], new_tokens: int) -> list[str]:
+    def _generate(self, prompts: Sequence[Sequence[int]], settings: PromptTaskConfig) -> list[str]:
         tokens, mask = padded(prompts, self._padding, self.device, left=True)
         greedy = _GenerationConfig(
             do_sample=False,
             num_beams=1,
-            max_new_tokens=new_tokens,
+            max_new_tokens=settings.max_new_tokens,
             pad_token_id=self._padding,
             eos_token_id=self.tokenizer.eos_token_id,
         )
         with quiet_transformers():
-            written = self.model.generate(input_ids=tokens, attention_mask=mask, generation_config=greedy)
-        texts: list[str] = self.tokenizer.batch_decode(written[:, tokens.shape[1] :], skip_special_tokens=True)
+            written = self.model.generate(
+                input_ids=tokens,
+                attention_mask=mask,
+                generation_config=greedy,
+                stopping_criteria=[lambda so_far, _: self._ended(so_far[:, tokens.shape[1] :], settings.stop)],
+            )
+        return self._texts(written[:, tokens.shape[1] :])
+
+    def _ended(self, written: torch.Tensor, stop: Sequence[str]) -> torch.Tensor:
+        """(B,) whether each answer holds one of ``stop`` already, so that nothing after it would count."""
+        ended = [any(word in text for word in stop) for text in self._texts(written)]
+        return torch.tensor(ended, device=written.device)
+
+    def _texts(self, written: torch.Tensor) -> list[str]:
+        texts: list[str] = self.tokenizer.batch_decode(written, skip_special_tokens=True)
         return texts
 
     def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
