@@ -192,7 +192,7 @@ def test_a_sweep_over_an_ablation_shows_its_plan_and_runs_every_child_though_one
     assert done.returncode == 2 and "error: released-s0 went wrong\n" in done.stderr
 
 
-@pytest.mark.parametrize("mode", [["--multirun"], ["ablation.child=with+400-s0"]], ids=["sweep", "child"])
+@pytest.mark.parametrize("mode", [["--multirun"], ["ablation.child=with+200-s0"]], ids=["sweep", "child"])
 def test_a_setting_that_no_child_would_keep_is_refused_before_the_first(job: Path, mode: list[str]) -> None:
     job.write_text(CHILD)
     done = run_job(job, *mode, "ablation=steps", "trainer.max_steps=9")
