@@ -15,6 +15,7 @@ from one_embedder.reproduction.show.figures import (
     differences_figure,
     growth_figure,
     inline_svg,
+    svg_file,
 )
 from one_embedder.reproduction.statistics.layout import COLUMNS
 from tests.reproduction.ablations import small_record
@@ -50,6 +51,12 @@ def test_an_inline_figure_follows_the_pages_colours_and_is_the_same_every_time()
     assert "#1a1b1c" not in first and "<metadata" not in first
 
 
+def test_a_figures_file_is_an_image_and_the_same_every_time() -> None:
+    first, again = (svg_file(_claims(), "label") for _ in range(2))
+    assert first == again
+    assert ElementTree.fromstring(first).tag == "{http://www.w3.org/2000/svg}svg"
+
+
 def test_growth_is_drawn_against_the_steps_a_line_for_each_level_of_what_else_varies() -> None:
     record = small_record()
     assert growth_figure(record) is None
@@ -59,7 +66,7 @@ def test_growth_is_drawn_against_the_steps_a_line_for_each_level_of_what_else_va
     assert figure is not None
     drawn = {str(bars.get_label()): bars.lines[0].get_xydata().tolist() for bars in figure.axes[0].containers}
     assert drawn == {
-        side: [
+        f"{side} instructions": [
             [count, pytest.approx(100 * record.cell(f"{side}+{level}").scores["average"])]
             for level, count in lengths.items()
         ]

@@ -85,7 +85,7 @@ def growth_figure(record: AblationRecord) -> Figure | None:
     lines: dict[str, dict[int, Interval]] = defaultdict(dict)
     for cell in record.cells:
         if not cell.reference:
-            others = ", ".join(level for name, level in cell.levels.items() if name != axis.name)
+            others = ", ".join(f"{level} {name}" for name, level in cell.levels.items() if name != axis.name)
             lines[others][steps[cell.levels[axis.name]]] = cell.intervals[AVERAGE]
     with rc_context(_STYLE):
         figure = Figure(figsize=(_WIDTH, 3.2), layout="constrained")
@@ -178,10 +178,7 @@ def inline_svg(figure: Figure, label: str) -> str:
         figure: one of this module's.
         label: said instead of it where it cannot be seen. It also keeps the ids of figures on one page apart.
     """
-    stream = io.StringIO()
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": label}):
-        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    text = stream.getvalue()
+    text = _svg(figure, label, transparent=True)
     text = text[text.index("<svg") :]  # without XML declaration and doctype
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'(<g) id="[^"]*"', r"\1", text)  # nothing refers to groups, and every figure names them alike
@@ -190,6 +187,23 @@ def inline_svg(figure: Figure, label: str) -> str:
     box = re.search(r'viewBox="[^"]*"', text)
     head = f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" {box[0] if box else ""} role="img"'
     return re.sub(r"<svg[^>]*>", f'{head} aria-label="{escape(label, quote=True)}">', text, count=1)
+
+
+def svg_file(figure: Figure, label: str) -> str:
+    """The figure as the text of an SVG file, on white; the same figure gives the same text.
+
+    Args:
+        figure: one of this module's.
+        label: tells its ids from other figures'.
+    """
+    return "".join(f"{line.rstrip()}\n" for line in _svg(figure, label, transparent=False).splitlines())
+
+
+def _svg(figure: Figure, salt: str, *, transparent: bool) -> str:
+    stream = io.StringIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": salt}):
+        figure.savefig(stream, format="svg", transparent=transparent, metadata={"Date": None, "Creator": None})
+    return stream.getvalue()
 
 
 def _errors(intervals: Sequence[Interval]) -> tuple[list[float], list[float]]:

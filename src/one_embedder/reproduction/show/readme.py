@@ -21,6 +21,7 @@ from one_embedder.reproduction.ablation.record import AblationRecord, read_recor
 from one_embedder.reproduction.ablation.tables import claim_sentences, runs_csv, to_markdown
 from one_embedder.reproduction.compare.harness import read_published, read_record, recorded_harness
 from one_embedder.reproduction.compare.side_by_side_record import ABOVE_FIRST, main_grid, read_side_by_side
+from one_embedder.reproduction.show.figures import growth_figure, svg_file
 from one_embedder.reproduction.show.grid import Grid
 from one_embedder.reproduction.show.hash_list import write_hashes
 from one_embedder.reproduction.show.torture import recorded_kills, recorded_mutants, recorded_torture
@@ -36,7 +37,7 @@ from one_embedder.tracking.manifest import write_atomically
 
 NOT_RUN = "not run"
 PAGES: Mapping[str, tuple[str, ...]] = {
-    "README.md": ("table1", "steering", "profiles"),
+    "README.md": ("table1", "growth", "steering", "profiles"),
     "docs/results.md": ("table1_columns", "super_ni", "mixture", "folder", "harness", "paper"),
     "docs/ablations.md": ("ablations", "headroom", "ablations_super_ni"),
     "docs/views.md": ("views",),
@@ -97,6 +98,7 @@ def generated_parts(root: Path = PROJECT_ROOT, conf: Path = CONF) -> dict[str, s
             read_side_by_side(root / "experiments" / "folder" / "minilm_instructions.json")
         ),
         "ablations": recorded_ablations(of_default, unrecorded),
+        "growth": recorded_growth(of_default),
         "headroom": recorded_headroom(ablations),
         "ablations_super_ni": recorded_ablations(of_super_ni, []),
         "views": recorded_steering(root / "experiments" / "views"),
@@ -194,6 +196,24 @@ def recorded_ablations(records: Sequence[AblationRecord], unrecorded: Sequence[s
     return "\n\n".join(parts)
 
 
+def recorded_growth(records: Sequence[AblationRecord]) -> str:
+    """The figures of the averages against the steps of training, and the claims of those ablations.
+
+    Args:
+        records: of one profile; those without steps as an axis are passed over.
+    """
+    parts = []
+    for record in records:
+        if growth_figure(record) is not None:
+            figure = f"experiments/ablations/{record.name}/{record.profile}.svg"
+            claims = [
+                f"- {claim.rstrip('.')}: {verdict}; {difference}, p {p}"
+                for claim, _, difference, p, _, verdict in claim_sentences(record).rows
+            ]
+            parts += [f"![average of the models against their steps of training]({figure})", "\n".join(claims)]
+    return "\n\n".join(parts) if parts else NOT_RUN
+
+
 def recorded_headroom(records: Sequence[AblationRecord]) -> str:
     """The headroom of every ablation that asks for it, task by task."""
     told = [
@@ -227,6 +247,8 @@ def main(root: Path = PROJECT_ROOT) -> None:
         table = root / "experiments" / "ablations" / record.name / f"{record.profile}.md"
         write_atomically(table, to_markdown(record))
         write_atomically(table.with_suffix(".csv"), runs_csv(record))
+        if (growth := growth_figure(record)) is not None:
+            write_atomically(table.with_suffix(".svg"), svg_file(growth, f"{record.name} {record.profile}"))
     write_hashes(root / "experiments")
     log.info("filled %s and the tables of ablations", ", ".join(PAGES))
 
