@@ -66,7 +66,7 @@ def test_growth_is_drawn_against_the_steps_a_line_for_each_level_of_what_else_va
     assert figure is not None
     drawn = {str(bars.get_label()): bars.lines[0].get_xydata().tolist() for bars in figure.axes[0].containers}
     assert drawn == {
-        f"{side} instructions": [
+        f"{side} side": [
             [count, pytest.approx(100 * record.cell(f"{side}+{level}").scores["average"])]
             for level, count in lengths.items()
         ]
