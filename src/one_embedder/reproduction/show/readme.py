@@ -37,10 +37,11 @@ from one_embedder.tracking.manifest import write_atomically
 
 NOT_RUN = "not run"
 PAGES: Mapping[str, tuple[str, ...]] = {
-    "README.md": ("table1", "growth", "steering", "profiles"),
+    "README.md": ("table1", "growth", "steering"),
     "docs/results.md": ("table1_columns", "super_ni", "mixture", "folder", "harness", "paper"),
     "docs/ablations.md": ("ablations", "headroom", "ablations_super_ni"),
     "docs/views.md": ("views",),
+    "docs/training.md": ("profiles",),
     "docs/reliability.md": ("torture", "kills", "mutants"),
 }
 """Page -> the generated parts it holds."""
