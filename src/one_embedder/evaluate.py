@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
 def work(cfg: Config) -> None:
     """Import late, then run."""
+    from one_embedder.config.relations import as_read
     from one_embedder.evaluation.run import evaluate
 
-    evaluate(cfg)
+    evaluate(as_read(cfg))
 
 
 def main() -> None:

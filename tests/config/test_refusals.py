@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from one_embedder import evaluate_views
 from one_embedder.config import compose
 from one_embedder.config.checks import check
 from one_embedder.config.compose import load_config
@@ -13,6 +14,8 @@ from one_embedder.config.relations import require_reproducible, require_trainabl
 from one_embedder.config.schema import Config
 from one_embedder.errors import ConfigError
 from one_embedder.files.location import CONF
+from one_embedder.reproduction.table1.run import reproduce
+from one_embedder.reproduction.views.run import reproduce_views
 from one_embedder.training.run import train
 from tests.composed import composed
 
@@ -241,3 +244,10 @@ def test_cached_gradients_are_refused_where_no_device_holds_all_weights() -> Non
     with pytest.raises(ConfigError, match=r"trainer\.mini_batch_size .* use trainer\.strategy=ddp"):
         composed("train", ["devices=fsdp", "trainer.mini_batch_size=8"])
     assert composed("train", ["devices=ddp", "trainer.mini_batch_size=8"]).trainer.mini_batch_size == 8
+
+
+def test_what_instructions_do_is_not_measured_without_them() -> None:
+    cfg = load_config("evaluate_views", ["with_instructions=false"])
+    for measure in (evaluate_views.work, reproduce, reproduce_views):
+        with pytest.raises(ConfigError, match="with_instructions=false would change nothing"):
+            measure(cfg)

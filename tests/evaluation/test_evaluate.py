@@ -19,6 +19,7 @@ from one_embedder.config.schema import Config
 from one_embedder.embedding.embedder import InstructionEmbedder
 from one_embedder.encoder.truncation import TruncationWarning
 from one_embedder.errors import ConfigError, DataError, EvaluationError
+from one_embedder.evaluate import work
 from one_embedder.evaluation import run as run_module
 from one_embedder.evaluation.benchmarks import CATEGORIES, METRICS, category_means, load_scores, overall_mean
 from one_embedder.evaluation.results import IncompleteEvaluation, write_result
@@ -97,6 +98,19 @@ def test_each_side_gets_its_instruction(cfg, task_folder: Callable, encoder) -> 
     encoder.calls.clear()
     evaluate(cfg, encoder)
     assert {instruction for instruction, _ in encoder.calls} == {"ask: ", ""}
+
+
+def test_the_verb_gives_no_instructions_with_instructions_false(
+    cfg, task_folder: Callable, encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task_folder("TinyRetrieval")
+    monkeypatch.setattr("one_embedder.evaluation.run.load_embedder", lambda cfg: encoder)
+    cfg.instructions.table = {"TinyRetrieval": {"query": "ask: ", "document": "tell: "}}
+    for given, read in ((True, {"ask: ", "tell: "}), (False, {""})):
+        cfg.with_instructions = given
+        encoder.calls.clear()
+        work(cfg)
+        assert {instruction for instruction, _ in encoder.calls} == read
 
 
 def test_a_table_without_one_of_the_tasks_is_refused_before_any_work(cfg, encoder) -> None:

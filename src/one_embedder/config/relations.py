@@ -6,7 +6,9 @@ layer is fine to be evaluated under a profile whose training freezes three.
 
 from __future__ import annotations
 
-from one_embedder.config.schema import Config, LossConfig
+from dataclasses import replace
+
+from one_embedder.config.schema import Config, InstructionsConfig, LossConfig
 from one_embedder.errors import ConfigError
 
 # Strategies of ours that fill a batch from one task.
@@ -44,6 +46,24 @@ def require_reproducible(cfg: Config) -> None:
             f"add medi.rows_per_task={batch} or a smaller batch"
         )
     _refuse(troubles)
+
+
+def require_instructions(cfg: Config) -> None:
+    """Refuse ``with_instructions=false`` where models with and without instructions are compared.
+
+    Raises:
+        ConfigError: naming the setting.
+    """
+    if not cfg.with_instructions:
+        raise ConfigError(
+            "with_instructions=false would change nothing: what instructions do is measured here, with and without "
+            "them; leave it out (train and evaluate read it)"
+        )
+
+
+def as_read(cfg: Config) -> Config:
+    """The settings of an evaluation that ``with_instructions=false`` leaves without instructions; else as they are."""
+    return cfg if cfg.with_instructions else replace(cfg, instructions=InstructionsConfig())
 
 
 def _training(cfg: Config) -> list[str]:

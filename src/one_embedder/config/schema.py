@@ -402,7 +402,7 @@ class Config:
     profile: str = "documentation"  # which model, data and benchmark: see the groups
     seed: limits.Natural = 0  # of weights, order and dropout
     output: str | None = None  # folder of the result; None: named after what determines it
-    with_instructions: bool = True  # False: texts are embedded without their instructions
+    with_instructions: bool = True  # False: train and evaluate embed texts without their instructions
     instruction_detail: limits.Detail = "detailed"  # simple: domain and kind of text alone; tag: the task's name
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     medi: MediConfig = field(default_factory=MediConfig)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from one_embedder.config.schema import BenchmarkConfig, Config, InstructionsConfig
+from one_embedder.config.relations import as_read
+from one_embedder.config.schema import BenchmarkConfig, Config
 from one_embedder.embedding.embedder import InstructionEmbedder
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.errors import DataError
@@ -32,10 +33,9 @@ class DevBenchmark:
         chosen = cfg.trainer.early_stopping
         root = chosen.root or str(Path(cfg.medi.folder) / "benchmark" / "dev")
         self._cfg = replace(
-            cfg,
+            as_read(cfg),
             benchmark=BenchmarkConfig(root=root, tasks=chosen.tasks, split="dev", protocol=cfg.benchmark.protocol),
             evaluation=replace(cfg.evaluation, dtype="float32"),  # casting would change the weights that learn
-            instructions=cfg.instructions if cfg.with_instructions else InstructionsConfig(),
             tracking=replace(cfg.tracking, wandb="disabled"),  # the training has a W&B run, to which the score goes
         )
         try:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from one_embedder.config.own_class import class_name
-from one_embedder.config.relations import require_reproducible
+from one_embedder.config.relations import require_instructions, require_reproducible
 from one_embedder.config.schema import Config, InstructionsConfig
 from one_embedder.encoder.limits import require_within
 from one_embedder.errors import ConfigError
@@ -64,10 +64,12 @@ def reproduce(cfg: Config, stages: Stages | None = None) -> int:
         (0 with ``table.accept_near``).
 
     Raises:
+        ConfigError: if the settings contradict each other, or what is compared.
         LockedError: another process makes the same table.
     """
     if cfg.ablation.name:
         return ablate(cfg, stages)
+    require_instructions(cfg)
     # Read before anything is computed: a damaged file should not cost the user a training.
     published = load_published(PROJECT_ROOT / cfg.table.published)
     beside = _beside(cfg, published) if cfg.profile in PAPER_SCALE else None
