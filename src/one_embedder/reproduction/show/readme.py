@@ -20,7 +20,12 @@ from one_embedder.reproduction.ablation.headroom_tables import LEGEND, agreement
 from one_embedder.reproduction.ablation.record import AblationRecord, read_records
 from one_embedder.reproduction.ablation.tables import claim_sentences, runs_csv, to_markdown
 from one_embedder.reproduction.compare.harness import read_published, read_record, recorded_harness
-from one_embedder.reproduction.compare.side_by_side_record import ABOVE_FIRST, main_grid, read_side_by_side
+from one_embedder.reproduction.compare.side_by_side_record import (
+    ABOVE_FIRST,
+    difference_grid,
+    main_grid,
+    read_side_by_side,
+)
 from one_embedder.reproduction.show.figures import growth_figure, svg_file
 from one_embedder.reproduction.show.grid import Grid
 from one_embedder.reproduction.show.hash_list import write_hashes
@@ -36,10 +41,12 @@ from one_embedder.reproduction.views.record import recorded_steering, steering_i
 from one_embedder.tracking.manifest import write_atomically
 
 NOT_RUN = "not run"
+NEGATIVES = "negatives_"
+"""How the names of records begin that compare a specialist's negatives; its kind of training task follows."""
 PAGES: Mapping[str, tuple[str, ...]] = {
     "README.md": ("table1", "growth", "steering"),
     "docs/results.md": ("table1_columns", "super_ni", "mixture", "folder", "harness", "paper"),
-    "docs/ablations.md": ("ablations", "headroom", "ablations_super_ni"),
+    "docs/ablations.md": ("ablations", "headroom", "negatives", "ablations_super_ni"),
     "docs/views.md": ("views",),
     "docs/training.md": ("profiles",),
     "docs/reliability.md": ("torture", "kills", "mutants"),
@@ -101,6 +108,7 @@ def generated_parts(root: Path = PROJECT_ROOT, conf: Path = CONF) -> dict[str, s
         "ablations": recorded_ablations(of_default, unrecorded),
         "growth": recorded_growth(of_default),
         "headroom": recorded_headroom(ablations),
+        "negatives": recorded_negatives(sorted((root / "experiments" / "folder").glob(f"{NEGATIVES}*.json"))),
         "ablations_super_ni": recorded_ablations(of_super_ni, []),
         "views": recorded_steering(root / "experiments" / "views"),
         "steering": steering_in_short(root / "experiments" / "views" / "mixture.json"),
@@ -224,6 +232,18 @@ def recorded_headroom(records: Sequence[AblationRecord]) -> str:
         if headroom(record)
     ]
     return "\n\n".join([*told, LEGEND]) if told else NOT_RUN
+
+
+def recorded_negatives(paths: Sequence[Path]) -> str:
+    """What other negatives are worth to specialists, one record a kind of training task."""
+    rows, headers = [], []
+    for path in paths:
+        kind, grid = path.stem.removeprefix(NEGATIVES), difference_grid(read_side_by_side(path))
+        headers = ["trained on", "told from", *(column for column, *_ in grid.rows)]
+        rows += [
+            [kind, label, *(line[place] for line in grid.rows)] for place, label in enumerate(grid.headers[1:], start=1)
+        ]
+    return Grid(headers, rows).markdown() if rows else NOT_RUN
 
 
 def _told(record: AblationRecord) -> str:
