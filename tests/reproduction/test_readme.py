@@ -13,19 +13,26 @@ import pytest
 
 from one_embedder.config.schema import Config
 from one_embedder.errors import DataError
+from one_embedder.evaluation.resampling import Interval
+from one_embedder.reproduction.ablation.record import Axis
+from one_embedder.reproduction.compare.side_by_side_record import read_side_by_side
 from one_embedder.reproduction.show.readme import (
+    NEGATIVES,
     PAGES,
     fill,
     generated_parts,
     main,
     recorded_ablations,
     recorded_averages,
+    recorded_growth,
+    recorded_negatives,
     recorded_table,
 )
 from one_embedder.reproduction.statistics.layout import ROWS
 from one_embedder.reproduction.table1.expected import ExpectedTable, read_expected
 from one_embedder.reproduction.table1.record import read_table1
 from one_embedder.reproduction.table1.run import reproduce
+from one_embedder.reproduction.table1.tables import format_difference
 from tests.reproduction.ablations import small_record
 from tests.reproduction.fakes import FakeWork
 
@@ -135,3 +142,30 @@ def test_the_ablations_are_shown_claim_by_claim_and_those_without_a_record_are_n
 
 def test_without_any_record_every_ablation_is_not_run() -> None:
     assert recorded_ablations([], ["b", "c"]) == "No record yet (`make ablation-NAME` makes it): `b`, `c`."
+
+
+def test_growth_shows_the_figure_and_the_claims_of_ablations_over_steps_alone() -> None:
+    record = small_record()
+    assert recorded_growth([record]) == "not run"
+    levels = {level: {"trainer.max_steps": 400} for level in record.axes[1].levels}
+    over_steps = replace(record, name="steps", axes=[record.axes[0], Axis("wording", "steps", False, levels)])
+    figure, claims = recorded_growth([record, over_steps]).split("\n\n")
+    assert figure.endswith("(experiments/ablations/steps/documentation.svg)")
+    assert claims.splitlines()[0] == (
+        "- Finetuning with instructions is better than without: supported (3 seeds, 400 steps); "
+        "+10.0 [+7.0, +13.0], p 0.004"
+    )
+
+
+def test_other_negatives_are_shown_a_line_for_each_kind_and_remedy(project_root: Path) -> None:
+    paths = sorted((project_root / "experiments" / "folder").glob(f"{NEGATIVES}*.json"))
+    lines = recorded_negatives(paths).splitlines()[2:]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert [(kind, told_from) for kind, told_from, *_ in rows] == [
+        (path.stem.removeprefix(NEGATIVES), row["label"])
+        for path in paths
+        for row in read_side_by_side(path)["rows"][1:]
+    ]
+    first = read_side_by_side(paths[0])["rows"][1]["minus_first"]
+    assert rows[0][2:] == [format_difference(Interval(**first[column])) for column in first]
+    assert recorded_negatives([]) == "not run"
