@@ -175,7 +175,7 @@ def side_by_side_section(path: Path) -> Section:
             "detail",
             f"folder-{path.stem}",
             f"Side by side: {path.stem.replace('_', ' ')}",
-            summary=f"{len(rows)} evaluations of the same tasks",
+            summary=f"{len(rows)} models on the same tasks",
             paragraphs=[ABOVE_FIRST] if rows[1:] else [],
             tables=tables,
             facts={
