@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 def work(cfg: Config) -> None:
     """Import late, then run."""
-    from one_embedder.config.relations import as_read
+    from one_embedder.evaluation.plan import for_evaluation
     from one_embedder.evaluation.run import evaluate
 
-    evaluate(as_read(cfg))
+    evaluate(for_evaluation(cfg))
 
 
 def main() -> None:

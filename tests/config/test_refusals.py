@@ -126,7 +126,10 @@ def test_a_setting_with_dashes_is_told_as_it_has_to_be_typed(words: list[str], t
 
 
 def test_hydras_own_flags_are_no_settings() -> None:
-    refuse_flags(["--multirun", "--cfg", "job", "--config-dir=my_conf", "--multi", "seed=1", "-m"])
+    own = ["--multirun", "--cfg", "job", "--config-dir=my_conf", "--multi", "seed=1", "-m"]
+    refuse_flags(own)
+    with pytest.raises(ConfigError, match=r"^--seed: "):
+        refuse_flags([*own, "--seed=2"])
 
 
 def test_a_secret_is_named_by_key_and_variable_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

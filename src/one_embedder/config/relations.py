@@ -6,9 +6,7 @@ layer is fine to be evaluated under a profile whose training freezes three.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from one_embedder.config.schema import Config, InstructionsConfig, LossConfig
+from one_embedder.config.schema import Config, LossConfig
 from one_embedder.errors import ConfigError
 
 # Strategies of ours that fill a batch from one task.
@@ -59,11 +57,6 @@ def require_instructions(cfg: Config) -> None:
             "with_instructions=false would change nothing: what instructions do is measured here, with and without "
             "them; leave it out (train and evaluate read it)"
         )
-
-
-def as_read(cfg: Config) -> Config:
-    """The settings of an evaluation that ``with_instructions=false`` leaves without instructions; else as they are."""
-    return cfg if cfg.with_instructions else replace(cfg, instructions=InstructionsConfig())
 
 
 def _training(cfg: Config) -> list[str]:

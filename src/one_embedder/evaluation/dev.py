@@ -7,12 +7,12 @@ from pathlib import Path
 
 import torch
 
-from one_embedder.config.relations import as_read
 from one_embedder.config.schema import BenchmarkConfig, Config
 from one_embedder.embedding.embedder import InstructionEmbedder
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.errors import DataError
 from one_embedder.evaluation.benchmarks import overall_mean
+from one_embedder.evaluation.plan import for_evaluation
 from one_embedder.evaluation.run import evaluate, identity_of_tasks
 
 
@@ -33,7 +33,7 @@ class DevBenchmark:
         chosen = cfg.trainer.early_stopping
         root = chosen.root or str(Path(cfg.medi.folder) / "benchmark" / "dev")
         self._cfg = replace(
-            as_read(cfg),
+            for_evaluation(cfg),
             benchmark=BenchmarkConfig(root=root, tasks=chosen.tasks, split="dev", protocol=cfg.benchmark.protocol),
             evaluation=replace(cfg.evaluation, dtype="float32"),  # casting would change the weights that learn
             tracking=replace(cfg.tracking, wandb="disabled"),  # the training has a W&B run, to which the score goes

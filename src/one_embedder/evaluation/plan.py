@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from one_embedder.config.schema import Config
+from one_embedder.config.schema import Config, InstructionsConfig
 from one_embedder.errors import DataError
 from one_embedder.evaluation.benchmarks import CATEGORIES, spellings
 from one_embedder.evaluation.prompt_retrieval.protocol import PromptProtocol
@@ -29,6 +29,11 @@ PROTOCOL = 2
 
 LIBRARIES = ("mteb", "torch", "transformers", "tokenizers", "scikit-learn", "scipy", "numpy", "rouge-score")
 """Libraries whose version can move a score."""
+
+
+def for_evaluation(cfg: Config) -> Config:
+    """The settings of an evaluation as they were meant: ``with_instructions=false`` leaves out the table."""
+    return cfg if cfg.with_instructions else replace(cfg, instructions=InstructionsConfig())
 
 
 @dataclass(frozen=True)
