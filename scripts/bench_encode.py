@@ -1,6 +1,6 @@
 """Measure ``encode`` against sentence-transformers, on the same folder and the same texts.
 
-    python scripts/bench_encode.py [--encoder minilm] [--short FILE:FIELD --long FILE:FIELD] [--threads 1 --clock cpu]
+    python -m scripts.bench_encode [--encoder minilm] [--short FILE:FIELD --long FILE:FIELD] [--threads 1 --clock cpu]
 
 Both encode the short texts, the long ones and a mix of the two, with one instruction and one batch size, turn and turn
 about in one process, so that whatever else the machine does falls on both. Without files the texts are an installed
@@ -13,11 +13,9 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -27,12 +25,11 @@ import numpy as np
 
 from one_embedder.embedding.records import RecordFile
 from one_embedder.errors import DataError, OneEmbedderError
+from scripts.bench_record import CLOCKS, origin, own_record, write_record
 
 INSTRUCTION = "Represent the sentence for retrieval: "
-CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 TOLERANCE = 1e-5
 LEAST_COSINE = {"float32": 1 - TOLERANCE, "bfloat16": 0.995}
-RECORD = Path(__file__).parent.parent / "experiments" / "own" / "bench" / "encode"
 _PACKAGE = "networkx"
 _LONG_CHARACTERS = 800  # about the 256 tokens that MiniLM takes
 
@@ -46,10 +43,7 @@ def main() -> None:
         record = bench(arguments)
     except OneEmbedderError as error:
         sys.exit(f"error: {error}")
-    arguments.record.parent.mkdir(parents=True, exist_ok=True)
-    arguments.record.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    arguments.record.with_suffix(".md").write_text(rendered(record), encoding="utf-8")
-    sys.stdout.write(rendered(record))
+    write_record(arguments.record, record, rendered(record))
 
 
 def bench(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -61,8 +55,6 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
     """
     import torch
 
-    from one_embedder.tracking.machine import code_state, environment, hardware
-
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     short = _texts(arguments.short, arguments.texts, "short")
@@ -73,9 +65,7 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
         "settings": settings | {"threads": torch.get_num_threads(), "instruction": INSTRUCTION},
         "sources": {kind: "/".join(Path(source).parts[-2:]) for kind, source in sources.items()},
         "texts_sha256": hashlib.sha256("\0".join(short + long).encode()).hexdigest(),
-        "code": code_state(),
-        "environment": environment(),
-        "hardware": hardware(),
+        **origin(),
     }
     with tempfile.TemporaryDirectory() as folder:
         ours, theirs = encoders(arguments.encoder, Path(folder) / "model", arguments.batch_size)
@@ -228,7 +218,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--rounds", type=int, default=7, help="[%(default)s]")
     add("--threads", type=int, help="of torch [its own choice]")
     add("--clock", choices=CLOCKS, default="wall", help="cpu: the process's own seconds, for a busy CPU [%(default)s]")
-    add("--record", type=Path, default=RECORD, help="where to write .json and .md [%(default)s]")
+    add("--record", type=Path, default=own_record("encode"), help="where to write .json and .md [%(default)s]")
     return parser
 
 

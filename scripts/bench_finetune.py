@@ -10,7 +10,6 @@ the cores.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -19,12 +18,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from one_embedder.files.location import PROJECT_ROOT
 from one_embedder.reproduction.show.grid import Grid
-from one_embedder.tracking.machine import code_state, environment, hardware
 from one_embedder.tracking.manifest import read_manifest
-
-DEFAULT = PROJECT_ROOT / "experiments" / "own" / "bench" / "finetune"
+from scripts.bench_record import origin, own_record, write_record
 
 
 def timed(words: list[str]) -> tuple[str, dict[str, float]]:
@@ -71,9 +67,7 @@ def bench(pairs: Path, what: str, seed: int) -> dict[str, Any]:
         "commands": {"build_medi": building, "train": training, "compare": comparing},
         "threads": os.environ.get("OMP_NUM_THREADS", "all"),
         "load_average": round(os.getloadavg()[1], 1),
-        "code": code_state(),
-        "environment": environment(),
-        "hardware": hardware(),
+        **origin(),
     }
 
 
@@ -105,12 +99,10 @@ def main() -> None:
     parser.add_argument("pairs", type=Path, help="a file as docs/finetune.md describes it")
     parser.add_argument("what", help="what the pairs are, in words")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--record", type=Path, default=DEFAULT)
+    parser.add_argument("--record", type=Path, default=own_record("finetune"))
     asked = parser.parse_args()
     record = bench(asked.pairs, asked.what, asked.seed)
-    asked.record.parent.mkdir(parents=True, exist_ok=True)
-    asked.record.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    asked.record.with_suffix(".md").write_text(rendered(record), encoding="utf-8")
+    write_record(asked.record, record, rendered(record))
 
 
 if __name__ == "__main__":

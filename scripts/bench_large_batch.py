@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -35,11 +34,11 @@ from one_embedder.training.grad_cache import cached_backward
 from one_embedder.training.loss import Sides
 from one_embedder.training.module import InstructorModule
 from one_embedder.training.objective import objective
+from scripts.bench_record import origin, own_record, peak_mb, write_record
 from tests.reference.released_loss import released_loss
 
 DIMENSION = 384
 TOLERANCE = 1e-4
-RECORD = Path(__file__).parent.parent / "experiments" / "own" / "bench" / "large_batch"
 WAYS = ("plain", "cached")
 NAMES = {"plain": "of all rows at once", "cached": "cached, {} texts at a time"}
 
@@ -52,16 +51,11 @@ def main() -> None:
         sys.stdout.write(json.dumps(_one_gradient(arguments)))
         return
     record = bench(arguments)
-    arguments.record.parent.mkdir(parents=True, exist_ok=True)
-    arguments.record.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    arguments.record.with_suffix(".md").write_text(rendered(record), encoding="utf-8")
-    sys.stdout.write(rendered(record))
+    write_record(arguments.record, record, rendered(record))
 
 
 def bench(arguments: argparse.Namespace) -> dict[str, Any]:
     """The record: what was measured, on what, and with what."""
-    from one_embedder.tracking.machine import code_state, environment, hardware
-
     loss = _loss_alone(arguments.rows, arguments.rounds)
     rounds: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
     with tempfile.TemporaryDirectory() as folder:
@@ -80,9 +74,7 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
         "gradient": {way: {key: _median(found, key) for key in found[0]} for way, found in rounds.items()},
         "ratios": [round(ratio, 3) for ratio in ratios],
         "gradient_distance": distance,
-        "code": code_state(),
-        "environment": environment(),
-        "hardware": hardware(),
+        **origin(),
     }
 
 
@@ -119,9 +111,9 @@ def _one_gradient(arguments: argparse.Namespace) -> dict[str, float]:
     batch = first_rows(arguments.rows)
     _backward(module, first_rows(arguments.mini_batch), None)  # pays for what only a first time costs
     module.zero_grad()
-    before, began = _peak_mb(), time.process_time()
+    before, began = peak_mb(), time.process_time()
     _backward(module, batch, arguments.mini_batch if arguments.way == "cached" else None)
-    seconds, peak = time.process_time() - began, _peak_mb()
+    seconds, peak = time.process_time() - began, peak_mb()
     gradients = [weight.grad.flatten() for weight in module.parameters() if weight.grad is not None]
     torch.save(torch.cat(gradients), arguments.gradient)
     return {"seconds": seconds, "before_mb": before, "peak_mb": peak}
@@ -157,11 +149,6 @@ def _backward(module: InstructorModule, batch: ContrastiveBatch, mini_batch: int
         backward(loss([module.encoder(texts) for texts in passes]))
     else:
         cached_backward(module.encoder, passes, mini_batch, loss=loss, backward=backward)
-
-
-def _peak_mb() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e6 if sys.platform == "darwin" else 1e3)
 
 
 def _median(found: Sequence[dict[str, float]], key: str) -> float:
@@ -208,7 +195,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--rounds", type=int, default=5, help="[%(default)s]")
     add("--frozen", type=int, default=0, help="lowest layers that do not learn [%(default)s]")
-    add("--record", type=Path, default=RECORD, help="where to write .json and .md [%(default)s]")
+    add("--record", type=Path, default=own_record("large_batch"), help="where to write .json and .md [%(default)s]")
     add("--way", choices=WAYS, help=argparse.SUPPRESS)
     add("--gradient", type=Path, help=argparse.SUPPRESS)
     return parser

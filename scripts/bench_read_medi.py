@@ -1,7 +1,7 @@
 """How long the reader takes for a file of the released size, and how much memory, beside ``json.load``.
 
     python scripts/make_medi_file.py /data/medi-data.json
-    python scripts/bench_read_medi.py /data/medi-data.json /data/medi [--record experiments/bench/read_medi]
+    python -m scripts.bench_read_medi /data/medi-data.json /data/medi [--record experiments/bench/read_medi]
 
 Three processes, one after the other: ``json.load`` of the file; ``build_medi``; and the start of training from what it
 made, up to the first batch. Each one's wall time, CPU time and peak memory are written to ``RECORD.json`` and
@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from one_embedder.tracking.machine import code_state, environment, hardware
+from scripts.bench_record import origin, own_record, write_record
 
 COLUMNS = ("wall_s", "cpu_s", "peak_gb", "data_wall_s", "data_cpu_s")
 JSON_LOAD = "import json, sys; rows = json.load(open(sys.argv[1], encoding='utf-8')); assert len(rows) > 0"
@@ -77,6 +77,8 @@ def bench(file: Path, output: Path) -> dict[str, Any]:
         "first batch, file hashed": measured([python, "-c", FIRST_BATCH, str(output)]),
         "first batch": measured([python, "-c", FIRST_BATCH, str(output)]),
     }
+    found = origin()
+    found["environment"] |= {"ijson": _version("ijson"), "pyarrow": _version("pyarrow")}
     manifest = json.loads((output / "medi" / "manifest.json").read_text(encoding="utf-8"))
     return {
         "file_bytes": file.stat().st_size,
@@ -86,9 +88,7 @@ def bench(file: Path, output: Path) -> dict[str, Any]:
         "results": results,
         "load_average": [round(value, 1) for value in os.getloadavg()],
         "niceness": os.nice(0),
-        "code": code_state(),
-        "environment": environment() | {"ijson": _version("ijson"), "pyarrow": _version("pyarrow")},
-        "hardware": hardware(),
+        **found,
     }
 
 
@@ -132,12 +132,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--record", type=Path, default=Path("experiments/own/bench/read_medi"))
+    parser.add_argument("--record", type=Path, default=own_record("read_medi"))
     arguments = parser.parse_args()
     record = bench(arguments.file, arguments.output)
-    arguments.record.parent.mkdir(parents=True, exist_ok=True)
-    arguments.record.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    arguments.record.with_suffix(".md").write_text(rendered(record), encoding="utf-8")
+    write_record(arguments.record, record, rendered(record))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Measure the memory that scoring a retrieval task takes: ``python scripts/bench_search_memory.py``.
+"""Measure the memory that scoring a retrieval task takes: ``python -m scripts.bench_search_memory``.
 
 Passages are generated, the encoder adds up a fixed random vector a word, everything between them is what ``evaluate``
 uses. Each size runs in a process of its own, side by side; memory is that process's peak, before the search and after.
@@ -8,18 +8,18 @@ Writes ``experiments/own/bench/search_memory.{json,md}``; what is to be recorded
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from scripts.bench_record import origin, own_record, peak_mb, write_record
+
 SIZES = ((100_000, 200), (1_000_000, 200), (100_000, 1_000))
 """Passages and queries."""
 DIMENSION = 768
 WORDS = 4_096
-FOLDER = Path(__file__).parent.parent / "experiments" / "own" / "bench"
 
 
 def main() -> None:
@@ -29,19 +29,16 @@ def main() -> None:
         sys.stdout.write(json.dumps(measure(passages, queries)))
         return
     from one_embedder.reproduction.show.grid import Grid
-    from one_embedder.tracking.machine import code_state, environment, hardware
 
+    child = [sys.executable, "-m", "scripts.bench_search_memory"]
     children = [
-        subprocess.Popen([sys.executable, __file__, str(passages), str(queries)], stdout=subprocess.PIPE)
-        for passages, queries in SIZES
+        subprocess.Popen([*child, str(passages), str(queries)], stdout=subprocess.PIPE) for passages, queries in SIZES
     ]
     rows = [json.loads(child.communicate()[0]) for child in children]
-    record = {"sizes": rows, "code": code_state(), "environment": environment(), "hardware": hardware()}
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    (FOLDER / "search_memory.json").write_text(json.dumps(record, indent=1) + "\n")
     grid = Grid(list(rows[0]), [[f"{value:,}" for value in row.values()] for row in rows])
     note = f"{DIMENSION} dimensions, an encoder that adds up word vectors. Written by scripts/bench_search_memory.py."
-    (FOLDER / "search_memory.md").write_text(f"# Memory of a search\n\n{note}\n\n{grid.markdown()}\n")
+    text = f"# Memory of a search\n\n{note}\n\n{grid.markdown()}\n"
+    write_record(own_record("search_memory"), {"sizes": rows, **origin()}, text)
 
 
 def measure(passages: int, queries: int) -> dict[str, float]:
@@ -106,7 +103,7 @@ def measure(passages: int, queries: int) -> dict[str, float]:
         write(folder / "corpus.parquet")
         task = Generated()
         task.load_data()
-        before, began = _peak_mb(), time.monotonic()
+        before, began = peak_mb(), time.monotonic()
         encoder = CachingEncoder(WordEncoder(), batch_size=64)  # type: ignore[arg-type]
         model = MtebEncoder(encoder, TaskInstructions(), name="local/words")
         _, items = task.run(model, {"batch_size": 64, "show_progress_bar": False})
@@ -117,13 +114,8 @@ def measure(passages: int, queries: int) -> dict[str, float]:
         "seconds": round(time.monotonic() - began),
         "cpu_seconds": round(time.process_time()),
         "before_mb": round(before),
-        "peak_mb": round(_peak_mb()),
+        "peak_mb": round(peak_mb()),
     }
-
-
-def _peak_mb() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e6 if sys.platform == "darwin" else 1e3)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""Measure the default profile's training step against the same step as transformers and the released script compute it.
+"""Measure the default profile's training step against the same step as others compute it.
 
     python -m scripts.bench_train_step [--threads 1 --clock cpu] [--rounds 5]
 
 One step is forward, loss and backward on one batch of the data that the profile trains on, with its frozen layers and
 without dropout. ``padded``: a plain transformers loop, one pass a side, each padded to its own longest text, with this
-project's loss. ``released``: every text padded to 512 tokens and the loss in Python loops, as the published script
-does it (measured on one batch). All take turns in one process. Their gradients have to agree, else nothing is recorded.
+project's loss. ``sentence-transformers``: the same with that package's modules, called as its trainer calls them.
+``released``: every text padded to 512 tokens and the loss in Python loops, as the published script does it (measured on
+one batch). All take turns in one process. The gradients have to agree, else nothing is recorded.
 The arithmetic of our step is counted too, and set against what a large matrix product reaches in the same run.
 Writes ``experiments/own/bench/train_step.{json,md}``; ``--record experiments/bench/train_step`` records instead.
 """
@@ -13,10 +14,9 @@ Writes ``experiments/own/bench/train_step.{json,md}``; ``--record experiments/be
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
-import time
+import tempfile
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -27,17 +27,16 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from one_embedder.config.compose import load_config
-from one_embedder.encoder.checkpoint import load_encoder
+from one_embedder.encoder.checkpoint import load_encoder, save_encoder
 from one_embedder.encoder.tokenize import TokenizedBatch
 from one_embedder.errors import OneEmbedderError
 from one_embedder.medi.batches.collate import ContrastiveBatch
 from one_embedder.medi.batches.datamodule import MediDataModule
 from one_embedder.training.module import InstructorModule
+from scripts.bench_record import CLOCKS, origin, own_record, write_record
 from tests.reference.released_loss import released_loss
 
-CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 TOLERANCE = 1e-5
-RECORD = Path(__file__).parent.parent / "experiments" / "own" / "bench" / "train_step"
 RELEASED_LENGTH = 512
 PEAK_SIZE = 2048  # of the square matrices whose product stands for the peak
 
@@ -51,16 +50,11 @@ def main() -> None:
         record = bench(arguments)
     except OneEmbedderError as error:
         sys.exit(f"error: {error}")
-    arguments.record.parent.mkdir(parents=True, exist_ok=True)
-    arguments.record.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    arguments.record.with_suffix(".md").write_text(rendered(record), encoding="utf-8")
-    sys.stdout.write(rendered(record))
+    write_record(arguments.record, record, rendered(record))
 
 
 def bench(arguments: argparse.Namespace) -> dict[str, Any]:
     """The record: what was measured, on what, and with what."""
-    from one_embedder.tracking.machine import code_state, environment, hardware
-
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     rows = [_row(with_instructions, arguments) for with_instructions in (True, False)]
@@ -68,9 +62,7 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         "settings": settings | {"threads": torch.get_num_threads()},
         "peak_flops_per_s": round(_peak(CLOCKS[arguments.clock])),
-        "code": code_state(),
-        "environment": environment(),
-        "hardware": hardware(),
+        **origin(),
         "rows": rows,
     }
 
@@ -90,9 +82,9 @@ def _row(with_instructions: bool, arguments: argparse.Namespace) -> dict[str, An
     drawn = list(islice(iter(data.sampler()), arguments.batches))
     batches = [data.collator([data.medi.dataset[row] for row in rows]) for rows in drawn]
     weights = [weight for weight in module.parameters() if weight.requires_grad]
-    ours, padded = _ours(module), _padded(module)
-    ways = {"ours": ours, "padded": padded}
-    distance = max(_distance(ours(batch), padded(batch), weights) for batch in batches)
+    ours = _ours(module)
+    ways = {"ours": ours, "padded": _padded(module), "sentence-transformers": _sentence_transformers(module)}
+    distance = max(_distance(ours(batch), way(batch), weights) for way in ways.values() for batch in batches)
     if not distance <= TOLERANCE:
         raise OneEmbedderError(f"the gradients differ by {distance:.1e} of their length: not the same work")
     seconds = _seconds(ways, batches, weights, arguments.rounds, CLOCKS[arguments.clock])
@@ -103,7 +95,11 @@ def _row(with_instructions: bool, arguments: argparse.Namespace) -> dict[str, An
         "tokens": round(statistics.mean(batch.tokens for batch in batches)),
         "padded_tokens": round(sum(side.input_ids.numel() for side in sides) / len(batches)),
         "seconds": {name: round(statistics.median(each), 4) for name, each in (seconds | released).items()},
-        "padded_ratios": [round(a / b, 3) for a, b in zip(seconds["padded"], seconds["ours"], strict=True)],
+        "ratios": {
+            name: [round(a / b, 3) for a, b in zip(seconds[name], seconds["ours"], strict=True)]
+            for name in ways
+            if name != "ours"
+        },
         "released_ratio": round(released["released"][0] / seconds["ours"][0], 1),
         "gradient_distance": distance,
         "flops": round(statistics.mean(_flops(ours, batch, weights) for batch in batches)),
@@ -165,6 +161,23 @@ def _padded(module: InstructorModule) -> Loss:
     return loss
 
 
+def _sentence_transformers(module: InstructorModule) -> Loss:
+    """One call of the model a side, as that package's trainer does it, on the same weights, with our loss."""
+    from sentence_transformers import SentenceTransformer
+
+    with tempfile.TemporaryDirectory() as folder:
+        save_encoder(module.encoder, Path(folder))
+        peer = SentenceTransformer(folder, device="cpu").train(module.encoder.training)
+    peer[0].model = module.encoder.backbone
+
+    def embeddings(side: TokenizedBatch) -> Tensor:
+        features = {"input_ids": side.input_ids, "attention_mask": side.attention_mask}
+        lengths = (side.attention_mask - side.pooling_mask).sum(dim=1).unique()
+        return peer(features | {"prompt_length": lengths})["sentence_embedding"]  # type: ignore[no-any-return]
+
+    return lambda batch: module.measure([embeddings(side) for side in module.sides(batch)], batch).loss
+
+
 def _released(module: InstructorModule) -> Loss:
     def loss(batch: ContrastiveBatch) -> Tensor:
         module.encoder.skip_padding = False
@@ -197,32 +210,32 @@ def rendered(record: dict[str, Any]) -> str:
     from one_embedder.reproduction.show.grid import Grid
 
     settings, environment, hardware = record["settings"], record["environment"], record["hardware"]
-    head = ["instructions", "tokens (padded)", "ours, s", "padded, s", "times as fast", "released, s", "times as fast"]
+    head = ["instructions", "tokens (padded)", "ours, s"]
+    for way in ("padded", "sentence-transformers", "released"):
+        head += [f"{way}, s", "times as fast"]
     head.append("share of the peak")
     body, peak = [], record["peak_flops_per_s"]
     for row in record["rows"]:
-        seconds, ratios = row["seconds"], row["padded_ratios"]
-        body.append(
-            [
-                "with" if row["with_instructions"] else "without",
-                f"{row['tokens']} ({row['padded_tokens']})",
-                f"{seconds['ours']:.3f}",
-                f"{seconds['padded']:.3f}",
+        seconds = row["seconds"]
+        cells = ["with" if row["with_instructions"] else "without", f"{row['tokens']} ({row['padded_tokens']})"]
+        cells.append(f"{seconds['ours']:.3f}")
+        for way, ratios in row["ratios"].items():
+            cells += [
+                f"{seconds[way]:.3f}",
                 f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
-                f"{seconds['released']:.1f}",
-                f"{row['released_ratio']:.0f}",
-                f"{100 * row['flops'] / seconds['ours'] / peak:.0f} %",
             ]
-        )
+        cells += [f"{seconds['released']:.1f}", f"{row['released_ratio']:.0f}"]
+        body.append([*cells, f"{100 * row['flops'] / seconds['ours'] / peak:.0f} %"])
     distance = max(row["gradient_distance"] for row in record["rows"])
     note = (
         f"Forward, loss and backward of the default profile on {settings['batches']} of its batches, "
         f"{settings['threads']} thread(s), {hardware['gpu'] or hardware['cpu']}; {settings['clock']} time, medians "
-        f"(range) over {settings['rounds']} rounds in which the ways take turns; `released` on one batch. Gradients of "
-        f"ours and padded differ by at most {distance:.0e} of their length. Share of the peak: what our step's matrix "
-        f"products, without those of attention, make of the {peak / 1e9:.0f} billion operations a second that one of "
-        f"{PEAK_SIZE} x {PEAK_SIZE} reaches. transformers {environment['transformers']}, torch {environment['torch']}, "
-        f"commit {str(record['code']['commit'])[:7]}. "
+        f"(range) over {settings['rounds']} rounds in which the ways take turns; `released` on one batch. All but the "
+        f"last have our loss, and gradients that differ by at most {distance:.0e} of their length. Share of the peak: "
+        "what our step's matrix products, without those of attention, make of the "
+        f"{peak / 1e9:.0f} billion operations a second that one of {PEAK_SIZE} x {PEAK_SIZE} reaches. "
+        f"transformers {environment['transformers']}, sentence-transformers {environment['sentence-transformers']}, "
+        f"torch {environment['torch']}, commit {str(record['code']['commit'])[:7]}. "
         "Written by scripts/bench_train_step.py."
     )
     return f"# Speed of a training step\n\n{note}\n\n{Grid(head, body).markdown()}\n"
@@ -235,7 +248,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--rounds", type=int, default=5, help="[%(default)s]")
     add("--threads", type=int, help="of torch [its own choice]")
     add("--clock", choices=CLOCKS, default="wall", help="cpu: the process's own seconds, for a busy CPU [%(default)s]")
-    add("--record", type=Path, default=RECORD, help="where to write .json and .md [%(default)s]")
+    add("--record", type=Path, default=own_record("train_step"), help="where to write .json and .md [%(default)s]")
     return parser
 
 

@@ -1,0 +1,41 @@
+"""What the benchmarks share: clocks, peak memory, where a record lies, and how it is written."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from one_embedder.files.location import PROJECT_ROOT
+from one_embedder.tracking.machine import code_state, environment, hardware
+
+CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
+"""Seconds: of the clock on the wall, and of this process's own work, which other work on the machine hardly changes."""
+
+
+def own_record(name: str) -> Path:
+    """Where a benchmark writes unless it is told otherwise, without suffix."""
+    return PROJECT_ROOT / "experiments" / "own" / "bench" / name
+
+
+def origin() -> dict[str, Any]:
+    """The code, the versions and the machine that a record comes from."""
+    return {"code": code_state(), "environment": environment(), "hardware": hardware()}
+
+
+def write_record(path: Path, record: dict[str, Any], text: str) -> None:
+    """Write ``path``.json, and ``text``, the record for readers, as ``path``.md and to standard output."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    path.with_suffix(".md").write_text(text, encoding="utf-8")
+    sys.stdout.write(text)
+
+
+def peak_mb() -> float:
+    """The most memory that this process has had so far, MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e6 if sys.platform == "darwin" else 1e3)
