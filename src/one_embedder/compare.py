@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 from one_embedder.config.caches import settle_caches
 from one_embedder.config.quiet import quiet
 from one_embedder.ending import told
-from one_embedder.errors import DataError
+from one_embedder.errors import ConfigError, DataError
 from one_embedder.extras import needing
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ def work(options: Namespace) -> None:
         from one_embedder.reproduction.compare.side_by_side_record import difference_grid, interval_grid
         from one_embedder.reproduction.show.grid import Grid
 
+        if options.resamples < 1:  # before any model is scored
+            raise ConfigError(f"--resamples={options.resamples} must be at least 1")
         models = [_labelled(model) for model in options.models]
         _root_of(options.task.expanduser().absolute())
         for _, model in models:  # all of them, before the first is scored

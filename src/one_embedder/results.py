@@ -40,7 +40,8 @@ def scores() -> pd.DataFrame:
     ``table`` is ``table1``, the name of an ablation, ``views`` (``views_train`` and ``views_dev`` for sets that were
     not for testing), ``looked_at`` (exploratory runs on views), ``folder`` or ``harness``. ``column`` is a category,
     ``average``, a task, or of views a measure, a set and what is measured. ``seeds`` counts the trainings behind a
-    mean; ``low`` and ``high`` are missing where there is no interval.
+    mean (of ``folder`` the evaluations, untrained encoders' too); ``low`` and ``high`` are missing where there is no
+    interval.
 
     Raises:
         DataError: a record is damaged.
@@ -57,12 +58,15 @@ def tasks(profile: str = "documentation") -> pd.DataFrame:
     """Table 1 task by task: ``whose, model, seed, category, task, metric, items, points``; untrained: no seed.
 
     Raises:
-        DataError: there is no Table 1 of this profile.
+        DataError: there is no Table 1 of this profile, or it is damaged.
     """
-    frames = [
-        pd.read_csv(path.with_name(f"{profile}_tasks.csv")).assign(whose=whose)
-        for whose, path in _tables(profile).items()
-    ]
+    frames = []
+    for whose, path in _tables(profile).items():
+        read_table1(path)  # refuses tasks of which the table's categories are not the means
+        file = path.with_name(f"{profile}_tasks.csv")
+        if not file.is_file():
+            raise DataError(f"{file} is gone; restore it (git checkout), or run the table again")
+        frames.append(pd.read_csv(file).assign(whose=whose))
     return pd.concat(frames, ignore_index=True)
 
 

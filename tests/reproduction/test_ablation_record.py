@@ -39,6 +39,13 @@ def test_a_record_of_nothing_is_not_shown(tmp_path: Path) -> None:
     assert read_records(tmp_path / "ablations", "documentation") == []
 
 
+def test_a_claim_about_untrained_encoders_rests_on_no_training() -> None:
+    record = small_record()
+    claim = record.claims[0]
+    assert record.told(claim) == "supported (3 seeds, 400 steps)"
+    assert record.told(replace(claim, plus=["backbone"], minus=["backbone"])) == "supported"
+
+
 def test_a_record_with_missing_children_is_not_complete(tmp_path: Path) -> None:
     assert read_record(write_small_record(tmp_path / "whole")).is_complete
     assert not read_record(write_small_record(tmp_path / "part", missing=("with-s2",))).is_complete

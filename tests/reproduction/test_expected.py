@@ -76,6 +76,15 @@ def test_every_run_is_read_back_with_computed_averages_and_differences(path: Pat
     assert set(written["kinds"][0]["runs"][0]["points"]) == set(COLUMNS), "averages are computed, never typed"
 
 
+def test_a_correlation_below_zero_is_read_back_and_an_accuracy_is_refused(path: Path) -> None:
+    runs = table_of()
+    runs[Line(BACKBONE.id)]["Summarization"] = -3.2
+    assert write(path, AVX2, runs).shown.row(BACKBONE.id)["Summarization"] == pytest.approx(-3.2)
+    runs[Line(BACKBONE.id)]["Classification"] = -3.2
+    with pytest.raises(DataError, match=r"row backbone.*Classification: -3.2 is not between 0 and 100"):
+        write(path, AVX2, runs)
+
+
 def test_another_kind_is_added_and_the_same_kind_replaced(path: Path) -> None:
     write(path, AVX2, table_of())
     write(path, AVX512, table_of(moved=0.4))

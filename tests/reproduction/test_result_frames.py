@@ -53,6 +53,22 @@ def test_losses_of_the_same_seed_are_those_of_the_same_batches() -> None:
     assert wide[first, 0].corr(wide[first, 1]) < 0.5, "another seed meets other batches"
 
 
+def test_tasks_that_are_not_the_tables_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, configure: Callable[..., Config], work: FakeWork
+) -> None:
+    monkeypatch.setenv(results.EXPERIMENTS, str(tmp_path / "experiments"))
+    reproduce(configure("table.seeds=[0,1]", "table.bootstrap_resamples=199", "table.record=true"), work.stages)
+    (file,) = (tmp_path / "experiments").rglob("documentation_tasks.csv")
+    lines = file.read_text().splitlines()
+    before, _, points = lines[1].rpartition(",")
+    file.write_text("\n".join([lines[0], f"{before},{float(points) + 5}", *lines[2:]]) + "\n")
+    with pytest.raises(DataError, match="is stated, and the other numbers give"):
+        results.tasks()
+    file.unlink()
+    with pytest.raises(DataError, match=r"documentation_tasks\.csv is gone"):
+        results.tasks()
+
+
 def test_bench_keeps_the_measured_numbers(project_root: Path) -> None:
     row = json.loads((project_root / "experiments/bench/encode.json").read_text())["rows"][0]
     bench = results.bench().query("whose == 'recorded' and bench == 'encode'").set_index("number")["value"]

@@ -275,6 +275,18 @@ def test_the_kind_of_machine_is_that_of_the_runs_and_not_of_whoever_tabulates(
     assert reproduce(configure("table.accept_near=true"), work.stages) == 0, "a mixture is a kind that is not recorded"
 
 
+def test_the_steps_told_are_those_that_were_trained(
+    configure: Configure, work: FakeWork, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cfg = configure("table.bootstrap_resamples=199")
+    for side, steps in (("with", 90), ("without", 800)):  # one of the two was stopped early
+        run = Path(cfg.paths.experiments) / "runs" / f"{side}-s0"
+        run.mkdir(parents=True)
+        (run / "manifest.yaml").write_text(f"schema: 1\nstatus: completed\ncost: {{steps: {steps}}}\n")
+    reproduce(cfg, work.stages)
+    assert "one seed (90 or 800 steps)" in printed(capsys)
+
+
 def test_a_recorded_run_keeps_the_records_and_curves_of_its_trainings(
     configure: Configure, work: FakeWork, tmp_path: Path
 ) -> None:

@@ -169,6 +169,24 @@ def test_a_row_that_cannot_be_read_is_named(named: list[str], error: type[Except
         Evaluations.read(named)
 
 
+def test_one_folder_is_no_two_trainings(outputs: dict[str, Path]) -> None:
+    wide = outputs["wide"]
+    with pytest.raises(ConfigError, match="a has a folder twice"):
+        Evaluations.read([f"a={wide},{wide.parent / '.' / wide.name}"])
+
+
+@pytest.mark.parametrize("resamples", [0, -3])
+def test_no_interval_without_resamples(outputs: dict[str, Path], resamples: int) -> None:
+    with pytest.raises(ConfigError, match=f"--resamples={resamples} must be at least 1"):
+        Evaluations.read([f"a={outputs['wide']}"], resamples=resamples)
+
+
+def test_several_trainings_are_told_beside_the_verdict_and_more_of_them_would_help(outputs: dict[str, Path]) -> None:
+    both, turned = (",".join(map(str, paths)) for paths in (outputs.values(), reversed(outputs.values())))
+    (line,) = Evaluations.read([f"first={both}", f"second={turned}"], resamples=199).main_grid().rows[1:]
+    assert line[14].startswith("undecided (2 trainings; needs") and line[14].endswith("times the seeds and texts)")
+
+
 def test_two_rows_of_one_label_are_refused(outputs: dict[str, Path]) -> None:
     with pytest.raises(ConfigError, match="two rows have the same label"):
         Evaluations.read([f"a={path}" for path in outputs.values()])

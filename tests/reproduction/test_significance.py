@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from one_embedder.config.schema import AblationConfig, AxisConfig, ClaimConfig
 from one_embedder.evaluation.items import ItemScores
 from one_embedder.evaluation.results import TaskScore
 from one_embedder.reproduction.statistics.bootstrap import bootstrap_p_value, paired_bootstrap
+from one_embedder.reproduction.statistics.contrasts import Evidence, decide_all
 from one_embedder.reproduction.statistics.decision import holm
 from one_embedder.reproduction.statistics.layout import BACKBONE, WITHOUT, RowSpec
 from one_embedder.reproduction.statistics.rows import RowRuns
@@ -51,6 +53,38 @@ def test_resamples_at_zero_speak_for_neither_side(sign: int) -> None:
     assert bootstrap_p_value(0.0, np.zeros(99)) == 1.0
     samples = sign * np.array([0.0] * 10 + [1.0] * 30)
     assert bootstrap_p_value(float(samples.mean()), samples) == pytest.approx(2 * 11 / 41)
+
+
+def test_only_a_claim_about_a_single_training_is_of_one_seed() -> None:
+    base = np.linspace(0, 1, 100)
+    levels = {"short": {}, "long": {}}
+    claims = {
+        "untrained": ClaimConfig(plus=[{"reference": "better"}], minus=[{"reference": "worse"}], column="Retrieval"),
+        "trained": ClaimConfig(plus=[{"steps": "long"}], minus=[{"reference": "worse"}], column="Retrieval"),
+        "several": ClaimConfig(plus=[{"steps": "short"}], minus=[{"reference": "worse"}], column="Retrieval"),
+    }
+    ablation = AblationConfig("a", axes={"steps": AxisConfig(levels=levels)}, claims=claims)
+    ablation.references = {"better": {}, "worse": {}}
+    rows = {
+        name: row(RowSpec(name, name, None, False), *[means(base + better)] * max(1, len(seeds)), seeds=seeds)
+        for name, better, seeds in (("better", 1, ()), ("worse", 0, ()), ("long", 1, (0,)), ("short", 1, (0, 1)))
+    }
+    evidence = Evidence(rows, paired_bootstrap(list(rows.values()), resamples=199, confidence=0.9, seed=0))
+    decided = {claim.id: claim.verdict for claim in decide_all(ablation, evidence)}
+    assert decided == {"untrained": "supported", "trained": "one seed", "several": "supported"}
+
+
+@pytest.mark.parametrize("items", [1, 2])
+def test_rows_that_differ_in_one_item_or_two_are_never_told_apart(items: int) -> None:
+    """Whatever the draws: a resample without these items, a third of all with one, is no difference."""
+    base = np.arange(100) % 2.0
+    better = base.copy()
+    better[[0, 2][:items]] = 1.0
+    for seed in range(40):
+        rows = [row(BACKBONE, means(better)), row(WITHOUT, means(base))]
+        sampled = paired_bootstrap(rows, resamples=500, confidence=0.95, seed=seed)
+        assert sampled.difference(BACKBONE.id, WITHOUT.id, "Retrieval").low <= 0
+        assert sampled.p_value(BACKBONE.id, WITHOUT.id, "Retrieval") > 0.1
 
 
 def test_intervals_of_simulated_differences_cover_the_truth_about_as_often_as_they_say() -> None:

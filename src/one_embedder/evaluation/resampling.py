@@ -16,6 +16,7 @@ CHUNK = 200
 RESAMPLES = 1000
 CONFIDENCE = 0.95
 """Of the intervals in result files; those of a table are its configuration's."""
+_ZERO = 1e-12  # a difference of sums that are equal but for the order of additions
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,19 @@ def draw_counts(rng: np.random.Generator, resamples: int, items: int) -> Array:
     return counts.reshape(resamples, items).astype(np.float64)
 
 
-def centred_interval(estimate: float, samples: Array, confidence: float) -> Interval:
-    """Percentiles of ``samples`` (R,), shifted so that the resamples centre on the estimate.
+def centred(estimate: float, samples: Array) -> Array:
+    """``samples`` (R,), shifted so that they centre on the estimate; those of zero stay there.
 
-    A resample without any positive, say, has no score (nan); it is skipped.
+    Rows that differ in one item are equal on every resample without it. The shift is never quite zero, and would move
+    all of these to one side. A resample without any positive, say, has no score (nan) and keeps none.
     """
+    return np.where(np.abs(samples) < _ZERO, 0.0, samples + (estimate - np.nanmean(samples)))
+
+
+def centred_interval(estimate: float, samples: Array, confidence: float) -> Interval:
+    """Percentiles of the ``centred`` samples (R,)."""
     tail = (1 - confidence) / 2
-    low, high = np.nanquantile(samples, [tail, 1 - tail]) - (np.nanmean(samples) - estimate)
+    low, high = np.nanquantile(centred(estimate, samples), [tail, 1 - tail])
     return Interval(float(estimate), float(low), float(high))
 
 

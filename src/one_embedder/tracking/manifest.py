@@ -171,6 +171,14 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def cost_of(folder: Path) -> Mapping[str, Any]:
+    """What a run took (``wall_s``, ``steps``, ...), as its manifest tells it; empty where none does."""
+    try:
+        return read_manifest(folder).get("cost") or {}
+    except DataError:
+        return {}
+
+
 def read_settings(folder: Path) -> dict[str, Any]:
     """The resolved configuration of a run folder, as plain values.
 

@@ -43,7 +43,7 @@ from one_embedder.reproduction.steps.configs import (
 from one_embedder.reproduction.steps.places import require_as_much, tables_folder
 from one_embedder.reproduction.steps.verbs import Stages, project_stages
 from one_embedder.reproduction.table1.verdicts import Circumstances
-from one_embedder.tracking.manifest import MANIFEST, RunRecord, read_manifest
+from one_embedder.tracking.manifest import MANIFEST, RunRecord, cost_of, read_manifest
 
 _TOLD_BY_FOLDER = {"with_instructions", "encoder.layers", "encoder.name_or_path"}
 """Settings of a reference that the name of its folder of results tells."""
@@ -219,7 +219,7 @@ def _run(cfg: Config, child: Child, own: Config, now: Circumstances, stages: Sta
         "settings": now.settings,
         "environment": dict(now.environment),
         "evaluations": evaluations,
-        "steps": None if run is None else _cost(run).get("steps"),
+        "steps": None if run is None else cost_of(run).get("steps"),
         "train_s": round(train_s, 1),
         "evaluate_s": round(evaluate_s, 1),
     }
@@ -256,12 +256,4 @@ def _evaluation(variant: Variant, output: str, scores: Sequence[TaskScore]) -> d
 
 def _seconds(folder: Path, began: float) -> float:
     """What the work took when it was done: as its own record says, else since ``began``."""
-    return float(_cost(folder).get("wall_s", time.monotonic() - began))
-
-
-def _cost(folder: Path) -> Mapping[str, Any]:
-    """As a run's own record tells it; empty where it does not."""
-    try:
-        return read_manifest(folder).get("cost") or {}
-    except DataError:
-        return {}
+    return float(cost_of(folder).get("wall_s", time.monotonic() - began))

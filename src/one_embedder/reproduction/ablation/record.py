@@ -200,13 +200,15 @@ class AblationRecord:
 
     def told(self, claim: Tested) -> str:
         """The verdict of one of the claims as readers see it."""
-        return told(claim.verdict, claim.difference, trainings(len(self.seeds), self._steps_behind(claim)))
+        return told(claim.verdict, claim.difference, self._trained_behind(claim))
 
-    def _steps_behind(self, claim: Tested) -> Sequence[int]:
-        """Of the trainings that it compares; of all where its cells do not tell."""
-        compared = {*claim.plus, *claim.minus}
-        own = {steps for cell in self.cells if cell.id in compared for steps in cell.steps}
-        return sorted(own) or self.provenance.get("steps", ())
+    def _trained_behind(self, claim: Tested) -> str:
+        """The trainings that it compares, see ``trainings``; with the steps of all where its cells do not tell."""
+        compared = [cell for cell in self.cells if cell.id in {*claim.plus, *claim.minus}]
+        if compared and all(cell.reference for cell in compared):
+            return ""
+        steps = sorted({steps for cell in compared for steps in cell.steps}) or self.provenance.get("steps", ())
+        return trainings(len(self.seeds), steps)
 
     @property
     def trained(self) -> str:

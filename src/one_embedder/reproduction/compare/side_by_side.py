@@ -62,10 +62,13 @@ class Evaluations:
         """Read ``LABEL=FOLDER`` or ``LABEL=FOLDER,FOLDER,...``.
 
         Raises:
-            ConfigError: if one of ``named`` is not of this form, or two have the same label.
+            ConfigError: if one of ``named`` is not of this form, two have the same label, a row has one folder twice,
+                or ``resamples`` is below 1.
             DataError: if a folder holds no results or broken ones.
             EvaluationError: if two evaluations are not of the same tasks and items.
         """
+        if resamples < 1:
+            raise ConfigError(f"--resamples={resamples} must be at least 1")
         read = [_row(text) for text in named]
         rows = [row for row, _ in read]
         labels = [row.spec.id for row in rows]
@@ -121,7 +124,11 @@ def table_of(evaluations: Evaluations) -> dict[str, Any]:
         "learners": list(evaluations.learners),
         "bootstrap": {"resamples": evaluations.resamples, "confidence": bootstrap.confidence},
         "rows": [
-            {**_content(bootstrap, row.spec.id, evaluations.rows[0].spec.id), "above_first": decided.get(row.spec.id)}
+            {
+                **_content(bootstrap, row.spec.id, evaluations.rows[0].spec.id),
+                "trainings": len(row.seeds),
+                "above_first": decided.get(row.spec.id),
+            }
             for row in evaluations.rows
         ],
     }
@@ -178,6 +185,8 @@ def _row(named: str) -> tuple[RowRuns, set[str]]:
     if not equals or not label.strip() or not folders:
         raise ConfigError(f"{named!r} must be LABEL=FOLDER, or LABEL=FOLDER,FOLDER for several trainings")
     paths = folders.split(",")
+    if len({Path(path).expanduser().resolve() for path in paths}) < len(paths):
+        raise ConfigError(f"{label} has a folder twice: {folders}; name the folder of another training")
     results = [completed_results(Path(path).expanduser()) for path in paths]
     runs = tuple(tuple(scores_of(of_path)) for of_path in results)
     seeds = tuple(range(len(paths))) if len(paths) > 1 else ()

@@ -106,4 +106,10 @@ def _above_first(row: Mapping[str, Any]) -> list[str]:
     if decided is None:
         return [ABSENT] * 3
     difference = Interval(**row["minus_first"][AVERAGE])
-    return [format_difference(difference), f"{decided['p_adjusted']:.3f}", told(decided["verdict"], difference)]
+    trainings = row.get("trainings", 0)  # older records do not tell, and have no row of several
+    several = f"{trainings} trainings" if trainings else ""
+    return [
+        format_difference(difference),
+        f"{decided['p_adjusted']:.3f}",
+        told(decided["verdict"], difference, several),
+    ]

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from one_embedder.errors import EvaluationError
-from one_embedder.evaluation.resampling import Interval, centred_interval, draw_counts, resamples_of
+from one_embedder.evaluation.resampling import Interval, centred, centred_interval, draw_counts, resamples_of
 from one_embedder.evaluation.results import TaskScore, unlike
 from one_embedder.evaluation.weighted import Array, weighted_score
 from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMNS
@@ -32,9 +32,9 @@ def bootstrap_p_value(estimate: float, samples: Array) -> float:
         estimate: of the difference.
         samples: (R,) resampled differences; nan where a resample has no score. At best the result is 2 / (R + 1).
     """
-    centred = samples[np.isfinite(samples)] + (estimate - np.nanmean(samples))
-    beyond = min(int((centred <= 0).sum()), int((centred >= 0).sum()))
-    return min(1.0, 2 * (beyond + 1) / (len(centred) + 1))
+    around = centred(estimate, samples[np.isfinite(samples)])
+    beyond = min(int((around <= 0).sum()), int((around >= 0).sum()))
+    return min(1.0, 2 * (beyond + 1) / (len(around) + 1))
 
 
 @dataclass(frozen=True)

@@ -37,12 +37,21 @@ def decide_all(ablation: AblationConfig, evidence: Evidence) -> list[Tested]:
     tested = [_test(ablation, name, claim, evidence) for name, claim in ablation.claims.items()]
     there = [(claim.difference, claim.p_value) for claim in tested if claim.difference and claim.p_value is not None]
     decided = iter(decide_together(there, evidence.bootstrap.confidence))
-    one_seed = any(len(row.seeds) == 1 for row in evidence.rows.values())
-    return [claim if claim.difference is None else _with(claim, *next(decided), one_seed) for claim in tested]
+    return [
+        claim if claim.difference is None else _with(claim, *next(decided), _of_one_seed(ablation, claim.id, evidence))
+        for claim in tested
+    ]
 
 
-def _with(claim: Tested, p_adjusted: float, verdict: str, one_seed: bool) -> Tested:
-    return replace(claim, p_adjusted=p_adjusted, verdict=ONE_SEED if one_seed else verdict)
+def _with(claim: Tested, p_adjusted: float, verdict: str, of_one_seed: bool) -> Tested:
+    return replace(claim, p_adjusted=p_adjusted, verdict=ONE_SEED if of_one_seed else verdict)
+
+
+def _of_one_seed(ablation: AblationConfig, name: str, evidence: Evidence) -> bool:
+    """Whether a training that the claim compares is the only one of its cell; untrained cells have none."""
+    claim = ablation.claims[name]
+    cells = [cell for side in (claim.plus, claim.minus) for spread in _side(ablation, claim, side) for cell in spread]
+    return any(len(evidence.rows[cell].seeds) == 1 for cell in cells)
 
 
 def _test(ablation: AblationConfig, name: str, claim: ClaimConfig, evidence: Evidence) -> Tested:

@@ -15,8 +15,9 @@ from typing import Any
 import yaml
 
 from one_embedder.errors import DataError
+from one_embedder.evaluation.categories import METRICS, bounds
 from one_embedder.files.documents import read_yaml
-from one_embedder.reproduction.statistics.consistency import points
+from one_embedder.reproduction.statistics.consistency import number
 from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMNS
 from one_embedder.reproduction.table1.lines import Lines, with_differences
 from one_embedder.reproduction.table1.tolerances import expected_cells
@@ -174,6 +175,12 @@ def _read(entry: Mapping[str, Any], path: Path) -> RecordedRun:
     runs = {}
     for run in entry["runs"]:
         where = f"{path}, {entry['kind']}, row {run['row']}, seed {run['seed']}"
-        scores = {column: points(run["points"][column], f"{where}, {column}") for column in COLUMNS}
+        scores = {column: _points(run["points"][column], column, where) for column in COLUMNS}
         runs[Line(str(run["row"]), run["seed"])] = {**scores, AVERAGE: fmean(scores.values())}
     return RecordedRun(str(entry["kind"]), runs, entry["environment"], entry["recorded"])
+
+
+def _points(value: Any, column: str, where: str) -> float:
+    """As ``number``, between the bounds of the category's main score: a correlation may be negative."""
+    low, high = bounds(METRICS[column])
+    return number(value, f"{where}, {column}", 100 * low, 100 * high)

@@ -18,7 +18,7 @@ from one_embedder.reproduction.table1.lines import runs_of
 from one_embedder.reproduction.table1.record import read_table1
 from one_embedder.reproduction.table1.report import Report
 from one_embedder.reproduction.table1.verdicts import Circumstances
-from one_embedder.tracking.manifest import MANIFEST, METRICS, read_manifest
+from one_embedder.tracking.manifest import MANIFEST, METRICS, cost_of
 
 
 def record(cfg: Config, report: Report, now: Circumstances, folder: Path) -> list[Path]:
@@ -85,7 +85,7 @@ def _cost(cost: Mapping[str, Any], rows: Sequence[RowRuns], runs: Path) -> dict[
 
     A stage whose work was done before took what its own record says; ``wall_s`` is all stages one after the other.
     """
-    own = {name: _own_cost(folder) for name, folder in run_folders(rows, runs)}
+    own = {name: cost_of(folder) for name, folder in run_folders(rows, runs)}
     stages = {name: max(seconds, own.get(name, {}).get("wall_s", 0.0)) for name, seconds in cost["stages"].items()}
     peaks = [of_run.get("peak_memory_gib") or 0.0 for of_run in own.values()]
     return {
@@ -94,11 +94,6 @@ def _cost(cost: Mapping[str, Any], rows: Sequence[RowRuns], runs: Path) -> dict[
         "wall_s": round(sum(stages.values()), 1),
         "peak_memory_gib": max(cost["peak_memory_gib"], *peaks),
     }
-
-
-def _own_cost(folder: Path) -> Mapping[str, Any]:
-    """Of a run's last try; nothing where no record tells it."""
-    return (read_manifest(folder).get("cost") if (folder / MANIFEST).is_file() else None) or {}
 
 
 def _keep_trainings(runs: Path, rows: Sequence[RowRuns], kept: Path) -> list[Path]:

@@ -42,6 +42,7 @@ from one_embedder.reproduction.table1.results import Results
 from one_embedder.reproduction.table1.tables import points, tasks_frame
 from one_embedder.reproduction.table1.verdicts import Circumstances, Comparison, Line, compare
 from one_embedder.tracking.machine import hardware
+from one_embedder.tracking.manifest import cost_of
 from one_embedder.tracking.wandb_run import log_results
 
 if TYPE_CHECKING:
@@ -108,8 +109,7 @@ def _fill(
         results = Results(
             cfg.profile, runs, bootstrap, comparison, decide_claims(bootstrap, max(len(row.seeds) for row in runs))
         )
-    steps = [cfg.trainer.max_steps] if any(row.seeds for row in runs) else []
-    provenance = {"machine_kind": kinds, "steps": steps, **_provenance(cfg, now, clock)}
+    provenance = {"machine_kind": kinds, "steps": _steps_trained(cfg, runs), **_provenance(cfg, now, clock)}
     about = statement(cfg.profile, cfg.about.description)
     report = Report(results, published, about, read_about(CONF), provenance, beside)
     written = record(cfg, report, now, table_folder(cfg)) if cfg.table.record else []
@@ -119,6 +119,13 @@ def _fill(
     log_results(cfg, table_folder(cfg), "reproduce", name, tables, averages(report.record))
     _say("\n".join([report.terminal(), "", _cost_text(provenance["cost"]), "", told_written(cfg, written)]))
     return results.comparison.exit_code
+
+
+def _steps_trained(cfg: Config, rows: Sequence[RowRuns]) -> list[int]:
+    """Of the trainings behind the rows, by their own records: early stopping, for one, ends some of them sooner."""
+    runs = Path(cfg.paths.experiments) / "runs"
+    trained = [runs / Path(folder).parent.name for row in rows if row.seeds for folder in row.folders]
+    return sorted({int(cost_of(run).get("steps", cfg.trainer.max_steps)) for run in trained})
 
 
 def table_folder(cfg: Config) -> Path:
