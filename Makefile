@@ -66,7 +66,7 @@ verify-harness: $(READY) ## Compare all-MiniLM-L6-v2 with its published scores; 
 	$(BIN)/python -m one_embedder.reproduction.compare.harness "$(BENCHMARK)" $(ARGS)
 
 .PHONY: demo
-demo: $(READY) ## Ten sentences under three instructions, and how their nearest neighbours change; MODEL=FOLDER
+demo: $(READY) ## Ten sentences and their nearest neighbours, by subject or by type, as the instruction says; MODEL=FOLDER
 	$(BIN)/python -m one_embedder.demo $(MODEL)
 
 .PHONY: notebooks

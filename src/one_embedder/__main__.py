@@ -12,7 +12,7 @@ VERBS = {
     "evaluate": "a checkpoint -> one result file per task",
     "evaluate_views": "a model -> how far instructions steer it, one result file per view set",
     "reproduce": "everything up to Table 1 or an ablation's table, with verdicts",
-    "demo": "ten sentences under three instructions, and how their nearest neighbours change",
+    "demo": "ten sentences and their nearest neighbours, by subject or by type as the instruction says",
     "encode": "a file of texts -> a file of embeddings",
     "compare": "models and a folder of tasks -> one table with intervals",
     "convert": "a model folder -> one that plain sentence-transformers reads right",

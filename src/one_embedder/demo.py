@@ -1,4 +1,4 @@
-"""``python -m one_embedder.demo``: ten sentences under three instructions, and their nearest neighbours."""
+"""``python -m one_embedder.demo``: ten sentences under two instructions and none, and their nearest neighbours."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def parser() -> ArgumentParser:
     """The command line."""
     made = ArgumentParser(
         prog="python -m one_embedder.demo",
-        description="Show what an instruction changes: the same ten sentences under three of them.",
+        description="Show what an instruction changes: the same ten sentences under two of them, and under none.",
         allow_abbrev=False,
     )
     made.add_argument(
@@ -44,7 +44,7 @@ def _default() -> tuple[str, str]:
 
         if (trained := trained_encoder()) is not None:
             return str(trained), f"{trained}, INSTRUCTOR of Table 1, trained here"
-    return _BACKBONE, f"{_BACKBONE}, which was not trained with instructions; make reproduce-table1 trains one that was"
+    return _BACKBONE, f"{_BACKBONE}, which has not learned to read instructions; make reproduce-table1 teaches it"
 
 
 def main() -> NoReturn:

@@ -1,7 +1,8 @@
-"""Ten sentences under three instructions: which one is nearest to each, and what it has in common with it.
+"""Ten sentences under two instructions and none: which one is nearest to each, and what the two have in common.
 
-Topic, sentiment and form cross in the sentences, so that a model which reads its instruction can choose others as
-neighbours under each of the three. How far a model does so on real texts is measured by ``evaluate_views``.
+The sentences describe parameters of functions, as documentation does, and two classes cross in them: what a parameter
+belongs to, and its type. A model that reads its instruction finds others of the same subject, or of the same type, as
+it is told. How far a model does so on real texts is measured by ``evaluate_views``.
 """
 
 from __future__ import annotations
@@ -13,36 +14,35 @@ from one_embedder.embedding.embedder import InstructionEmbedder
 
 
 class Sentence(NamedTuple):
-    """A sentence and its three classes."""
+    """A sentence and its two classes."""
 
     text: str
-    topic: str
-    sentiment: str
-    form: str
+    subject: str
+    type: str
 
 
 SENTENCES = (
-    Sentence("The film was a delight from start to finish.", "film", "good", "statement"),
-    Sentence("The film was dull and far too long.", "film", "bad", "statement"),
-    Sentence("Have you ever seen such a wonderful film?", "film", "good", "question"),
-    Sentence("Why is this film so boring?", "film", "bad", "question"),
-    Sentence("My new phone is fast and lovely to use.", "phone", "good", "statement"),
-    Sentence("My new phone is slow and breaks all the time.", "phone", "bad", "statement"),
-    Sentence("Who would not love such a beautiful phone?", "phone", "good", "question"),
-    Sentence("Why does this awful phone break all the time?", "phone", "bad", "question"),
-    Sentence("The soup in this place is delicious.", "food", "good", "statement"),
-    Sentence("Who could eat such a terrible soup?", "food", "bad", "question"),
+    Sentence("If True, drop the empty rows of the table.", "table", "boolean"),
+    Sentence("Number of rows of the table to show.", "table", "integer"),
+    Sentence("Name of the table's column to sort by.", "table", "string"),
+    Sentence("If True, turn the image upside down.", "image", "boolean"),
+    Sentence("Width of the image in pixels.", "image", "integer"),
+    Sentence("Name of the file that the image is written to.", "image", "string"),
+    Sentence("If True, try again when the server does not answer.", "server", "boolean"),
+    Sentence("Number of connections to the server.", "server", "integer"),
+    Sentence("Name of the server to connect to.", "server", "string"),
+    Sentence("Whether the table has a header.", "table", "boolean"),
 )
 INSTRUCTIONS: Mapping[str, str] = {
-    "topic": "Represent the sentence for retrieving sentences about the same topic: ",
-    "sentiment": "Represent the sentence for sentiment classification: ",
-    "form": "Represent the sentence for telling questions from statements: ",
+    "nothing": "",
+    "subject": "Represent the parameter description for grouping by function: ",
+    "type": "Represent the parameter description for grouping by type: ",
 }
-"""Class of a sentence -> the instruction that asks for it."""
+"""What is asked for -> the instruction; nothing, or a class of the sentences."""
 
 
 def nearest(embedder: InstructionEmbedder) -> dict[str, list[int]]:
-    """Each class of ``INSTRUCTIONS`` -> the nearest other sentence of each sentence, under its instruction."""
+    """Each key of ``INSTRUCTIONS`` -> the nearest other sentence of each sentence, under its instruction."""
     found = {}
     for name, instruction in INSTRUCTIONS.items():
         embeddings = embedder.encode([sentence.text for sentence in SENTENCES], instruction)
@@ -52,17 +52,17 @@ def nearest(embedder: InstructionEmbedder) -> dict[str, list[int]]:
 
 
 def report(neighbours: Mapping[str, Sequence[int]]) -> str:
-    """The sentences with their neighbours, what these have in common with them, and how many of them changed."""
+    """The sentences with their neighbours, and what these have in common with them."""
     width = max(len(sentence.text) for sentence in SENTENCES)
     lines = [f"    {'':{width}}  nearest, when asked for", f"    {'':{width}}  {_cells(neighbours)}"]
     for number, sentence in enumerate(SENTENCES):
         numbers = [found[number] + 1 for found in neighbours.values()]
         lines.append(f"{number + 1:>2}  {sentence.text:{width}}  {_cells(numbers)}")
     lines += ["", "    of the ten nearest, so many have the same"]
-    for name in INSTRUCTIONS:
+    for name in ("subject", "type"):
         shared = [_shared(name, found) for found in neighbours.values()]
         lines.append(f"    {name:{width}}  {_cells(shared)}")
-    return "\n".join([*lines, "", _changed(neighbours)])
+    return "\n".join(lines)
 
 
 def _cells(values: Mapping[str, object] | Sequence[object]) -> str:
@@ -72,8 +72,3 @@ def _cells(values: Mapping[str, object] | Sequence[object]) -> str:
 def _shared(name: str, nearest: Sequence[int]) -> int:
     """How many sentences are of the same class as their nearest one."""
     return sum(getattr(SENTENCES[i], name) == getattr(SENTENCES[j], name) for i, j in enumerate(nearest))
-
-
-def _changed(neighbours: Mapping[str, Sequence[int]]) -> str:
-    count = sum(len(set(each)) > 1 for each in zip(*neighbours.values(), strict=True))
-    return f"The instruction changes the nearest neighbour of {count} of the {len(SENTENCES)} sentences."
