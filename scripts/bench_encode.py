@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import statistics
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from itertools import islice
@@ -25,7 +24,7 @@ import numpy as np
 
 from one_embedder.embedding.records import RecordFile
 from one_embedder.errors import DataError, OneEmbedderError
-from scripts.bench_record import CLOCKS, origin, own_record, write_record
+from scripts.bench_record import CLOCKS, origin, own_record, run
 
 INSTRUCTION = "Represent the sentence for retrieval: "
 TOLERANCE = 1e-5
@@ -38,12 +37,7 @@ Encode = Callable[[list[str]], np.ndarray]
 
 def main() -> None:
     """Measure and write the record."""
-    arguments = _parser().parse_args()
-    try:
-        record = bench(arguments)
-    except OneEmbedderError as error:
-        sys.exit(f"error: {error}")
-    write_record(arguments.record, record, rendered(record))
+    run(_parser(), bench, rendered)
 
 
 def bench(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -6,10 +6,12 @@ import json
 import resource
 import sys
 import time
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from one_embedder.errors import OneEmbedderError
 from one_embedder.files.location import PROJECT_ROOT
 from one_embedder.tracking.machine import code_state, environment, hardware
 
@@ -25,6 +27,18 @@ def own_record(name: str) -> Path:
 def origin() -> dict[str, Any]:
     """The code, the versions and the machine that a record comes from."""
     return {"code": code_state(), "environment": environment(), "hardware": hardware()}
+
+
+def run(
+    parser: ArgumentParser, bench: Callable[[Namespace], dict[str, Any]], rendered: Callable[[dict[str, Any]], str]
+) -> None:
+    """A benchmark's command: measure as asked and write the record, or say in one line why nothing is recorded."""
+    arguments = parser.parse_args()
+    try:
+        record = bench(arguments)
+    except OneEmbedderError as error:
+        sys.exit(f"error: {error}")
+    write_record(arguments.record, record, rendered(record))
 
 
 def write_record(path: Path, record: dict[str, Any], text: str) -> None:

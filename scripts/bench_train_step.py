@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import sys
 import tempfile
 from collections.abc import Callable
 from itertools import islice
@@ -33,7 +32,7 @@ from one_embedder.errors import OneEmbedderError
 from one_embedder.medi.batches.collate import ContrastiveBatch
 from one_embedder.medi.batches.datamodule import MediDataModule
 from one_embedder.training.module import InstructorModule
-from scripts.bench_record import CLOCKS, origin, own_record, write_record
+from scripts.bench_record import CLOCKS, origin, own_record, run
 from tests.reference.released_loss import released_loss
 
 TOLERANCE = 1e-5
@@ -45,12 +44,7 @@ Loss = Callable[[ContrastiveBatch], Tensor]
 
 def main() -> None:
     """Measure and write the record."""
-    arguments = _parser().parse_args()
-    try:
-        record = bench(arguments)
-    except OneEmbedderError as error:
-        sys.exit(f"error: {error}")
-    write_record(arguments.record, record, rendered(record))
+    run(_parser(), bench, rendered)
 
 
 def bench(arguments: argparse.Namespace) -> dict[str, Any]:
