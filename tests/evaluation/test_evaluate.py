@@ -152,6 +152,16 @@ def test_results_are_reused_until_something_they_depend_on_changes(
     assert not scored_again()
 
 
+def test_a_task_that_moved_to_another_category_is_scored_again(cfg, benchmark_root: Path, encoder) -> None:
+    cfg.benchmark.tasks = ["TinyClassification"]
+    (before,) = evaluate(cfg, encoder)
+    moved = benchmark_root / "eval/Clustering/TinyClassification"
+    shutil.move(benchmark_root / "eval/Classification/TinyClassification", moved)
+    (after,) = evaluate(cfg, encoder)
+    assert (before.category, after.category, after.metric) == ("Classification", "Clustering", "v_measure")
+    assert [score.category for score in load_scores(Path(cfg.output))] == ["Clustering"]
+
+
 def test_a_table_of_results_is_tracked_once_for_what_was_scored(
     cfg, task_folder: Callable, encoder, monkeypatch
 ) -> None:

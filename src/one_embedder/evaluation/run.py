@@ -119,6 +119,8 @@ def _kept(output: Path, job: Job) -> TaskScore | None:
         log.warning("%s", error)
         return None
     changed = sorted(key for key in {*kept.identity, *job.identity} if kept.identity.get(key) != job.identity.get(key))
+    if kept.score.category != job.task.category:  # of files with the same fields
+        changed.append("category")
     if changed:
         log.info("the result of %s in %s is of another %s: scored again", job.task.name, output, ", ".join(changed))
     return None if changed else kept.score
