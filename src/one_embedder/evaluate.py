@@ -12,9 +12,11 @@ if TYPE_CHECKING:
 
 def work(cfg: Config) -> None:
     """Import late, then run."""
+    from one_embedder.config.relations import require_any_instructions
     from one_embedder.evaluation.plan import for_evaluation
     from one_embedder.evaluation.run import evaluate
 
+    require_any_instructions(cfg)
     evaluate(for_evaluation(cfg))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from one_embedder.config.entry import run_verb
-from one_embedder.config.relations import require_instructions
+from one_embedder.config.relations import require_instructions, require_right_instructions
 from one_embedder.config.schema import Config
 
 
@@ -12,6 +12,7 @@ def work(cfg: Config) -> None:
     from one_embedder.evaluation.views.run import evaluate_views
 
     require_instructions(cfg)
+    require_right_instructions(cfg)
     evaluate_views(cfg)
 
 

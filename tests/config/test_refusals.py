@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from one_embedder import evaluate_views
+from one_embedder import evaluate, evaluate_views
 from one_embedder.config import compose
 from one_embedder.config.checks import check
 from one_embedder.config.compose import load_config
@@ -254,3 +254,20 @@ def test_what_instructions_do_is_not_measured_without_them() -> None:
     for measure in (evaluate_views.work, reproduce, reproduce_views):
         with pytest.raises(ConfigError, match="with_instructions=false would change nothing"):
             measure(cfg)
+
+
+@pytest.mark.parametrize("given", ["wrong", "shuffled"])
+def test_other_instructions_are_refused_where_each_text_gets_every_instruction(given: str) -> None:
+    cfg = composed("evaluate_views", [f"evaluation.instructions={given}"])
+    for measure in (evaluate_views.work, reproduce_views):
+        with pytest.raises(ConfigError, match=f"evaluation.instructions={given} would change nothing"):
+            measure(cfg)
+
+
+@pytest.mark.parametrize(
+    ("bare", "why"),
+    [("instructions=none", "instructions=none has none"), ("with_instructions=false", "with_instructions=false gives")],
+)
+def test_other_instructions_are_refused_where_there_are_none(bare: str, why: str) -> None:
+    with pytest.raises(ConfigError, match=f"evaluation.instructions=wrong would change nothing: {why}"):
+        evaluate.work(composed("evaluate", ["evaluation.instructions=wrong", bare]))

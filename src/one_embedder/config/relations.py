@@ -59,6 +59,35 @@ def require_instructions(cfg: Config) -> None:
         )
 
 
+def require_right_instructions(cfg: Config) -> None:
+    """Refuse ``evaluation.instructions`` where each text is given the instructions of every labeling, and none.
+
+    Raises:
+        ConfigError: naming the setting.
+    """
+    if cfg.evaluation.instructions != "right":
+        raise ConfigError(
+            f"evaluation.instructions={cfg.evaluation.instructions} would change nothing: the texts of view sets are "
+            "given the instruction of every labeling, the wrong ones too; leave it out (evaluate reads it)"
+        )
+
+
+def require_any_instructions(cfg: Config) -> None:
+    """Refuse ``evaluation.instructions`` where no task has instructions; an ablation's levels without may say it.
+
+    Raises:
+        ConfigError: naming the setting, and what leaves the instructions out.
+    """
+    table = cfg.instructions
+    if cfg.evaluation.instructions == "right" or (cfg.with_instructions and (table.table or table.beside_tasks)):
+        return
+    bare = f"instructions={table.name} has none" if cfg.with_instructions else "with_instructions=false gives none"
+    raise ConfigError(
+        f"evaluation.instructions={cfg.evaluation.instructions} would change nothing: {bare}; choose a table of "
+        "conf/instructions, as in instructions=generic, or leave it out"
+    )
+
+
 def _training(cfg: Config) -> list[str]:
     troubles = []
     layers, frozen = cfg.encoder.layers, cfg.optimizer.frozen_layers

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from one_embedder.config.relations import require_instructions, require_reproducible
+from one_embedder.config.relations import require_instructions, require_reproducible, require_right_instructions
 from one_embedder.config.schema import Config
 from one_embedder.config.views import scored_sets
 from one_embedder.encoder.limits import require_within
@@ -62,6 +62,7 @@ def reproduce_views(cfg: Config, stages: Stages | None = None, score: Score | No
             "python -m one_embedder.evaluate_views"
         )
     require_instructions(cfg)
+    require_right_instructions(cfg)
     require_reproducible(cfg)
     require_within(cfg)
     if not _is_built_with_the_data(cfg):
