@@ -228,6 +228,21 @@ def test_one_file_is_divided_so_that_no_test_input_is_in_the_pool(tmp_path: Path
         read_examples(task, PromptTaskConfig(eval_size=30))
 
 
+@pytest.mark.parametrize(
+    ("choice", "named"),
+    [
+        ({"keep": {"ok": "1"}}, "keep"),
+        ({"group": "who", "groups": 2, "group_size": 5}, "group, groups, group_size"),
+        ({"group_size": 5}, "group_size"),
+    ],
+)
+def test_a_choice_among_eval_rows_is_refused_of_one_file(choice: dict[str, Any], named: str, tmp_path: Path) -> None:
+    rows = [{"input": f"angle {i}", "output": "x", "ok": i % 2, "who": f"p{i % 4}"} for i in range(30)]
+    task = folder(tmp_path, "PromptRetrieval", all=rows)
+    with pytest.raises(DataError, match=rf"all\.jsonl: prompt_retrieval\.tasks\.\w+ sets {named}, which"):
+        read_examples(task, PromptTaskConfig(eval_size=6, **choice))
+
+
 def test_only_kept_rows_count_and_a_rule_that_cannot_apply_is_noted(tmp_path: Path) -> None:
     rows = [{"text": f"angle {i}", "label_text": "No", "identity_any": i % 2, "label": i % 3} for i in range(12)]
     rule = PromptTaskConfig(keep={"identity_any": "1", "label": "1"})

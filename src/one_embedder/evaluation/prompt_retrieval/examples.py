@@ -25,6 +25,8 @@ LAYOUTS: tuple[tuple[tuple[str, ...], str], ...] = (
 )
 """(input fields, output field) of the formats in use: ours first, then those of the paper's data sets."""
 
+_OF_EVAL = ("keep", "group", "groups", "group_size")
+
 
 @dataclass(frozen=True)
 class Example:
@@ -71,7 +73,8 @@ def read_examples(folder: TaskFolder, settings: PromptTaskConfig) -> Examples:
     one file, the evaluation set first); a file that holds no more rows than asked for is used whole and in order.
 
     Raises:
-        DataError: if a file, row or field is unusable, or there are too few rows.
+        DataError: if a file, row or field is unusable, there are too few rows, or the settings choose among the rows
+            of a file ``eval`` and there is one file.
     """
     rng = random.Random(settings.seed)
     notes: list[str] = []
@@ -103,8 +106,13 @@ def _is_one_file(folder: TaskFolder) -> bool:
 
 
 def _divide(rows: JsonLines, settings: PromptTaskConfig, rng: random.Random) -> tuple[list[int], list[int]]:
+    task = rows.path.parent.name
+    if unread := [key for key in _OF_EVAL if getattr(settings, key)]:
+        raise DataError(
+            f"{rows.path}: prompt_retrieval.tasks.{task} sets {', '.join(unread)}, which are read of the rows of a "
+            "file eval; write the files train and eval, or leave them out"
+        )
     if settings.eval_size is None or len(rows) <= settings.eval_size:
-        task = rows.path.parent.name
         raise DataError(
             f"{rows.path}: {len(rows)} rows are divided into a pool and test inputs, and eval_size is "
             f"{settings.eval_size}; set prompt_retrieval.tasks.{task}.eval_size to less than {len(rows)}, or write the "
