@@ -9,9 +9,13 @@ import pytest
 import torch
 
 from one_embedder.embedding.embedder import InstructionEmbedder
+from one_embedder.encoder.checkpoint import save_encoder
+from one_embedder.errors import ConfigError
 from one_embedder.evaluation.benchmarks import TaskScore
-from one_embedder.evaluation.run import evaluate
+from one_embedder.evaluation.run import evaluate, load_embedder
+from tests.composed import composed
 from tests.evaluation.conftest import configured, write_benchmark
+from tests.training.tiny import tiny_encoder
 
 DISCRETE = {"Clustering", "Classification"}
 """Fitted by steps that round-off can send another way."""
@@ -30,6 +34,16 @@ def scored(folder: Path, dtype: str, batch_size: int, threads: int) -> tuple[dic
         return {score.category: score for score in evaluate(cfg, embedder)}, embeddings
     finally:
         torch.set_num_threads(before)
+
+
+def test_float64_is_a_setting_of_the_encoder_and_not_of_the_language_model(tmp_path: Path) -> None:
+    save_encoder(tiny_encoder(), tmp_path / "tiny")
+    cfg = composed("evaluate", ["evaluation.dtype=float64", f"encoder.name_or_path={tmp_path}/tiny"])
+    embedder = load_embedder(cfg)
+    assert isinstance(embedder, InstructionEmbedder)
+    assert {weights.dtype for weights in embedder.encoder.parameters()} == {torch.float64}
+    with pytest.raises(ConfigError, match=r"prompt_retrieval\.model\.dtype"):
+        composed("evaluate", ["prompt_retrieval.model.dtype=float64"])
 
 
 @pytest.mark.slow

@@ -234,7 +234,7 @@ class EvaluationConfig:
     """How tasks are scored."""
 
     batch_size: limits.Count = 64  # texts embedded at a time
-    dtype: limits.Dtype = "float32"  # of the encoder's weights; the shorter ones are faster and move scores a little
+    dtype: limits.EncoderDtype = "float32"  # of the encoder's weights; shorter is faster and moves scores a little
     document_instructions: bool = True  # the published retrieval scores were probably computed without them
     instructions: limits.Shown = "right"  # right | wrong (another task's) | shuffled (the words in another order)
     demonstrations: limits.Count = 1  # shown to the in-context learner for each test input of prompt retrieval
