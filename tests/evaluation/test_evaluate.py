@@ -381,6 +381,29 @@ def test_a_damaged_file_of_one_task_stops_none_of_the_others(cfg: Config, benchm
     assert [task.task for task in told.value.not_run] == ["TinySTS"]
 
 
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b'{"text": "First: ", "text": "Second: "}', "the key 'text' is there twice"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"text": "\xff"}', "not UTF-8"),
+        (b'["Say: "]', "must say which side"),
+        (b'{"text": 5}', r"TinySTS\.text=5 must be a text"),
+        (b'{"query": "Say: "}', "'query'. is no side of STS; it has text"),
+    ],
+)
+def test_a_damaged_instructions_file_of_one_task_stops_none_of_the_others(
+    content: bytes, why: str, cfg: Config, benchmark_root: Path, encoder
+) -> None:
+    cfg.benchmark.tasks, cfg.instructions.beside_tasks = ["TinySTS", "TinyPairs"], True
+    (benchmark_root / "eval/STS/TinySTS/instructions.json").write_bytes(content)
+    mark = b"\xef\xbb\xbf"  # which some editors write
+    (benchmark_root / "eval/PairClassification/TinyPairs/instructions.json").write_bytes(mark + b'{"text": "Say: "}')
+    with pytest.raises(IncompleteEvaluation, match=rf"1 of 2 tasks .*TinySTS .*instructions\.json.*{why}"):
+        evaluate(cfg, encoder)
+    assert {instruction for instruction, _ in encoder.calls} == {"Say: "}
+
+
 def test_an_evaluation_ends_with_what_it_obtained_and_where(
     cfg: Config, encoder, task_folder: Callable, caplog: pytest.LogCaptureFixture
 ) -> None:

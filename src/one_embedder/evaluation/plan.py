@@ -19,7 +19,6 @@ from one_embedder.evaluation.task_instructions import InstructionTable, TaskInst
 from one_embedder.evaluation.tasks.chosen import Selection, Task, select_tasks, share_of
 from one_embedder.evaluation.tasks.estimate import sizes
 from one_embedder.evaluation.tasks.folder import TaskFolder
-from one_embedder.instructions.table import written_out
 from one_embedder.tracking.identity import config_hash
 
 logger = logging.getLogger(__name__)
@@ -76,7 +75,7 @@ class Plan:
             CheckpointError: if the language model of prompt retrieval cannot be found.
             DataError: if there is no benchmark.
         """
-        selection, unreadable = _readable(select_tasks(cfg.benchmark))
+        selection, unreadable = _readable(select_tasks(cfg.benchmark), beside=cfg.instructions.beside_tasks)
         table = InstructionTable(
             cfg.instructions.name,
             _beside(selection.tasks) if cfg.instructions.beside_tasks else cfg.instructions.table,
@@ -144,13 +143,15 @@ class Share:
         return cls([job for job in jobs if job.task.name in own], [], output, record, run_id)
 
 
-def _readable(selection: Selection) -> tuple[Selection, list[NotRun]]:
-    """The selection without tasks whose files cannot be read, and those."""
+def _readable(selection: Selection, *, beside: bool) -> tuple[Selection, list[NotRun]]:
+    """The selection without tasks whose files cannot be read, and those; ``beside``: their instructions' file too."""
     kept: list[Task] = []
     unreadable = []
     for task in selection.tasks:
         try:
             _ = task.identity  # reads every file of a folder
+            if beside and isinstance(task, TaskFolder):
+                _ = task.instructions
             kept.append(task)
         except DataError as error:
             unreadable.append(NotRun(task.name, task.category, str(error)))
@@ -164,7 +165,7 @@ def _beside(tasks: Sequence[Task]) -> Mapping[str, Mapping[str, str]]:
         logger.warning("instructions=own, and no instructions.json of theirs: %s get no instruction", ", ".join(bare))
     said = {task.name: task.instructions if isinstance(task, TaskFolder) else {} for task in tasks}
     none = {task.name: dict.fromkeys(sides_of(task.category), "") for task in tasks}
-    return written_out({name: {**none[name], **sides} for name, sides in said.items()})
+    return {name: {**none[name], **sides} for name, sides in said.items()}
 
 
 def _tell_doubts(table: InstructionTable, tasks: Sequence[Task], instructions: Mapping[str, TaskInstructions]) -> None:

@@ -20,7 +20,6 @@ A task's folder may hold ``instructions.json`` with its instructions, for ``inst
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -33,7 +32,10 @@ from typing import Any
 from one_embedder.config.schema import TaskFolderConfig
 from one_embedder.errors import ConfigError, DataError
 from one_embedder.evaluation.benchmarks import CATEGORIES, spellings
+from one_embedder.evaluation.task_instructions import sides_of
+from one_embedder.files.documents import read_json
 from one_embedder.files.json_lines import content_sha256
+from one_embedder.instructions.table import written_out
 
 logger = logging.getLogger(__name__)
 
@@ -74,19 +76,24 @@ class TaskFolder:
         return content_sha256(self.path)
 
     @property
-    def instructions(self) -> Mapping[str, Any]:
+    def instructions(self) -> Mapping[str, str]:
         """What ``instructions.json`` beside the rows says: side -> instruction; nothing where there is no such file.
 
         Raises:
-            DataError: if it is no JSON object.
+            DataError: if it cannot be read, is no object of instructions, or has a side that the category has not.
         """
         path = self.path / "instructions.json"
+        if not path.is_file():
+            return {}
         try:
-            sides = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        except ValueError as error:
-            raise DataError(f"{path} is no JSON ({error}); correct it") from error
-        if not isinstance(sides, dict):
-            raise DataError(f'{path} must hold an object of sides and their instructions, such as {{"text": ...}}')
+            sides = written_out({self.name: read_json(path)})[self.name]
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path} is not readable JSON ({error}); correct it") from error
+        except ConfigError as error:
+            raise DataError(f"{path}: {error}") from error
+        known = sides_of(self.category)
+        if unknown := sorted(sides.keys() - set(known)):
+            raise DataError(f"{path}: {unknown} is no side of {self.category}; it has {' and '.join(known)}")
         return sides
 
     @property
