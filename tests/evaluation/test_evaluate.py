@@ -22,12 +22,13 @@ from one_embedder.errors import ConfigError, DataError, EvaluationError
 from one_embedder.evaluate import work
 from one_embedder.evaluation import run as run_module
 from one_embedder.evaluation.benchmarks import CATEGORIES, METRICS, category_means, load_scores, overall_mean
+from one_embedder.evaluation.completed import completed_results
 from one_embedder.evaluation.results import IncompleteEvaluation, write_result
 from one_embedder.evaluation.run import evaluate
 from one_embedder.files.json_lines import JsonLines
 from one_embedder.files.lock import LockedError
 from one_embedder.interruption import Terminated
-from one_embedder.tracking.manifest import read_manifest
+from one_embedder.tracking.manifest import RunRecord, read_manifest
 from tests.evaluation.conftest import HashEncoder
 from tests.locked import held
 
@@ -308,6 +309,20 @@ def test_a_finished_evaluation_is_read_back_without_touching_its_record(evaluate
     assert len(evaluate(cfg, encoder)) == len(scores)
     assert not encoder.calls
     assert (Path(cfg.output) / "manifest.yaml").read_text() == record
+
+
+@pytest.mark.parametrize("verb", ["train", "evaluate_views"])
+def test_the_record_of_another_verbs_run_is_not_written_over(verb: str, cfg: Config, encoder) -> None:
+    folder = Path(cfg.output)
+    RunRecord.start(folder, name=verb, cfg=cfg, data=[], model={}).complete()
+    (folder / "checkpoint").mkdir()
+    before = (folder / "manifest.yaml").read_text()
+    scored = rf"python -m one_embedder\.evaluate encoder\.name_or_path={folder}/checkpoint output=ANOTHER_FOLDER"
+    with pytest.raises(ConfigError, match=rf"another run \(manifest\.yaml says: {verb}\).*choose another .*{scored}"):
+        evaluate(cfg, encoder)
+    assert not encoder.calls and (folder / "manifest.yaml").read_text() == before
+    with pytest.raises(DataError, match=rf"no result files in results/; the model .* is scored by {scored}"):
+        completed_results(folder)
 
 
 def test_an_evaluation_is_refused_while_another_process_scores_into_its_folder(

@@ -18,7 +18,7 @@ from one_embedder.evaluation.views.cells import Labeling, score_cell
 from one_embedder.evaluation.views.results import read_view_result
 from one_embedder.evaluation.views.run import evaluate_views, headline
 from one_embedder.evaluation.views.steering import COLUMNS, mean_over_labelings, steering
-from one_embedder.tracking.manifest import read_manifest
+from one_embedder.tracking.manifest import RunRecord, read_manifest
 from tests.composed import composed
 from tests.evaluation.conftest import HashEncoder
 from tests.medi.toy import view_rows, view_set, write_view_set
@@ -204,6 +204,12 @@ def test_what_cannot_be_scored_is_refused_before_any_text_is_embedded(
     with pytest.raises(error, match=message):
         evaluate_views(cfg, reader)
     assert not reader.calls
+
+
+def test_the_record_of_a_training_is_not_written_over(cfg: Config) -> None:
+    RunRecord.start(Path(cfg.output), name="train", cfg=cfg, data=[], model={}).complete()
+    with pytest.raises(ConfigError, match=r"says: train\), whose record evaluate_views would write over"):
+        evaluate_views(cfg, Reader())
 
 
 def test_a_level_of_detail_that_leaves_out_the_objective_cannot_steer(cfg: Config) -> None:

@@ -119,7 +119,8 @@ def load_results(output: Path) -> list[Result]:
     """Every result of an evaluation's folder, parts of a task one by one; order and errors as in ``load_scores``."""
     tasks = sorted(path.stem for path in (output / "results").glob("*.json"))
     if not tasks:
-        raise DataError(f"{output}: no result files in results/; run python -m one_embedder.evaluate output={output}")
+        remedy = score_checkpoint(output) or f"; run python -m one_embedder.evaluate output={output}"
+        raise DataError(f"{output}: no result files in results/{remedy}")
     results = [read_result(output, task) for task in tasks]
     for key, what in (("encoder_revision", "encoders"), ("versions", "library versions"), ("protocol", "versions")):
         if len({str(result.identity.get(key)) for result in results}) > 1:
@@ -127,6 +128,13 @@ def load_results(output: Path) -> list[Result]:
                 f"{output}: results of different {what} lie together; evaluate into it again, or remove results/"
             )
     return sorted(results, key=lambda result: (CATEGORIES.index(result.score.category), result.score.task))
+
+
+def score_checkpoint(folder: Path) -> str:
+    """How to score the model of a training's folder, as the end of a message; empty where there is none."""
+    checkpoint = folder / "checkpoint"
+    scored = f"python -m one_embedder.evaluate encoder.name_or_path={checkpoint} output=ANOTHER_FOLDER"
+    return f"; the model that was trained there is scored by {scored}" if checkpoint.is_dir() else ""
 
 
 def scores_of(results: Sequence[Result]) -> list[TaskScore]:

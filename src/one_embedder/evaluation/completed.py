@@ -1,4 +1,4 @@
-"""The results of an evaluation that ended well, held against its run record."""
+"""Whose a folder is: the results of an evaluation that ended well, or another run's, which none may write over."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from one_embedder.errors import DataError
-from one_embedder.evaluation.benchmarks import load_results
+from one_embedder.errors import ConfigError, DataError
+from one_embedder.evaluation.benchmarks import load_results, score_checkpoint
 from one_embedder.evaluation.results import Result
-from one_embedder.tracking.manifest import MANIFEST, read_manifest
+from one_embedder.tracking.manifest import MANIFEST, NewerManifest, read_manifest
 
 
 def completed_results(output: Path) -> list[Result]:
@@ -27,6 +27,26 @@ def completed_results(output: Path) -> list[Result]:
     if trouble:
         raise DataError(f"{output}: {trouble}")
     return results
+
+
+def require_own(output: Path, verb: str) -> None:
+    """Refuse a folder with the record of another verb's run, which would be lost. A damaged one may be written anew.
+
+    Raises:
+        ConfigError: naming that verb and, of a training, what scores its model.
+        NewerManifest: the record is of a newer version.
+    """
+    try:
+        name = read_manifest(output).get("name", verb)
+    except NewerManifest:
+        raise
+    except DataError:
+        return
+    if name != verb:
+        raise ConfigError(
+            f"output={output} is the folder of another run ({MANIFEST} says: {name}), whose record {verb} would write "
+            f"over; choose another output={score_checkpoint(output)}"
+        )
 
 
 def _trouble(results: Sequence[Result], data: Sequence[Mapping[str, Any]]) -> str | None:

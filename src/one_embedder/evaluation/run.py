@@ -15,6 +15,7 @@ from one_embedder.config.schema import Config
 from one_embedder.encoder.truncation import Truncation
 from one_embedder.errors import DataError
 from one_embedder.evaluation.benchmarks import TaskScore, category_means, combine_not_run, combine_parts, overall_mean
+from one_embedder.evaluation.completed import require_own
 from one_embedder.evaluation.plan import Job, Plan, Share
 from one_embedder.evaluation.prompt_retrieval.protocol import PromptProtocol
 from one_embedder.evaluation.results import (
@@ -53,13 +54,16 @@ def evaluate(cfg: Config, encoder: TextEncoder | None = None, *, wait: bool = Fa
         The scores by category in the order of Table 1, then by task name; parts of a task combined.
 
     Raises:
-        ConfigError: if the instruction table does not fit the tasks, or a task name is unknown.
+        ConfigError: if the instruction table does not fit the tasks, a task name is unknown, or ``cfg.output`` is the
+            folder of another verb's run.
         CheckpointError: if the encoder, or the language model of prompt retrieval, cannot be found.
         DataError: if there is no benchmark.
         LockedError: another process scores into the same folder (with shares: the same share).
         IncompleteEvaluation: after all tasks, if some could not be scored; it names them and holds the others.
     """
     plan = Plan.of(cfg)
+    if cfg.output:
+        require_own(Path(cfg.output), "evaluate")
     encoder = encoder or load_embedder(cfg)
     share = Share.of(cfg, plan, encoder.revision)
     if not share.jobs and not share.absent:  # of more shares than tasks, some have nothing to do

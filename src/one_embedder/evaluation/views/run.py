@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 from one_embedder.config.schema import Config
 from one_embedder.encoder.truncation import Truncation
 from one_embedder.errors import DataError
+from one_embedder.evaluation.completed import require_own
 from one_embedder.evaluation.encoder import CachingEncoder
 from one_embedder.evaluation.items import item_ids
 from one_embedder.evaluation.results import identity_sha256
@@ -47,13 +48,15 @@ def evaluate_views(cfg: Config, encoder: TextEncoder | None = None, *, wait: boo
         wait: for another process that scores the same, whose results are then taken, instead of refusing.
 
     Raises:
-        ConfigError: if no set is asked for, or one has no instructions.
+        ConfigError: if no set is asked for, one has no instructions, or ``cfg.output`` is another verb's run.
         CheckpointError: if the encoder cannot be found.
         DataError: if a set is not there, or its rows cannot be used.
         EvaluationError: if an embedding is not finite.
         LockedError: another process scores into the same folder.
     """
     jobs = view_jobs(cfg)
+    if cfg.output:
+        require_own(Path(cfg.output), "evaluate_views")
     encoder = encoder or load_embedder(cfg)
     identities = {job.name: job.identity_with(encoder.revision) for job in jobs}
     hashes = (f"{name} {identity_sha256(identity)}" for name, identity in identities.items())
