@@ -147,6 +147,14 @@ def test_a_text_without_a_class_or_alone_in_it_is_left_out_of_that_labeling() ->
     assert (labeling.places.tolist(), labeling.gold.tolist()) == ([0, 2, 3, 5], [0, 1, 0, 1])
 
 
+def test_classes_are_counted_once_however_many_texts_there_are() -> None:
+    class Listed(list[str | None]):
+        def count(self, value: object) -> int:
+            raise AssertionError("goes through all texts for one of them")
+
+    assert Labeling.of(Listed(["wave", None, "ship", "wave"])).places.tolist() == [0, 3]
+
+
 def test_what_is_there_is_not_scored_again_and_another_encoder_or_setting_is(cfg: Config) -> None:
     first, again = Reader(), Reader()
     results = evaluate_views(cfg, first)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -39,7 +40,7 @@ class Labeling:
     @classmethod
     def of(cls, classes: Sequence[str | None]) -> Labeling:
         """Those with a class that another text has too: of a class of one, no other text can tell."""
-        names = sorted({name for name in classes if name is not None and classes.count(name) > 1})
+        names = sorted(name for name, texts in Counter(classes).items() if name is not None and texts > 1)
         number = {name: code for code, name in enumerate(names)}
         kept = [(place, number[name]) for place, name in enumerate(classes) if name in number]
         places, gold = zip(*kept, strict=True) if kept else ((), ())
