@@ -247,6 +247,20 @@ def test_a_candidate_that_is_right_and_wrong_is_told(tmp_path: Path, caplog: pyt
     assert "1 queries have a text among their positives and their negatives alike" in caplog.text
 
 
+def test_summaries_that_no_document_ranks_are_refused_before_any_text_is_embedded(
+    task_folder: Callable, cfg: Config, encoder
+) -> None:
+    rows = [
+        {"text": f"t {n}", "human_summaries": ["h"], "machine_summaries": ["a", "b"], "relevance": [n, n]}
+        for n in range(3)
+    ]
+    (file,) = task_folder("TinySummarization").iterdir()
+    write_rows(file, rows)
+    with pytest.raises(EvaluationError, match=rf"{file.name}: no row has different grades in relevance"):
+        evaluate(cfg, encoder)
+    assert not encoder.calls
+
+
 def test_a_task_is_added_by_a_folder_and_a_line_of_instructions(tmp_path: Path, encoder) -> None:
     rows = [
         {"sentence1": f"note {n}", "sentence2": " ".join(f"note {i}" for i in range(n)), "score": n} for n in (1, 2, 3)

@@ -163,6 +163,11 @@ class FolderSummarization(FolderTask, ItemizedSummarization):
             if len(summaries) != len(scores):
                 raise rows.error(row, f"{len(summaries)} machine_summaries but {len(scores)} relevance scores")
         self.min_score, self.max_score = _range(rows, "relevance", [score for scores in relevance for score in scores])
+        if all(len(set(scores)) < 2 for scores in relevance):  # a document of equal grades is left out
+            raise DataError(
+                f"{rows.path}: no row has different grades in relevance; a document's summaries are ranked among each "
+                "other, so give them different grades"
+            )
         self.dataset = _dataset(
             test={
                 "text": rows.texts("text"),
