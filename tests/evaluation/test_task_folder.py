@@ -244,7 +244,7 @@ def test_a_class_that_the_training_texts_write_otherwise_is_told(tmp_path: Path)
 def test_a_candidate_that_is_right_and_wrong_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_rows(tmp_path / "test.jsonl", [{"id": "1", "query": "q", "positive": ["a", "b"], "negative": ["b", "c"]}])
     TASKS["Reranking"](TaskFolder("Mine", "Reranking", tmp_path)).load_data()
-    assert "1 queries have a text among their positives and their negatives alike" in caplog.text
+    assert "1 queries have a text among their positives and their negatives alike; rounding decides" in caplog.text
 
 
 def test_summaries_that_no_document_ranks_are_refused_before_any_text_is_embedded(

@@ -44,7 +44,8 @@ def read_retrieval(folder: Path, split: str) -> SearchRows:
 def read_reranking(folder: Path, split: str) -> SearchRows:
     """Read ``<split>``: each query with its positive and negative candidates.
 
-    Candidate ids are spelled as in mteb's reranking sets, because ties are broken by id: in favour of negatives.
+    Candidate ids are spelled as in mteb's reranking sets, because ties are broken by id: in favour of negatives. A text
+    that is both positive and negative is no exact tie: rounding, which depends on its place, says which comes first.
 
     Raises:
         DataError: if the file or a row is unusable, or a query lacks positives or negatives.
@@ -62,7 +63,11 @@ def read_reranking(folder: Path, split: str) -> SearchRows:
         documents |= good | bad
         relevant[query] = dict.fromkeys(good, 1) | dict.fromkeys(bad, 0)
     if both:
-        log.warning("%s: %d queries have a text among their positives and their negatives alike", rows.path, both)
+        log.warning(
+            "%s: %d queries have a text among their positives and their negatives alike; rounding decides which of the "
+            "two ranks first, so take one of them out",
+            *(rows.path, both),
+        )
     return SearchRows(documents, queries, relevant, {query: list(ids) for query, ids in relevant.items()})
 
 
