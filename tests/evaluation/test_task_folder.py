@@ -15,8 +15,9 @@ from one_embedder.config.schema import Config, TaskFolderConfig
 from one_embedder.errors import ConfigError, DataError, EvaluationError
 from one_embedder.evaluation.benchmarks import CATEGORIES
 from one_embedder.evaluation.run import evaluate
-from one_embedder.evaluation.tasks.folder import OWN_FOLDERS, TaskFolder, discover, settings_of
+from one_embedder.evaluation.tasks.folder import OWN_FOLDERS, TaskFolder, discover, folder_of, settings_of
 from one_embedder.evaluation.tasks.folder_mteb import TASKS, FolderClassification
+from one_embedder.evaluation.tasks.search_rows import read_retrieval
 from one_embedder.files.json_lines import JsonLines, content_sha256
 from tests.evaluation.conftest import write_rows
 
@@ -24,6 +25,21 @@ from tests.evaluation.conftest import write_rows
 def test_all_nine_categories_are_found_in_the_order_of_table_1(benchmark_root: Path) -> None:
     assert [folder.category for folder in discover(benchmark_root)] == list(CATEGORIES)
     assert set(TASKS) | set(OWN_FOLDERS) == set(CATEGORIES)
+
+
+def test_the_page_names_the_folder_of_every_category_and_its_lines_are_a_task(
+    project_root: Path, tmp_path: Path
+) -> None:
+    page = (project_root / "docs/evaluation.md").read_text(encoding="utf-8")
+    assert all(f"| `{folder_of(Path(), category)}/<Task>/`" in page for category in CATEGORIES)
+    lines = [line for line in page.splitlines() if line.startswith('{"')]
+    for name, line in zip(("corpus", "queries", "qrels_test"), lines, strict=False):
+        (tmp_path / f"{name}.jsonl").write_text(line)
+    rows = read_retrieval(tmp_path, "test")
+    assert (list(rows.queries), rows.relevant) == (["q1"], {"q1": {"d7": 1}})
+    assert sorted(json.loads(lines[3])) == ["label", "text"]
+    (tmp_path / "instructions.json").write_text(lines[4])
+    assert sorted(TaskFolder("Mine", "Retrieval", tmp_path).instructions) == ["document", "query"]
 
 
 def test_named_tasks_are_kept_and_an_unknown_name_is_an_error(benchmark_root: Path) -> None:

@@ -1,21 +1,8 @@
 """A folder of JSON-lines files -> an mteb task of its category: the offline way to run any benchmark.
 
-Layout below a root (every file ``.jsonl`` or ``.jsonl.gz``, split name ``test``)::
-
-    eval/Retrieval/<Task>/            corpus {_id, title, text}, queries {_id, text},
-                                      qrels_test {query-id, corpus-id, score} or BEIR's qrels/test.tsv
-    eval/Reranking/<Task>/            test {id, query, positive[], negative[]}
-    eval/Clustering/<Task>/           test {text, label}
-    eval/PairClassification/<Task>/   test {sent1, sent2, label 0 or 1}
-    eval/Classification/<Task>/       train and test {text, label}
-    eval/STS/<Task>/                  test {sentence1, sentence2, score}; further files where benchmark.protocol says so
-    eval/Summarization/<Task>/        test {text, human_summaries[], machine_summaries[], relevance[]}
-    prompt_retrieval/<Task>/          train and eval {input, output}, or one file all, which is divided; other fields
-                                      where conf/prompt_retrieval has settings for the task
-    billboard/<Task>/                 hyps {seg_id, hyp, human_score, SYS: the system, in all rows or in none},
-                                      references {seg_id, refs[]}
-
-A task's folder may hold ``instructions.json`` with its instructions, for ``instructions=own``.
+A task is ``eval/<Category>/<Task>/``, ``prompt_retrieval/<Task>/`` or ``billboard/<Task>/`` below a root;
+``docs/evaluation.md`` tells the files and fields of each category. A task's folder may hold ``instructions.json`` with
+its instructions, for ``instructions=own``.
 """
 
 from __future__ import annotations
