@@ -184,6 +184,30 @@ def test_other_settings_are_refused_and_restart_begins_anew(
     np.testing.assert_allclose(np.load(output), embedder.encode(TEXTS, "the dog: "), atol=1e-6)
 
 
+@pytest.mark.parametrize("ended", [True, False])
+@pytest.mark.parametrize(
+    ("name", "other", "quoted", "told"),
+    [
+        ("texts.tsv", "texts.tsv", True, "reading was 'tsv' and is 'tsv, quoted'"),
+        ("texts.txt", "other.jsonl", False, "reading was 'txt' and is 'jsonl'"),
+    ],
+)
+def test_the_same_bytes_read_otherwise_are_other_settings(
+    tiny: InstructionEncoder, tmp_path: Path, ended: bool, name: str, other: str, quoted: bool, told: str
+) -> None:
+    for each in (name, other):
+        (tmp_path / each).write_text(("text\n" if quoted else "") + '"the cats"\n' * 20)
+    source = RecordFile(tmp_path / name)
+    if ended:
+        encode_file(Interrupted(tiny, 9), source, tmp_path / "out.npy", chunk_size=CHUNK)
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            encode_file(Interrupted(tiny, 1), source, tmp_path / "out.npy", chunk_size=CHUNK)
+    again = RecordFile(tmp_path / other, quoted=quoted)
+    with pytest.raises(ConfigError, match=rf"{told}\): repeat those.*--restart"):
+        encode_file(Interrupted(tiny, 9), again, tmp_path / "out.npy", chunk_size=CHUNK)
+
+
 def test_another_encoder_is_other_settings(
     make_encoder: Callable[..., InstructionEncoder], embedder: InstructionEmbedder, source: RecordFile, tmp_path: Path
 ) -> None:

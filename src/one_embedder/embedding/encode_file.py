@@ -156,6 +156,7 @@ def _encoder(embedder: InstructionEmbedder) -> dict[str, Any]:
 
 def _require_space(store: EmbeddingStore, output: Path, copies: int) -> None:
     needed = (store.total * copies - store.record.rows) * store.record.row_bytes
+        "reading": source.reading,
     free = shutil.disk_usage(store.folder).free
     if needed > free:
         raise OneEmbedderError(

@@ -40,6 +40,7 @@ class RecordFile:
         quoted: the cells of a ``.tsv`` are quoted as those of a ``.csv`` are.
 
     Attributes:
+        reading: how the file is read: "jsonl", "tsv", "tsv, quoted". The same bytes read otherwise are other texts.
         notes: what the last whole reading has to tell: rows over several lines, quotes that were read as text.
 
     Raises:
@@ -75,6 +76,7 @@ class RecordFile:
             raise ConfigError(f"{self.path}: only the cells of a .tsv may be quoted or not; drop --quoted")
         if not self.path.is_file():
             raise DataError(f"there is no file {self.path}")
+        self.reading = f"{kind}, quoted" if quoted else kind
         self._rows = _QUOTED_TSV if quoted else _READERS[kind]
         self._takes_quotes_as_text = kind == "tsv" and not quoted
         self.notes: list[str] = []
