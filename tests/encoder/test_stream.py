@@ -284,6 +284,17 @@ def test_the_record_holds_the_ranges_with_which_other_texts_are_quantised_alike(
     assert np.abs(made.astype(int) - expected.astype(int)).max() <= 1
 
 
+@pytest.mark.parametrize("precision", ["int8", "uint8"])
+@pytest.mark.parametrize(("texts", "chunk_size"), [(TEXTS, 1), (TEXTS[:1], 1024)])
+def test_the_ranges_of_a_first_chunk_of_one_text_are_not_invented(
+    embedder: InstructionEmbedder, tmp_path: Path, texts: list[str], chunk_size: int, precision: Any
+) -> None:
+    source = RecordFile(write(tmp_path / "texts.jsonl", texts))
+    with pytest.raises(ConfigError, match=r"single text needs ranges.*--chunk-size"):
+        encode_file(embedder, source, tmp_path / "out.npy", precision=precision, chunk_size=chunk_size)
+    assert found(tmp_path) == set()
+
+
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [

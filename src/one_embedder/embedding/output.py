@@ -77,8 +77,6 @@ def quantize(
         return embeddings
     if not needs_ranges(precision):
         codes = np.packbits(embeddings > 0, axis=1)
-    elif ranges is None and len(embeddings) == 1:
-        raise ConfigError(f"precision={precision!r} of a single text needs ranges, those of the others it is meant for")
     elif not len(embeddings):
         codes = np.zeros(embeddings.shape, dtype=np.uint8)
     else:
@@ -89,7 +87,16 @@ def quantize(
 
 
 def measured(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Smallest and largest value of each dimension, (2, D); steady steps take a hundred embeddings."""
+    """Smallest and largest value of each dimension, (2, D); steady steps take a hundred embeddings.
+
+    Raises:
+        ConfigError: if there is a single embedding, whose ranges would be of width 0 and all of its codes the same.
+    """
+    if len(embeddings) == 1:
+        raise ConfigError(
+            "int8 or uint8 of a single text needs ranges, those of the others it is meant for; a file needs more texts "
+            "in its first chunk (--chunk-size), or another --precision"
+        )
     if len(embeddings) < _STEADY_ROWS:
         log.warning("int8 steps are measured on only %d texts; more make them steadier", len(embeddings))
     return np.stack([embeddings.min(axis=0), embeddings.max(axis=0)])
