@@ -33,7 +33,10 @@ def _add_files(group: _ArgumentGroup) -> None:
     add("input", type=Path, help=".jsonl (objects, strings), .txt (a text a line), .csv, .tsv, all also .gz; .parquet")
     add("output", type=Path, help=".npy (an array, rows x dimensions) or .parquet (columns row and embedding)")
     add("--text-field", default="text", metavar="FIELD", help="field of the text [%(default)s]")
-    add("--instruction", default="", help="of all texts: 'Represent the question for retrieval: ' [none]")
+    add(
+        "--instruction",
+        help="of all texts: 'Represent the question for retrieval: ' [the model's default prompt, if any]",
+    )
     add("--instruction-field", metavar="FIELD", help="field of each text's own instruction")
     add("--quoted", action="store_true", help="cells of a .tsv are in quotes where they need it, as in .csv")
     add("--restart", action="store_true", help="begin anew, whatever an earlier run left")

@@ -10,7 +10,7 @@ from collections import namedtuple
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -447,6 +447,24 @@ def test_the_record_names_the_encoder_as_it_was_asked_for_its_joining_and_its_le
     assert encode_file(again, source, tmp_path / "out.npy") == 50, "the same encoder, under another name"
 
 
+def test_the_default_prompt_is_used_and_recorded_where_the_file_says_nothing_of_an_instruction(
+    tiny: InstructionEncoder, tmp_path: Path
+) -> None:
+    embedder = InstructionEmbedder(tiny, device="cpu", prompts={"ask": INSTRUCTION}, default_prompt_name="ask")
+    path = tmp_path / "texts.jsonl"
+    path.write_text("".join(json.dumps({"text": text, "how": ""}) + "\n" for text in TEXTS))
+    for source, instruction in (
+        (RecordFile(path), INSTRUCTION),
+        (RecordFile(path, instruction="the dog: "), "the dog: "),
+        (RecordFile(path, instruction=""), ""),
+        (RecordFile(path, instruction_field="how"), ""),
+    ):
+        encode_file(embedder, source, tmp_path / "out.npy", restart=True)
+        np.testing.assert_allclose(np.load(tmp_path / "out.npy"), embedder.encode(TEXTS, instruction), atol=1e-6)
+        record = json.loads((tmp_path / "out.npy.json").read_text())
+        assert record["settings"]["instruction"] == instruction
+
+
 @pytest.mark.parametrize("at", [1, 4])
 def test_what_was_cut_is_counted_over_all_chunks_and_interruptions_recorded_and_told(
     tiny: InstructionEncoder, tmp_path: Path, at: int
@@ -499,6 +517,8 @@ class Blank:
     """Stands in for an embedder: zeros, at once."""
 
     name, revision, dtype, dimension, max_seq_length = "blank", "none", "float32", 384, 256
+    prompts: ClassVar[dict[str, str]] = {}
+    default_prompt_name = None
     encoder = SimpleNamespace(tokenizer=SimpleNamespace(joining="pypi"))
     encoded = 0
 

@@ -16,6 +16,7 @@ from one_embedder.embedding.batches import is_out_of_memory
 from one_embedder.embedding.embedder import InstructionEmbedder
 from one_embedder.embedding.output import Precision, measured, needs_ranges, quantize
 from one_embedder.embedding.processes import EncoderPool
+from one_embedder.embedding.prompts import named
 from one_embedder.embedding.records import Record, RecordFile
 from one_embedder.embedding.store import EmbeddingStore, OutputRecord, finished, opened
 from one_embedder.encoder.truncation import Truncation, cuts_kept
@@ -60,7 +61,8 @@ def encode_file(
 
     Args:
         embedder: encodes.
-        source: the texts.
+        source: the texts. Where it says nothing of an instruction, the embedder's default prompt is used, as by
+            ``InstructionEmbedder.encode``.
         output: ``.npy``, an array (N, D), or ``.parquet`` with the columns ``row``, ``embedding`` and, if wanted,
             ``text``. Settings, encoder and counts are written beside it, to ``OUTPUT.json``.
         precision: as in ``InstructionEmbedder.encode``; the steps of int8 and uint8 are measured on the first chunk and
@@ -83,7 +85,11 @@ def encode_file(
     empty = embedder.encode([], precision=precision, **options)
     if source.path.stat().st_size > _LARGE_BYTES:
         say(f"reading {source.path} once, to count and check its texts")
-    settings = _settings(embedder, source) | {"truncate_dim": options.get("truncate_dim"), "precision": precision}
+    instruction = _instruction_of_all(embedder, source)
+    settings = _settings(embedder, source, instruction) | {
+        "truncate_dim": options.get("truncate_dim"),
+        "precision": precision,
+    }
     record = OutputRecord(settings | {"with_text": with_text}, _encoder(embedder), empty.shape[1], empty.dtype.name)
     if not restart and (done := finished(output, record)) is not None:
         say(f"{output} is complete already: {done.rows:,} rows{_what_was_cut(done, embedder)}")
@@ -92,7 +98,7 @@ def encode_file(
     with opened(output, record, total, restart=restart) as store:
         _require_space(store, output, copies=2 if kind == ".parquet" else 1)
         say(_plan(source, store))
-        _encode_rest(source, store, partial(_embedded, embedder, options), chunk_size, say)
+        _encode_rest(source, store, partial(_embedded, embedder, options, instruction), chunk_size, say)
         rows = store.complete()
         if kind == ".parquet":
             rows = _as_parquet(rows, iter(source) if with_text else None)
@@ -137,13 +143,23 @@ def _checked(source: RecordFile, output: Path, with_text: bool, chunk_size: int)
     return kind
 
 
-def _settings(embedder: InstructionEmbedder, source: RecordFile) -> dict[str, Any]:
+def _instruction_of_all(embedder: InstructionEmbedder, source: RecordFile) -> str | None:
+    """The one instruction of all texts, ``""`` for none; None where each has its own."""
+    if source.instruction_field is not None:
+        return None
+    if source.instruction is not None:
+        return source.instruction
+    return named(embedder.prompts, embedder.default_prompt_name)
+
+
+def _settings(embedder: InstructionEmbedder, source: RecordFile, instruction: str | None) -> dict[str, Any]:
     return {
         "encoder_revision": embedder.revision,
         "dtype": embedder.dtype,
+        "reading": source.reading,
         "text_field": source.text_field,
         "instruction_field": source.instruction_field,
-        "instruction": source.instruction,
+        "instruction": instruction or "",
         "input_sha256": file_sha256(source.path),
     }
 
@@ -156,7 +172,6 @@ def _encoder(embedder: InstructionEmbedder) -> dict[str, Any]:
 
 def _require_space(store: EmbeddingStore, output: Path, copies: int) -> None:
     needed = (store.total * copies - store.record.rows) * store.record.row_bytes
-        "reading": source.reading,
     free = shutil.disk_usage(store.folder).free
     if needed > free:
         raise OneEmbedderError(
@@ -199,9 +214,10 @@ def _encode_rest(
 
 
 def _embedded(
-    embedder: InstructionEmbedder, options: FileOptions, chunk: list[Record], before: int
+    embedder: InstructionEmbedder, options: FileOptions, instruction: str | None, chunk: list[Record], before: int
 ) -> tuple[NDArray[np.float32], Truncation]:
-    texts, instructions = [each.text for each in chunk], [each.instruction for each in chunk]
+    texts = [each.text for each in chunk]
+    instructions = [each.instruction for each in chunk] if instruction is None else instruction
     try:
         with cuts_kept() as cuts:
             embeddings = embedder.encode(texts, instructions, show_progress_bar=False, **options)

@@ -36,7 +36,7 @@ class RecordFile:
         path: the file; its name's ending says how it is read.
         text_field: field or column of the text.
         instruction_field: field or column of each text's instruction, or None.
-        instruction: of all texts, where no field is named.
+        instruction: of all texts, where no field is named; None says nothing of it, ``""`` is none.
         quoted: the cells of a ``.tsv`` are quoted as those of a ``.csv`` are.
 
     Attributes:
@@ -55,7 +55,7 @@ class RecordFile:
         *,
         text_field: str = "text",
         instruction_field: str | None = None,
-        instruction: str = "",
+        instruction: str | None = None,
         quoted: bool = False,
     ) -> None:
         self.path = Path(path)
@@ -94,7 +94,7 @@ class RecordFile:
             spread += place.startswith("lines")
             quoted += self._takes_quotes_as_text and _IN_QUOTES.fullmatch(text) is not None
             if self.instruction_field is None:
-                yield Record(self.instruction, text)
+                yield Record(self.instruction or "", text)
             else:
                 yield Record(self._value(row, self.instruction_field, place), text)
         self.notes = [f"{spread:,} of its rows go over several lines, within quotes"] if spread else []
