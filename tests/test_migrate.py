@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import shlex
 import shutil
@@ -217,14 +218,29 @@ def test_a_converted_folder_is_right_in_both(place: Path, joining: str) -> None:
     np.testing.assert_allclose(theirs, ours, atol=1e-5, rtol=0)
 
 
-def test_a_conversion_never_writes_over_the_model_or_other_files(
+def test_a_converted_folder_keeps_its_prompts_and_the_default_one(place: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    named = {"prompts": {"document": INSTRUCTION}, "default_prompt_name": "document"}
+    (place / "models/instructor-large/config_sentence_transformers.json").write_text(json.dumps(named))
+    work(parser().parse_args(["models/instructor-large", "models/converted"]))
+    ours = InstructionEmbedder("models/instructor-large", device="cpu").encode(TEXTS, INSTRUCTION)
+    again = InstructionEmbedder("models/converted", device="cpu")
+    assert (again.prompts, again.default_prompt_name) == tuple(named.values())
+    np.testing.assert_allclose(again.encode(TEXTS), ours, atol=1e-6, rtol=0)
+    theirs = SentenceTransformer("models/converted", device="cpu").encode(TEXTS)
+    np.testing.assert_allclose(theirs, ours, atol=1e-5, rtol=0)
+
+
+def test_a_conversion_never_writes_over_a_model_or_other_files(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(ConfigError, match="is the model itself"):
         work(parser().parse_args(["models/instructor-large", "models/../models/instructor-large"]))
-    (place / "mine").mkdir()
+    shutil.copytree(FOLDER, place / "mine")
     (place / "mine" / "notes.txt").touch()
     monkeypatch.setattr(sys, "argv", ["convert", "models/instructor-large", "mine"])
     with pytest.raises(SystemExit, match="2"):
         main()
-    assert "error: " in capsys.readouterr().err and (place / "mine" / "notes.txt").exists()
+    assert "error: mine is not empty; name a new folder" in capsys.readouterr().err
+    assert (place / "mine" / "notes.txt").exists()

@@ -38,8 +38,10 @@ def work(options: Namespace) -> None:
     folder = locate(options.model)
     if options.output.exists() and options.output.samefile(folder):
         raise ConfigError(f"{options.output} is the model itself; name another folder")
-    prompts, _ = read_prompts(folder)
-    save_encoder(load_encoder(folder, joining=options.joining), options.output, prompts)
+    if options.output.is_dir() and any(options.output.iterdir()):  # a model's folder would be replaced, and all in it
+        raise ConfigError(f"{options.output} is not empty; name a new folder, or empty this one")
+    prompts, default = read_prompts(folder)
+    save_encoder(load_encoder(folder, joining=options.joining), options.output, prompts, default)
     sys.stdout.write(f"{options.output}: for SentenceTransformer({str(options.output)!r}) and INSTRUCTOR alike\n")
 
 

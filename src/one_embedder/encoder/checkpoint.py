@@ -74,7 +74,12 @@ def load_encoder(
         raise CheckpointError(f"{folder}: {error}") from error
 
 
-def save_encoder(encoder: InstructionEncoder, folder: Path, prompts: Mapping[str, str] | None = None) -> None:
+def save_encoder(
+    encoder: InstructionEncoder,
+    folder: Path,
+    prompts: Mapping[str, str] | None = None,
+    default_prompt_name: str | None = None,
+) -> None:
     """Write a folder that ``SentenceTransformer(folder)`` loads as it is, with embeddings equal to ours.
 
     They differ where sentence-transformers joins or masks otherwise than INSTRUCTOR, which no setting of a folder
@@ -94,6 +99,7 @@ def save_encoder(encoder: InstructionEncoder, folder: Path, prompts: Mapping[str
         encoder: what to write.
         folder: where; its parent is made if needed.
         prompts: instructions by name, for ``SentenceTransformer.encode(..., prompt_name=...)``.
+        default_prompt_name: the one of them that is used by calls which name none.
 
     Raises:
         CheckpointError: if the place holds something else than a model folder, or cannot be written to, or the encoder
@@ -109,7 +115,10 @@ def save_encoder(encoder: InstructionEncoder, folder: Path, prompts: Mapping[str
         folder.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(partial, ignore_errors=True)
         joining = JOININGS[encoder.tokenizer.joining]
-        _write(encoder, partial, {name: joining.prompt(text) for name, text in (prompts or {}).items()})
+        _write(encoder, partial)
+        written = {name: joining.prompt(text) for name, text in (prompts or {}).items()}
+        settings = {"prompts": written, "default_prompt_name": default_prompt_name}
+        _dump(partial / "config_sentence_transformers.json", settings)
         put_in_place(partial, folder)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{folder} could not be written ({error}); free space or choose another place") from error
@@ -186,7 +195,8 @@ def _partial(folder: Path) -> Path:
     return folder.with_name(f"{mine}{os.getpid()}-{threading.get_ident()}")
 
 
-def _write(encoder: InstructionEncoder, folder: Path, prompts: dict[str, str]) -> None:
+def _write(encoder: InstructionEncoder, folder: Path) -> None:
+    """All but the prompts."""
     folder.mkdir()
     with quiet_transformers():
         encoder.backbone.save_pretrained(folder)
@@ -200,7 +210,6 @@ def _write(encoder: InstructionEncoder, folder: Path, prompts: dict[str, str]) -
     (folder / modules[-1][0]).mkdir()
     _dump(folder / "modules.json", [_module(number, *module) for number, module in enumerate(modules)])
     _dump(folder / "1_Pooling" / "config.json", _pooling_config(int(encoder.backbone.config.hidden_size)))
-    _dump(folder / "config_sentence_transformers.json", {"prompts": prompts, "default_prompt_name": None})
     _dump(folder / "sentence_bert_config.json", _transformer_config(encoder))
 
 
