@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from one_embedder.embedding import batches
 from one_embedder.embedding.embedder import InstructionEmbedder
+from one_embedder.encoder.backbone import beyond_weights
 from one_embedder.encoder.checkpoint import save_encoder, weights_sha256
 from one_embedder.encoder.dense import Dense
 from one_embedder.encoder.model import InstructionEncoder
@@ -230,6 +231,41 @@ def test_the_revision_changes_with_whatever_changes_the_embeddings(
     twin.dense[0].linear.weight.data[0, 0] += 1
     assert InstructionEmbedder(twin, device="cpu").revision != revision
     assert weights_sha256(twin) != weights_sha256(tiny)
+
+
+def test_the_revision_changes_with_a_weight_that_is_changed_in_place(make_encoder: object) -> None:
+    embedder = InstructionEmbedder(make_encoder(), device="cpu")  # type: ignore[operator]
+    revision = embedder.revision
+    embedder.encoder.backbone.shared.weight.data[0, 0] += 1
+    assert embedder.revision != revision
+    embedder.encoder.backbone.shared.weight.data[0, 0] -= 1
+    assert embedder.revision == revision
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "counts"),
+    [
+        ("num_heads", 4, True),
+        ("dense_act_fn", "gelu", True),
+        ("layer_norm_epsilon", 1e-3, True),
+        ("relative_attention_max_distance", 64, True),
+        ("dropout_rate", 0.3, False),
+        ("_name_or_path", "elsewhere", False),
+        ("dtype", "bfloat16", False),
+        ("known_to_no_class", 1, False),
+    ],
+)
+def test_the_revision_changes_with_settings_that_change_embeddings_and_weights_do_not_show(
+    make_encoder: object, name: str, value: object, counts: bool
+) -> None:
+    embedder = InstructionEmbedder(make_encoder(), device="cpu")  # type: ignore[operator]
+    revision = embedder.revision
+    setattr(embedder.encoder.backbone.config, name, value)
+    assert (embedder.revision != revision) == counts
+
+
+def test_settings_that_are_their_classs_defaults_add_nothing_to_a_revision(minilm: InstructionEncoder) -> None:
+    assert beyond_weights(minilm.backbone.config) == {}
 
 
 @pytest.mark.filterwarnings("ignore:torch:DeprecationWarning", "ignore:torch:UserWarning")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -29,6 +30,7 @@ from one_embedder.embedding.inputs import Instructions, Sentences, pair_up
 from one_embedder.embedding.output import Precision, check_output, cosine, quantize, truncate
 from one_embedder.embedding.processes import EncoderPool
 from one_embedder.embedding.prompts import chosen, named, read_prompts
+from one_embedder.encoder.backbone import beyond_weights
 from one_embedder.encoder.checkpoint import check_positions, is_quantized, load_encoder, weights_sha256
 from one_embedder.encoder.device import find_device
 from one_embedder.encoder.locate import locate
@@ -119,7 +121,6 @@ class InstructionEmbedder:
         _move(self.encoder.eval(), self.device)
         self.dtype = dtype
         _cast(self.encoder, _DTYPES[dtype])
-        self._revisions: dict[int, str] = {}
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set what has an effect; what would only be kept, and ignored, is refused."""
@@ -154,13 +155,16 @@ class InstructionEmbedder:
 
     @property
     def revision(self) -> str:
-        """Hash of all that embeddings depend on: weights, tokenizer, joining, maximum length and dense activations."""
-        tokenizer = self.encoder.tokenizer
-        if tokenizer.max_length not in self._revisions:
-            rules = [tokenizer.joining, str(tokenizer.max_length), tokenizer.vocabulary()]
-            facts = [weights_sha256(self.encoder), str(self.encoder.dense), *rules]
-            self._revisions[tokenizer.max_length] = hashlib.sha256("\n".join(facts).encode()).hexdigest()
-        return self._revisions[tokenizer.max_length]
+        """Hash of all that embeddings depend on: weights, settings of the layers, tokenizer, joining, maximum length.
+
+        It is computed anew, since weights can change in place: about a second for each GB of them.
+        """
+        encoder, tokenizer = self.encoder, self.encoder.tokenizer
+        rules = [tokenizer.joining, str(tokenizer.max_length), tokenizer.vocabulary()]
+        facts = [weights_sha256(encoder), str(encoder.dense), *rules]
+        if settings := beyond_weights(encoder.backbone.config):
+            facts.append(json.dumps(settings, sort_keys=True))
+        return hashlib.sha256("\n".join(facts).encode()).hexdigest()
 
     @overload
     def encode(

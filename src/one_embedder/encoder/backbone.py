@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from pathlib import Path
 from typing import Any, cast
 
@@ -93,6 +94,28 @@ def without_pooler(config: PreTrainedConfig) -> dict[str, bool]:
     """What keeps BERT's pooler away, which is not used: left in, nothing would train it, and DDP would stop at it."""
     accepted = inspect.signature(_model_class(config).__init__).parameters
     return {"add_pooling_layer": False} if "add_pooling_layer" in accepted else {}
+
+
+def beyond_weights(config: PreTrainedConfig) -> dict[str, Any]:
+    """What a forward pass depends on besides the weights, such as heads, activation and epsilon.
+
+    Only what differs from the defaults of the configuration's class: a later transformers may know of more settings,
+    and a folder may state those that no class reads.
+    """
+    stated, defaults = config.to_dict(), type(config)().to_dict()
+    return {
+        key: value
+        for key, value in sorted(stated.items())
+        if key in defaults and value != defaults[key] and not _BESIDE_THE_FORWARD_PASS.fullmatch(key)
+    }
+
+
+# Where the model is from; sizes, which the weights have; what only training, or only another head, reads.
+_BESIDE_THE_FORWARD_PASS = re.compile(
+    r"_name_or_path|architectures|transformers_version|(torch_)?dtype"
+    r"|(vocab|hidden|intermediate|type_vocab)_size|d_model|d_ff|num(_hidden)?_layers|max_position_embeddings"
+    r"|.*dropout.*|initializer_.*|use_cache|problem_type|(id2label|label2id)"
+)
 
 
 def position_limit(config: PreTrainedConfig) -> int | None:
