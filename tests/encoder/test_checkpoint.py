@@ -281,6 +281,21 @@ def test_modules_that_are_unknown_or_lack_a_transformer_are_named(saved: Path) -
         load_encoder(saved)
 
 
+def test_a_dense_layer_behind_the_normalisation_is_refused(saved: Path) -> None:
+    path = saved / "modules.json"
+    modules = json.loads(path.read_text())
+    path.write_text(json.dumps([*modules[:2], modules[3], modules[2]]))
+    with pytest.raises(CheckpointError, match=r"modules\.json: a Dense module follows a Normalize"):
+        load_encoder(saved)
+
+
+@pytest.mark.parametrize("kind", ["roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet"])
+def test_the_maximum_length_of_old_models_is_read_under_their_own_names(saved: Path, kind: str) -> None:
+    edit_json(saved / "sentence_bert_config.json", max_seq_length=9)
+    (saved / "sentence_bert_config.json").rename(saved / f"sentence_{kind}_config.json")
+    assert load_encoder(saved).tokenizer.max_length == 9
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_weights_that_are_not_finite_are_named(saved: Path, value: float) -> None:
     edit_weights(saved / "model.safetensors", lambda weights: weights["encoder.final_layer_norm.weight"].fill_(value))

@@ -101,6 +101,13 @@ def test_bfloat16_autocast_stays_near_the_padded_pass(family: str) -> None:
     torch.testing.assert_close(unpadded, padded, rtol=0, atol=0.03)
 
 
+@pytest.mark.parametrize("family", ["bert", "t5"])
+def test_a_decoder_is_computed_as_transformers_does(family: str) -> None:
+    made = encoder(family)
+    made.backbone.config.is_decoder = True
+    assert not made.is_unpadded
+
+
 def test_other_families_and_checkpointed_layers_go_the_padded_way() -> None:
     assert not encoder("modernbert").is_unpadded
     for family in FAMILIES[::2]:

@@ -16,6 +16,12 @@ _PUBLISHED_PACKAGE = "InstructorEmbedding"
 _PACKAGES = ("sentence_transformers", _PUBLISHED_PACKAGE)
 _PUBLISHED_PLACES = ("Transformer", "Pooling", "Dense")
 
+# Where sentence-transformers looks for the maximum length, the first that is there; the later names are of old models.
+_SETTINGS = tuple(
+    f"sentence_{name}_config.json"
+    for name in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+)
+
 
 @dataclass(frozen=True)
 class FolderLayout:
@@ -39,22 +45,28 @@ def read_layout(folder: Path) -> FolderLayout:
 
     Raises:
         CheckpointError: if the folder or a part of it is missing, or asks for other pooling than the mean, or for
-            a module that INSTRUCTOR does not have.
+            a module that INSTRUCTOR does not have, or in a place where it does not have it.
     """
     if not folder.is_dir():
         raise CheckpointError(f"{folder} is not a folder; name a folder that holds a model, 'minilm' or a hub id")
     if not (folder / "modules.json").is_file():
         require_file(folder / "config.json")
         return FolderLayout(transformer=folder, dense=(), max_length=None)
-    transformer, dense = None, []
+    transformer, dense, normalized = None, [], False
     for kind, part in _modules(folder):
         if kind == "Transformer" and transformer is None:
             transformer = part
         elif kind == "Pooling":
             _require_mean(part / "config.json")
         elif kind == "Dense":
+            if normalized:
+                raise CheckpointError(
+                    f"{folder / 'modules.json'}: a Dense module follows a Normalize; here only the end is normalised"
+                )
             dense.append(part)
-        elif kind != "Normalize":
+        elif kind == "Normalize":
+            normalized = True
+        else:
             raise CheckpointError(f"{folder / 'modules.json'}: a module of type {kind} is not supported here")
     if transformer is None:
         raise CheckpointError(f"{folder / 'modules.json'} lists no Transformer module; fetch the folder again")
@@ -154,8 +166,8 @@ def _require_mean(path: Path) -> None:
 
 
 def _stated_max_length(transformer: Path) -> int | None:
-    path = transformer / "sentence_bert_config.json"
-    if not path.is_file():
+    path = next((transformer / name for name in _SETTINGS if (transformer / name).is_file()), None)
+    if path is None:
         return None
     config = read_object(path)
     if config.get("do_lower_case"):

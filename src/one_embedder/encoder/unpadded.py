@@ -6,7 +6,8 @@ their padded places and takes them out again: with texts this short it is a few 
 computes its output only where pooling will look: an instruction's tokens are attended to, and nothing else.
 
 Values and gradients are those of the padded forward pass up to the order of additions. BERT, MPNet and T5 encoders can
-do it; whatever else is asked for (other families, sharded or checkpointed layers, float16 T5) goes the padded way.
+do it; whatever else is asked for (other families, decoders, sharded or checkpointed layers, float16 T5) goes the padded
+way.
 """
 
 from __future__ import annotations
@@ -133,6 +134,8 @@ def is_unpadded(backbone: PreTrainedModel) -> bool:
 
 def _computes(backbone: PreTrainedModel) -> Hidden | None:
     """The function for the backbone's family, while its layers are plain ones: not sharded, not checkpointed."""
+    if getattr(backbone.config, "is_decoder", False):  # each token then attends to those before it only
+        return None
     if type(backbone) is BertModel and _are_plain(backbone.encoder.layer, BertLayer):
         return _bert
     if type(backbone) is MPNetModel and _are_plain(backbone.encoder.layer, MPNetLayer):
