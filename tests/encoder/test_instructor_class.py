@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -93,6 +94,34 @@ def test_what_is_not_done_is_refused_with_a_remedy(model: INSTRUCTOR) -> None:
             model.encode([triple])
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (pd.DataFrame({"instruction": ["Represent: "], "text": ["a cat"]}), "is a table"),
+        ({"a cat": 1}, "ordered collection"),
+        ({"a cat", "a dog"}, "ordered collection"),
+        (None, "is None"),
+    ],
+    ids=["table", "dictionary", "set", "nothing"],
+)
+def test_what_is_no_column_of_texts_is_refused_as_by_the_embedder(model: INSTRUCTOR, given: Any, told: str) -> None:
+    for encode in (model.encode, model.embedder.encode):
+        with pytest.raises(DataError, match=rf"^sentences .*{told}"):
+            encode(given)
+
+
+def test_an_array_of_pairs_is_pairs(model: INSTRUCTOR) -> None:
+    np.testing.assert_array_equal(model.encode(np.array(PAIRS[:3])), model.encode(PAIRS[:3]))
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", 99])
+def test_a_device_that_is_not_there_is_refused(model: INSTRUCTOR, device: Any) -> None:
+    for move in (model.to, lambda to: model.encode("a cat", device=to)):
+        with pytest.raises(ConfigError, match=f"device='?{device}'? cannot be used"):
+            move(device)
+    assert model.device == torch.device("cpu")
+
+
 def test_a_progress_bar_is_shown_only_on_demand(model: INSTRUCTOR, capfd: pytest.CaptureFixture[str]) -> None:
     model.encode(PAIRS[:2])
     assert capfd.readouterr().err == ""
@@ -110,6 +139,13 @@ def test_length_and_dimension_have_their_old_names_and_moving_keeps_the_model() 
     assert model.max_seq_length == model.embedder.encoder.tokenizer.max_length == 8
     moved = INSTRUCTOR(str(FOLDER), device="cpu", dtype="bfloat16").to("meta")  # a device that every machine has
     assert moved.device == torch.device("meta") and moved.embedder.dtype == "bfloat16"
+
+
+def test_moving_keeps_the_prompts_and_the_default_one() -> None:
+    prompts = {"ask": "Represent the question: "}
+    moved = INSTRUCTOR(str(FOLDER), device="cpu", prompts=prompts, default_prompt_name="ask").to("meta")
+    assert moved.device == torch.device("meta")
+    assert (moved.embedder.prompts, moved.embedder.default_prompt_name) == (prompts, "ask")
 
 
 def test_code_that_imports_the_old_package_can_be_given_this_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ def pair_up(sentences: Sentences, instruction: Instructions, default: str = "") 
         DataError: if an element is not a string (named by its index), a pair is not a pair, pairs come with another
             instruction, the instructions are not as many as the texts, or the whole is no column of texts.
     """
-    rows = _listed(sentences, "sentences")
+    rows = listed(sentences, "sentences")
     if _are_pairs(rows):
         if instruction is not None:
             raise DataError("sentences are [instruction, text] pairs already; pass no other instruction")
@@ -35,7 +35,12 @@ def pair_up(sentences: Sentences, instruction: Instructions, default: str = "") 
     return _one_each(default if instruction is None else instruction, len(texts)), texts
 
 
-def _listed(values: Any, name: str) -> list[Any]:
+def listed(values: Any, name: str) -> list[Any]:
+    """The rows of an ordered collection; of a text, that text.
+
+    Raises:
+        DataError: if it is no column of texts; the message calls it by the name.
+    """
     if isinstance(values, str):
         return [values]
     if isinstance(values, np.ndarray):
@@ -62,7 +67,7 @@ def _checked_pair(pair: Any, index: int) -> tuple[str, str]:
 def _one_each(instruction: str | Instruction | Iterable[str | Instruction], count: int) -> list[str]:
     if isinstance(instruction, str | Instruction):
         return [_written(instruction, "instruction")] * count
-    rows = _listed(instruction, "instruction")
+    rows = listed(instruction, "instruction")
     written = [_written(each, "instruction[{}]", index) for index, each in enumerate(rows)]
     if len(written) != count:
         raise DataError(f"{len(written)} instructions for {count} texts; pass one for all or one each")

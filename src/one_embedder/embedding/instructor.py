@@ -9,6 +9,8 @@ from typing import Any, Self
 import torch
 
 from one_embedder.embedding.embedder import InstructionEmbedder
+from one_embedder.embedding.inputs import listed
+from one_embedder.encoder.device import find_device
 
 
 class INSTRUCTOR:
@@ -79,7 +81,7 @@ class INSTRUCTOR:
         """
         if device is not None:
             self.to(device)
-        rows: Any = sentences if isinstance(sentences, str) else [_pair(row) for row in sentences]
+        rows = [_pair(row) for row in listed(sentences, "sentences")]
         embeddings = self.embedder.encode(
             rows,
             batch_size=batch_size,
@@ -90,10 +92,21 @@ class INSTRUCTOR:
         )  # type: ignore[call-overload]
         return embeddings[0] if isinstance(sentences, str) else embeddings
 
-    def to(self, device: str | torch.device) -> Self:
-        """Move the model."""
-        if torch.device(device) != self.device:
-            self.embedder = InstructionEmbedder(self.embedder.encoder, device=device, dtype=self.embedder.dtype)
+    def to(self, device: str | int | torch.device) -> Self:
+        """Move the model.
+
+        Raises:
+            ConfigError: if there is no such device.
+        """
+        if find_device(device) != self.device:
+            before = self.embedder
+            self.embedder = InstructionEmbedder(
+                before.encoder,
+                device=device,
+                dtype=before.dtype,
+                prompts=before.prompts,
+                default_prompt_name=before.default_prompt_name,
+            )
         return self
 
     @property
