@@ -202,9 +202,19 @@ def test_the_prompts_of_a_folder_are_known_by_name_and_its_default_is_used(
         InstructionEmbedder(tmp_path / "model", device="cpu")
 
 
+def test_a_folders_default_prompt_goes_with_prompts_that_have_it(tiny: InstructionEncoder, tmp_path: Path) -> None:
+    save_encoder(tiny, tmp_path / "model", {"ask": INSTRUCTION}, "ask")
+    others = InstructionEmbedder(tmp_path / "model", device="cpu", prompts={"tell": "represent the document: "})
+    assert others.default_prompt_name is None
+    np.testing.assert_array_equal(others.encode(TEXTS), others.encode(TEXTS, ""))
+    same = InstructionEmbedder(tmp_path / "model", device="cpu", prompts={"ask": "represent the question: "})
+    np.testing.assert_array_equal(same.encode(TEXTS), same.encode(TEXTS, "represent the question: "))
+
+
 def test_prompts_may_be_set(own: InstructionEmbedder) -> None:
     own.prompts = {"ask": INSTRUCTION}
     np.testing.assert_array_equal(own.encode(TEXTS, prompt_name="ask"), own.encode(TEXTS, INSTRUCTION))
     own.default_prompt_name = "tell"
+    np.testing.assert_array_equal(own.encode(TEXTS, INSTRUCTION), own.encode(TEXTS, prompt_name="ask"))
     with pytest.raises(ConfigError, match="there is no prompt 'tell'"):
         own.encode(TEXTS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sentence_transformers.util import cos_sim, quantize_embeddings, truncate_embeddings
@@ -107,6 +108,30 @@ def test_similarity_is_sentence_transformers_cosine(embedder: InstructionEmbedde
     torch.testing.assert_close(similarities, cos_sim(one, other))
     torch.testing.assert_close(similarities, torch.from_numpy(one @ other.T), atol=1e-6, rtol=0)
     torch.testing.assert_close(embedder.similarity(list(one), torch.from_numpy(other)), similarities)
+
+
+def test_similarity_compares_rows_of_any_float_type_and_of_a_table(embedder: InstructionEmbedder) -> None:
+    rows = embedder.encode(TEXTS)
+    expected = embedder.similarity(rows, rows[:4])
+    for other in (rows[:4].astype(np.float64), pd.DataFrame(rows[:4]), list(rows[:4].astype(np.float64))):
+        torch.testing.assert_close(embedder.similarity(rows, other), expected, check_dtype=False)
+        torch.testing.assert_close(embedder.similarity(other, rows), expected.T, check_dtype=False)
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (np.ones((2, 5), dtype=np.float32), "rows of 24 dimensions cannot be compared with rows of 5: .* truncate_dim"),
+        (np.ones((1, 2, 24), dtype=np.float32), r"shape \(1, 2, 24\) cannot be compared; pass \(N, D\)"),
+        ([np.ones(24), np.ones(5)], r"holds no rows of numbers \(.*pass embeddings, \(N, D\) or \(D,\)"),
+        (["a cat"], "holds no rows of numbers"),
+        (pd.DataFrame({"text": ["a cat"]}), "holds no rows of numbers"),
+    ],
+    ids=["width", "shape", "uneven", "texts", "table"],
+)
+def test_similarity_names_what_cannot_be_compared(embedder: InstructionEmbedder, other: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        embedder.similarity(embedder.encode(TEXTS), other)
 
 
 @pytest.mark.parametrize("precision", ["int8", "uint8", "binary", "ubinary"])

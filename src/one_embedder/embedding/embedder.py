@@ -59,7 +59,8 @@ class InstructionEmbedder:
             machines do to the last digits is rounded away (T5's norms take their variance in float32 all the same).
         joining, revision, max_length: as in ``load_encoder``; not for an encoder that is already loaded.
         prompts: instructions by name, for ``encode(..., prompt_name=...)``; None takes those of the folder.
-        default_prompt_name: of the instruction of calls that name none; None takes what the folder says, usually none.
+        default_prompt_name: of the instruction of calls that name none; None takes what the folder says, usually none,
+            if the prompts have it.
         cache_folder, token: where a model of the hub is kept, and by whose leave it is fetched; None leaves both to
             huggingface_hub.
         others: further arguments of sentence-transformers' constructor: accepted where they ask for what is done
@@ -117,7 +118,8 @@ class InstructionEmbedder:
             self.encoder = load_encoder(folder, joining=joining, max_length=max_length)
             own, default = read_prompts(folder)
         self.prompts = dict(own if prompts is None else prompts)
-        self.default_prompt_name = default if default_prompt_name is None else default_prompt_name
+        own_default = default if default in self.prompts else None
+        self.default_prompt_name = own_default if default_prompt_name is None else default_prompt_name
         _move(self.encoder.eval(), self.device)
         self.dtype = dtype
         _cast(self.encoder, _DTYPES[dtype])
@@ -254,8 +256,9 @@ class InstructionEmbedder:
             raise ConfigError("devices and pool name the processes twice; pass one of them")
         if pool is not None:
             pool.require(self.encoder)
-        default = named(self.prompts, self.default_prompt_name)
-        instructions, texts = pair_up(sentences, chosen(self.prompts, instruction, prompt, prompt_name), default)
+        instruction = chosen(self.prompts, instruction, prompt, prompt_name)
+        default = named(self.prompts, self.default_prompt_name) if instruction is None else ""
+        instructions, texts = pair_up(sentences, instruction, default)
         tokenizer = self.encoder.tokenizer
         with ExitStack() as stack:
             if devices is not None and texts:
@@ -281,7 +284,7 @@ class InstructionEmbedder:
             other: (M, D), or one embedding (D,).
 
         Raises:
-            ConfigError: if the embeddings are quantised.
+            ConfigError: if the embeddings are quantised, are no rows of numbers, or have other lengths than the others.
         """
         return cosine(one, other)
 

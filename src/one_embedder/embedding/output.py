@@ -106,14 +106,38 @@ def cosine(one: Any, other: Any) -> Tensor:
     """Cosine similarities (N, M) of rows (N, D) to rows (M, D); a single row may be (D,).
 
     Raises:
-        ConfigError: if the rows are quantised: the codes of int8 say nothing of angles without their ranges.
+        ConfigError: if the rows are quantised (the codes of int8 say nothing of angles without their ranges), are no
+            rows of numbers, or are of unequal lengths.
     """
-    return _unit_rows(one) @ _unit_rows(other).T
+    left, right = _unit_rows(one), _unit_rows(other)
+    if left.shape[1] != right.shape[1]:
+        raise ConfigError(
+            f"rows of {left.shape[1]} dimensions cannot be compared with rows of {right.shape[1]}: embed both with the "
+            "same model and truncate_dim"
+        )
+    dtype = torch.promote_types(left.dtype, right.dtype)
+    return left.to(dtype) @ right.to(dtype).T
 
 
 def _unit_rows(given: Any) -> Tensor:
-    several = isinstance(given, list | tuple) and given and not isinstance(given[0], int | float)
-    rows = torch.stack([torch.as_tensor(row) for row in given]) if several else torch.as_tensor(given)
+    rows = _tensor(given)
     if not rows.is_floating_point():
         raise ConfigError(f"rows of {rows.dtype} are quantised; compare those of precision='float32'")
     return functional.normalize(at_least_float32(rows if rows.dim() > 1 else rows[None]))
+
+
+def _tensor(given: Any) -> Tensor:
+    """(N, D) or (D,), of a tensor, an array, a table of numbers, or a list of numbers or of rows."""
+    try:
+        if isinstance(given, list | tuple) and given and not isinstance(given[0], int | float):
+            rows = torch.stack([torch.as_tensor(row) for row in given])
+        else:
+            rows = torch.as_tensor(np.array(given) if hasattr(given, "columns") else given)
+    except (RuntimeError, TypeError, ValueError) as error:  # rows of unequal lengths, values that are no numbers
+        raise ConfigError(
+            f"a {type(given).__name__} that holds no rows of numbers ({error}) cannot be compared; pass embeddings, "
+            "(N, D) or (D,)"
+        ) from error
+    if rows.dim() not in (1, 2):
+        raise ConfigError(f"embeddings of shape {tuple(rows.shape)} cannot be compared; pass (N, D) or (D,)")
+    return rows
