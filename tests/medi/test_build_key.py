@@ -60,7 +60,15 @@ BUILT = {
         "full": "6bf85e6a6b5c5aab29d336060b9ca0d9f45b063820c967a38a4779e3457461ec",
         "file": "8ad3d423119ceb0725fc4f399c8347dc13fe6ed6bf888b3a9bb6bd4f28f28b7d",
         "own": "5896f132584f07bf8cbbe2ee06444267bd0f9711eab5efdb1aeb7fb9d25605b3",
-    }
+    },
+    2: {
+        "documentation": "d7ade2af04ae503aabcefb15e08a5a9b62573b83c9e8bc7975516fcbc7b32b26",
+        "super_ni": "aae9a140bc3c799478050b8ddfc3621c8d06b5497e331d1e4ba9318fbc8c452b",
+        "mixture": "1ba4766afbc9e09fc5f0e42b6ac92ffe94b17ef63aa921e724c2d43d66bc03c9",
+        "full": "6bf85e6a6b5c5aab29d336060b9ca0d9f45b063820c967a38a4779e3457461ec",
+        "file": "8ad3d423119ceb0725fc4f399c8347dc13fe6ed6bf888b3a9bb6bd4f28f28b7d",
+        "own": "882c99f0a6b4f7451680b57c24d0ee15af66da6e04e58b6079cb2f27be693b8b",
+    },
 }
 """Version -> source -> hash of what it builds; older versions stay, to show that the number was raised."""
 
@@ -179,6 +187,7 @@ def _own(folder: Path) -> Config:
     rows[1]["query_instruction"] = "Represent the question:"
     rows += [
         {"query": SEEN[1], "positive": "It is in the benchmark."},
+        {"query": f"灯 {SEEN[1]}", "positive": "It is not, with another letter."},
         {"query": "Is one answered twice?", "positive": "Yes."},
     ]
     write_rows(folder / "own.jsonl.gz", rows)

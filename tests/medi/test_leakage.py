@@ -29,6 +29,28 @@ def test_normal_form_keeps_words_and_numbers_only() -> None:
     assert normalised("Hello,  World-2!") == "hello world 2"
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Müller", "Möller"),
+        ("Öl", "Äl"),
+        ("naïve", "na ve"),
+        ("5 кг", "5 м"),
+        ("где мой wifi?", "здесь нет wifi"),
+        ("北京 app", "南京 app"),
+    ],
+)
+def test_letters_of_every_script_tell_texts_apart(one: str, other: str) -> None:
+    assert normalised(one) != normalised(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("caf\u00e9", "CAFE\u0301"), ("\uff15 \uff4b\uff47", "5 kg"), ("ﬁnd it", "Find it!")]
+)
+def test_one_text_in_two_codings_is_the_same(one: str, other: str) -> None:
+    assert normalised(one) == normalised(other)
+
+
 def test_same_words_overlap_whatever_their_case_and_punctuation(tmp_path: Path) -> None:
     assert benchmark(tmp_path).overlaps("return THE mean!")
 
@@ -48,6 +70,14 @@ def test_a_text_in_another_script_overlaps_as_a_whole(tmp_path: Path) -> None:
     write_task_files({"eval/Clustering/Chinese": {"test": [{"text": "北京大学", "label": 1}]}}, tmp_path)
     texts = BenchmarkTexts.read(tmp_path)
     assert texts.overlaps("北京大学!") and not texts.overlaps("南京大学")
+
+
+def test_words_in_a_row_overlap_where_a_text_mixes_scripts(tmp_path: Path) -> None:
+    passage = "Летом 2019 года компания открыла новый завод недалеко от города Омска"
+    write_task_files({"eval/Clustering/Russian": {"test": [{"text": passage, "label": 1}]}}, tmp_path)
+    texts = BenchmarkTexts.read(tmp_path)
+    assert texts.overlaps(f"{passage}, сообщает газета 12 мая.")
+    assert not texts.overlaps("Летом 2019 года вышел фильм")
 
 
 def test_a_blank_last_line_is_nothing_and_a_broken_one_is_named(tmp_path: Path) -> None:

@@ -51,6 +51,17 @@ def test_pair_negative_is_never_of_the_same_group_or_the_same_text() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
+def test_pair_negative_is_never_another_output_of_the_input_wherever_it_stands(seed: int) -> None:
+    pairs = tuple(row for i in range(12) for row in ((f"q{i}", f"a{i}", f"q{i}"), (f"q{i}", f"b{i}", f"q{i}"),
+                                                     (f"r{i}", f"b{i}", f"r{i}")))  # fmt: skip
+    found = embeddings(sorted({text for pair in pairs for text in pair[:2]}), seed)
+    rows = mine(PairTask("toy", ASK, ASK, pairs), 0, found, limit=100)
+    right = {(query, document) for query, document, _ in pairs}
+    assert len(rows) == len(pairs)
+    assert right.isdisjoint((row.query[1], row.negative[1]) for row in rows)
+
+
+@pytest.mark.parametrize("seed", range(5))
 def test_label_rule_pairs_similar_texts_by_label(seed: int) -> None:
     items = tuple((f"t{i}", "even" if i % 2 == 0 else "odd") for i in range(20))
     found = embeddings([text for text, _ in items], seed)

@@ -134,6 +134,25 @@ def test_a_negative_that_answers_the_query_elsewhere_is_left_out(tmp_path: Path)
     assert read_pairs(str(written(tmp_path / "faq.jsonl", rows))) == [Pair("q", "a"), Pair("q", "b")]
 
 
+@pytest.mark.parametrize("spelled", [str, str.upper])
+def test_no_right_answer_of_a_query_is_mined_whatever_its_spelling(spelled: Any, tmp_path: Path) -> None:
+    rows = [row for i in range(20) for row in (
+        {"query": f"Who helps with {i}?", "positive": f"Page {i}."},
+        {"query": spelled(f"Who helps with {i}?"), "positive": f"Our staff {i}."},
+        {"query": f"Whom do I call about {i}?", "positive": f"Our staff {i}."},
+    )]  # fmt: skip
+    built = rows_of(build(configured(written(tmp_path / "faq.jsonl", rows), "medi.held_back=0")))
+    right = {(same(row["query"]), row["positive"]) for row in rows}
+    assert len(built) == len(rows)
+    assert right.isdisjoint((same(row.query[1]), row.negative[1]) for row in built)
+
+
+def test_queries_that_share_only_a_latin_word_are_different_ones() -> None:
+    words = "один два три четыре пять шесть семь восемь девять десять"
+    pairs = [Pair(f"Где {word} wifi?", f"Здесь {word}.") for word in words.split()]
+    assert divide(pairs, 0.1).queries == 1
+
+
 def test_a_csv_is_read_like_json_lines(tmp_path: Path) -> None:
     lines = [
         "query,positive,negative",

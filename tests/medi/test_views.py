@@ -106,13 +106,25 @@ def test_queries_and_positives_get_an_instruction_each(tmp_path: Path) -> None:
     }
     (task,) = read_pairs(tmp_path, 10, written)
     assert isinstance(task, PairTask)
-    assert task.pairs == (("Where ?", "( here )", "( here )"),), "as they stand: such texts are not tokenized"
+    assert task.pairs == (("Where ?", "( here )", "Where ?"),), "as they stand: such texts are not tokenized"
     assert [task.query.render(), task.document.render()] == [
         "Represent the question for search: ",
         "Represent the answer: ",
     ]
     with pytest.raises(ConfigError, match=r"medi\.pair_instructions\.boxes\.document is missing.*text_type"):
         read_pairs(tmp_path, 10, {"boxes": {"query": {"text_type": "question"}}})
+
+
+def test_no_right_answer_of_a_query_is_mined_as_its_hard_negative(tmp_path: Path, cfg: Config) -> None:
+    rows = [{"query": f"Where is {i}?", "positive": f"{place} {i}."} for i in range(20) for place in ("In", "Under")]
+    write_rows(tmp_path / "asked" / "faq.jsonl", rows)
+    sides = {"query": {"text_type": "question"}, "document": {"text_type": "answer"}}
+    cfg.medi.pairs, cfg.medi.pair_instructions = str(tmp_path / "asked"), {"faq": sides}
+    cfg.medi.views = cfg.medi.root = None
+    built = load_medi(build(cfg) / "medi").dataset.to_list()
+    right = {(row["query"], row["positive"]) for row in rows}
+    assert len(built) == len(rows)
+    assert right.isdisjoint((row["query_text"], row["neg_text"]) for row in built)
 
 
 def changed(row: int, **values: Any) -> Callable[[list[Row]], list[Row]]:

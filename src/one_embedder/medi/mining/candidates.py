@@ -20,7 +20,8 @@ class PairTask:
     Attributes:
         name: unique task name.
         query, document: instructions of both sides.
-        pairs: (input, output, group); rows of one group are never each other's negatives.
+        pairs: (input, output, group); rows of one group are never each other's negatives, and no output of an input is
+            a negative of that input, in whatever row it stands.
     """
 
     name: str

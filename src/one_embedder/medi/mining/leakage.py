@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,8 +21,7 @@ from one_embedder.medi.row import MediRow
 NGRAM = 8
 """Words in a row that two texts must share to count as overlapping."""
 TASK_FOLDERS = ("eval", "billboard", "prompt_retrieval")
-_WORD = re.compile(r"[a-z0-9]+")
-_WORD_OF_ANY_SCRIPT = re.compile(r"[^\W_]+")
+_WORD = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True)
@@ -107,11 +107,11 @@ def _any_in(wanted: np.ndarray, ascending: np.ndarray) -> bool:
 
 
 def normalised(text: str) -> str:
-    """The form in which two texts count as the same: lower case, letters and digits only.
+    """The form in which two texts count as the same: lower case, letters and digits of any script only.
 
-    Of a text with none of a-z and 0-9 the letters of other scripts, which are else left out.
+    Characters that Unicode holds for the same, such as an accented letter in one piece or in two, are.
     """
-    return " ".join(_WORD.findall(text.lower()) or _WORD_OF_ANY_SCRIPT.findall(text.lower()))
+    return " ".join(_WORD.findall(unicodedata.normalize("NFKC", text).lower()))
 
 
 def drop_overlapping(

@@ -94,13 +94,14 @@ def _mine_pairs(
     queries, documents, groups = (list(column) for column in zip(*task.pairs, strict=True))
     query, document = _matrix(queries, embeddings), _matrix(documents, embeddings)  # (N, D) each
     group, same_document = _codes(groups), _codes(documents)
+    right = _right_answers(queries, same_document)
     instructions = task.query.render(), task.document.render()
     rows: list[MediRow] = []
     for block in _blocks(len(queries), len(queries), limit, rows):
         to_documents = _similarity(document[block], document)
         score = (_similarity(query[block], query) - to_documents).round(DECIMALS)
-        excluded = _same(group, block) | _same(same_document, block) | (to_documents > FALSE_NEGATIVE_SIMILARITY)
-        score[excluded] = -np.inf
+        answers = np.stack([np.isin(same_document, right[queries[i]]) for i in block])
+        score[answers | _same(group, block) | (to_documents > FALSE_NEGATIVE_SIMILARITY)] = -np.inf
         across = _similarity(query[block], document) if negatives.compares_with_query else score  # else not read
         for i, scores, to_query in zip(block, score, across, strict=True):
             seed = f"{task.name}|{queries[i]}|{documents[i]}"
@@ -228,6 +229,14 @@ def _codes(values: Sequence[str]) -> np.ndarray:
 def _same(codes: np.ndarray, block: np.ndarray) -> np.ndarray:
     """(block, N): whether row i of the block has the value of item j."""
     return np.asarray(codes[block, None] == codes)
+
+
+def _right_answers(queries: Sequence[str], documents: np.ndarray) -> dict[str, list[int]]:
+    """Query -> the codes of its documents, in all of its rows."""
+    right: dict[str, list[int]] = {}
+    for query, document in zip(queries, documents.tolist(), strict=True):
+        right.setdefault(query, []).append(document)
+    return right
 
 
 def _draw(similarity: np.ndarray, seed: str) -> int | None:

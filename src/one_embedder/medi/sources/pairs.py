@@ -82,7 +82,7 @@ def _paraphrases(name: str, rows: JsonLines, limit: int) -> PairTask:
 def _asymmetric(name: str, rows: JsonLines, limit: int, written: Sides) -> PairTask:
     query, document = (_instruction(name, side, written) for side in ("query", "document"))
     pairs = dict.fromkeys(zip(rows.texts("query"), rows.texts("positive"), strict=True))
-    return PairTask(name, query, document, tuple((one, two, two) for one, two in pairs if one != two)[:limit])
+    return PairTask(name, query, document, tuple((one, two, one) for one, two in pairs if one != two)[:limit])
 
 
 def _instruction(name: str, side: str, written: Sides) -> Instruction:

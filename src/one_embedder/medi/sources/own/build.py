@@ -22,7 +22,7 @@ from one_embedder.medi.mining.negatives import HardNegatives
 from one_embedder.medi.row import MediRow
 from one_embedder.medi.sources.assembly import is_built, publish, settings_of, work_folder
 from one_embedder.medi.sources.build_key import build_key
-from one_embedder.medi.sources.own.held_back import Divided, divide, write_tasks
+from one_embedder.medi.sources.own.held_back import Divided, divide, same, write_tasks
 from one_embedder.medi.sources.own.pairs import Instructions, Pair, read_pairs
 from one_embedder.medi.sources.report import Report
 from one_embedder.medi.store import write_medi
@@ -165,20 +165,25 @@ def _rows(
 def _mined(
     name: str, pairs: Sequence[Pair], encoder: miner.Miner, negatives: HardNegatives
 ) -> Mapping[tuple[str, str], Sequence[str]]:
-    """(query, positive) -> hard negatives among the task's positives, if some of its pairs have none of their own."""
+    """(query, positive) -> hard negatives among the task's positives, if some of its pairs have none of their own.
+
+    Queries that count as the same one are mined as one, so that none gets a right answer of another spelling.
+    """
     if all(pair.negatives for pair in pairs):
         return {}
     words = Instruction("text")  # the miner compares texts without instructions, and its rows' are not used
-    task = PairTask(name, words, words, tuple((pair.query, pair.positive, pair.query) for pair in pairs))
+    spelled: dict[str, str] = {}
+    queries = [spelled.setdefault(same(pair.query), pair.query) for pair in pairs]
+    asked = tuple((query, pair.positive, query) for query, pair in zip(queries, pairs, strict=True))
+    task = PairTask(name, words, words, asked)
     found = mining.mine(task, 0, mining.embed_texts([task], encoder.encode), len(pairs), negatives)
-    return {
-        (row.query[1], row.positive[1]): [text for _, text in row.negatives if text != row.query[1]] for row in found
-    }
+    return {(same(row.query[1]), row.positive[1]): [text for _, text in row.negatives] for row in found}
 
 
 def _row(number: int, name: str, pair: Pair, mined: Mapping[tuple[str, str], Sequence[str]]) -> MediRow | None:
     query, document = pair.instructions
-    texts = pair.negatives or mined.get((pair.query, pair.positive), ())
+    found = mined.get((same(pair.query), pair.positive), ())
+    texts = pair.negatives or [text for text in found if text != pair.query]
     if not texts:
         return None
     first, *further = ((document, text) for text in texts)

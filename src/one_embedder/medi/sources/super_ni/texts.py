@@ -36,4 +36,4 @@ def candidate_task(task: SuperNiTask, instruction: Instruction, text_output: str
     if text_output == "inputs":
         return OutputTask(task.name, instruction, task.instances)
     document = Instruction("output", instruction.domain, instruction.objective)
-    return PairTask(task.name, instruction, document, tuple((x, y, y) for x, y in task.instances))
+    return PairTask(task.name, instruction, document, tuple((x, y, x) for x, y in task.instances))
