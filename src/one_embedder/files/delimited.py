@@ -19,17 +19,18 @@ Row = dict[str, str]
 
 
 def csv_rows(
-    path: Path, lines: Iterable[Line], fields: Sequence[str], delimiter: str = ","
+    path: Path, lines: Iterable[Line], fields: Sequence[str], delimiter: str = ",", optional: Sequence[str] = ()
 ) -> Iterator[tuple[Place, Row]]:
     """The rows below the header.
 
     Cells with a delimiter, a line break or a quote stand in quotes, and a quote within them is doubled. Empty lines may
-    follow the last row; in a table of one column each is an empty cell.
+    follow the last row; in a table of one column each is an empty cell. An optional column may lack.
 
     Raises:
-        DataError: naming the line, at the first that is not as said, or if a needed column lacks or is there twice.
+        DataError: naming the line, at the first that is not as said, or if a needed column lacks or one that is read is
+            there twice.
     """
-    return _rows(path, _csv_records(path, lines, delimiter), fields, "quote cells that hold a comma")
+    return _rows(path, _csv_records(path, lines, delimiter), fields, "quote cells that hold a comma", optional)
 
 
 def tsv_rows(path: Path, lines: Iterable[Line], fields: Sequence[str]) -> Iterator[tuple[Place, Row]]:
@@ -44,15 +45,25 @@ def require_columns(path: Path, columns: Sequence[str], fields: Sequence[str]) -
         if field not in columns:
             known = f"{', '.join(map(repr, columns)) or 'none':.500}"
             raise DataError(f"{path} has no column {field!r}, only {known}; name another with {option}")
+    _refuse_repeated(path, columns, fields)
+
+
+def _refuse_repeated(path: Path, columns: Sequence[str], fields: Sequence[str]) -> None:
+    for field in fields:
         if columns.count(field) > 1:
             raise DataError(f"{path} has {columns.count(field)} columns {field!r}; rename all but one")
 
 
 def _rows(
-    path: Path, records: Iterator[tuple[Place, list[str]]], fields: Sequence[str], remedy: str
+    path: Path,
+    records: Iterator[tuple[Place, list[str]]],
+    fields: Sequence[str],
+    remedy: str,
+    optional: Sequence[str] = (),
 ) -> Iterator[tuple[Place, Row]]:
     _, header = next(records, ("", []))
     require_columns(path, [] if header == [""] else header, fields)
+    _refuse_repeated(path, header, optional)
     blank: Place | None = None
     for place, cells in records:
         if cells == [""] and len(header) > 1:

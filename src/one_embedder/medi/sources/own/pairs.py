@@ -78,12 +78,25 @@ def _rows(path: str | None) -> JsonLines:
     if file.name.lower().endswith(SUFFIXES):
         rows = JsonLines(file, list(read_objects(file)))
     elif file.suffix.lower() == ".csv":  # rows are counted as a spreadsheet does, with the header as the first
-        rows = JsonLines(file, [cells for _, cells in csv_rows(file, _decoded(file), ())], first_line=2)
+        cells = [cells for _, cells in csv_rows(file, _decoded(file), (), optional=FIELDS)]
+        rows = JsonLines(file, cells, first_line=2)
+        _refuse_printed_lists(rows)
     else:
         raise DataError(f"{file}: a file of pairs ends in .jsonl, .jsonl.gz or .csv; rename or convert it")
     if not rows.rows:
         raise DataError(f"{file}: there is no pair in it; each row has a query and a positive")
     return rows
+
+
+def _refuse_printed_lists(rows: JsonLines) -> None:
+    for row, cells in enumerate(rows.rows):
+        written = cells.get("negatives", "").strip()
+        if written.startswith("[") and written.endswith("]"):
+            raise rows.error(
+                row,
+                "field 'negatives' is a list as programs print it, which would be read as one text; write one text "
+                "into the cell and each further one into a further row of the same pair, or convert the file to .jsonl",
+            )
 
 
 def _decoded(path: Path) -> Iterator[Line]:
