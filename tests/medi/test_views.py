@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -113,6 +114,16 @@ def test_queries_and_positives_get_an_instruction_each(tmp_path: Path) -> None:
     ]
     with pytest.raises(ConfigError, match=r"medi\.pair_instructions\.boxes\.document is missing.*text_type"):
         read_pairs(tmp_path, 10, {"boxes": {"query": {"text_type": "question"}}})
+
+
+def test_the_instructions_that_a_refusal_prints_are_taken_as_they_stand(tmp_path: Path) -> None:
+    write_rows(tmp_path / "faq.jsonl", [{"query": "Where?", "positive": "Here."}])
+    with pytest.raises(ConfigError, match="is missing") as caught:
+        read_pairs(tmp_path, 10, {})
+    (printed,) = (word for word in shlex.split(str(caught.value)) if "=" in word)
+    cfg = load_config("build_medi", ["medi=mixture", printed])
+    (task,) = read_pairs(tmp_path, 10, cfg.medi.pair_instructions)
+    assert isinstance(task, PairTask) and task.query.render() == "Represent the question: "
 
 
 def test_no_right_answer_of_a_query_is_mined_as_its_hard_negative(tmp_path: Path, cfg: Config) -> None:

@@ -90,7 +90,7 @@ def _instruction(name: str, side: str, written: Sides) -> Instruction:
     if side not in written:
         raise ConfigError(
             f"{where}.{side} is missing: a file of query and positive needs an instruction for both, such as "
-            f"{where}={{query: {{text_type: question}}, document: {{text_type: answer}}}}"
+            f"'+{where}={{query: {{text_type: question}}, document: {{text_type: answer}}}}'"
         )
     try:
         return Instruction(**written[side])
