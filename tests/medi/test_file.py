@@ -147,6 +147,26 @@ def test_old_keys_and_gritlms_form_are_read(cfg: Config, tmp_path: Path) -> None
         built(cfg, as_list(tmp_path / "part-00001.json", without))
 
 
+def test_a_task_that_is_named_gets_a_number_that_no_other_has(cfg: Config, tmp_path: Path) -> None:
+    rows = [{key: row[key] for key in ("query", "pos", "neg")} for row in released()[:20]]
+    (tmp_path / "parts").mkdir()
+    as_lines(tmp_path / "parts/a-1.jsonl", rows)
+    as_lines(tmp_path / "parts/b.jsonl", [{**row, "task_name": "two"} for row in rows])
+    assert built(cfg, tmp_path / "parts").task_names == {1: "task_1", 2: "two"}
+
+
+def test_two_files_whose_names_end_in_one_number_are_refused(cfg: Config, tmp_path: Path) -> None:
+    rows = [{key: row[key] for key in ("query", "pos", "neg")} for row in released()[:20]]
+    (tmp_path / "parts").mkdir()
+    for name in ("natural_questions_2", "squad_2"):
+        as_lines(tmp_path / f"parts/{name}.jsonl", rows)
+    with pytest.raises(DataError, match=r"squad_2\.jsonl: .* that of .*natural_questions_2\.jsonl .*; rename one"):
+        built(cfg, tmp_path / "parts")
+    for name in ("natural_questions_2", "squad_2"):
+        as_lines(tmp_path / f"parts/{name}.jsonl", [{**row, "task_name": name} for row in rows])
+    assert built(cfg, tmp_path / "parts").task_names == {0: "natural_questions_2", 1: "squad_2"}
+
+
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "no neg": ({"neg": None}, "field neg: expected [instruction, text], got None"),
     "text is a number": ({"pos": ["i", 3]}, "field pos: the text is 3 (int), not a string"),

@@ -119,8 +119,9 @@ class _Reading:
             self._reject(path, row, content.reason, content.content)
             return
         where = f"{path.name} row {row}"
+        record = self._tasks.with_id(content, path)
         try:
-            valid = from_released(self._tasks.with_id(content, path), where)
+            valid = from_released(record, where)
             if self._benchmark is not None and self._benchmark.overlaps_row(valid):
                 self.overlapping[valid.task_name] += 1
             else:
