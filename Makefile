@@ -5,12 +5,12 @@
 #   MINUTES      of a borrowed machine, for grid
 #   WHEELHOUSE   a folder of packages: `make wheelhouse` fills it, `make setup` installs from it and asks no index
 #   SYSTEM_TORCH=1  take torch, and its CUDA, from PYTHON instead of installing it
-#   PROFILE      documentation | local | released | paper
+#   PROFILE      documentation | local | mixture | own | paper | released | super_ni (docs/training.md)
 #   TEST_PROCESSES  that share the tests; 0 runs them in one
 #   BENCHMARK    a folder of tasks, for verify-harness
 #   ARGS         further overrides, such as ARGS="seed=1 loss.temperature=0.05"; ARGS="table.record=true" writes what git tracks
 #   DRY_RUN=1    print the commands only
-# What reproduce's exit codes mean stands in the README; make itself ends with 2 whatever a command's own was.
+# What reproduce's exit codes mean stands in docs/results.md; make itself ends with 2 whatever a command's own was.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
