@@ -13,6 +13,7 @@ from torch.nn.functional import normalize
 
 from one_embedder.config import compose
 from one_embedder.config.compose import load_config
+from one_embedder.config.own_class import completed
 from one_embedder.config.schema import Config, LossConfig
 from one_embedder.errors import ConfigError
 from one_embedder.files.location import CONF
@@ -41,6 +42,9 @@ class Weighted(Loss):
 
 class Bare:
     def __init__(self, weight: float = 1.0) -> None: ...
+
+class Short:
+    def __init__(self, *args, rounds: int = 3) -> None: ...
 """
 
 
@@ -119,10 +123,27 @@ def test_class_arguments_and_version_enter_the_run_id(own: Any) -> None:
     ]
     import own_losses
 
-    own_losses.Weighted.version = 2
-    changed.append(own("_target_: own_losses.Weighted\nweight: 0.5\n"))
+    for version in (2, 1.1, 1.2, "1.1"):
+        own_losses.Weighted.version = version
+        changed.append(own("_target_: own_losses.Weighted\nweight: 0.5\n"))
     ids = [run_id(cfg, "x", "data") for cfg in (mine, *changed)]
     assert len(set(ids)) == len(ids)
+
+
+def test_a_version_that_is_no_number_or_text_is_refused(own: Any) -> None:
+    own("_target_: own_losses.Bare\n")
+    import own_losses
+
+    own_losses.Weighted.version = (1, 2)
+    with pytest.raises(ConfigError, match=r"loss: the attribute version of own_losses\.Weighted is \(1, 2\); make it"):
+        own("_target_: own_losses.Weighted\nweight: 0.5\n")
+
+
+def test_arguments_that_are_given_may_be_taken_together(own: Any) -> None:
+    own("_target_: own_losses.Bare\n")
+    settings = {"_target_": "own_losses.Short"}
+    assert completed("sampler.strategy", {**settings, "rounds": 2}, given=3) == {**settings, "rounds": 2}
+    assert completed("sampler.strategy", settings, given=3)["rounds"] == 3
 
 
 def test_the_name_of_our_own_class_is_no_part_of_a_run_id() -> None:

@@ -38,12 +38,15 @@ def completed(where: str, settings: Mapping[str, Any], given: int = 0) -> dict[s
         given: how many of the class's first arguments are not the configuration's to give.
 
     Raises:
-        ConfigError: the class cannot be imported, a key is none of its arguments, or an argument has no value.
+        ConfigError: the class cannot be imported, a key is none of its arguments, an argument has no value, or the
+            version is neither a number nor a text.
     """
     target = imported(where, settings)
     arguments = {key: value for key, value in settings.items() if key not in (TARGET, VERSION)}
-    known = list(inspect.signature(target).parameters.values())[given:]
-    named = {p.name: p for p in known if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    known = list(inspect.signature(target).parameters.values())
+    positional = [p.name for p in known if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    ours = {p.name for p in known if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)} - set(positional[:given])
+    named = {p.name: p for p in known if p.name in ours}
     takes_any = any(p.kind is p.VAR_KEYWORD for p in known)
     for key in arguments:
         if key not in named and not takes_any:
@@ -55,8 +58,11 @@ def completed(where: str, settings: Mapping[str, Any], given: int = 0) -> dict[s
         if name not in arguments and isinstance(parameter.default, _PLAIN):
             arguments[name] = parameter.default
     version = getattr(target, "version", None)
-    code = {VERSION: version} if isinstance(version, (int, str)) else {}
-    return {TARGET: settings[TARGET], **code, **arguments}
+    if not isinstance(version, int | float | str | None):
+        raise ConfigError(
+            f"{where}: the attribute version of {settings[TARGET]} is {version!r}; make it a number or text"
+        )
+    return {TARGET: settings[TARGET], **({} if version is None else {VERSION: version}), **arguments}
 
 
 def imported(where: str, settings: Mapping[str, Any]) -> Any:
