@@ -110,6 +110,12 @@ def test_a_trained_checkpoint_has_a_card_with_its_data_settings_and_code_and_mte
     assert "None are recorded" in card
     saved = yaml.safe_load((folder / CHECKPOINT / "config_sentence_transformers.json").read_text())
     assert saved["prompts"] == {"Some": "Represent: ", "Other-query": "Q: ", "Other-document": "D: "}
+    cfg.instructions.table = {"Third": {"text": "T: "}}
+    weights = (folder / CHECKPOINT / "model.safetensors").stat()
+    assert train(cfg) == folder
+    renewed = yaml.safe_load((folder / CHECKPOINT / "config_sentence_transformers.json").read_text())
+    assert renewed == saved | {"prompts": {"Third": "T: "}}, "a finished run has the prompts that were asked for last"
+    assert (folder / CHECKPOINT / "model.safetensors").stat() == weights
 
 
 def test_the_embedded_bases_licence_is_stated() -> None:

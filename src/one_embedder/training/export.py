@@ -7,15 +7,21 @@ one was finetuned from the other, and the mix often keeps what the backbone coul
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 
 from torch import Tensor
 
 from one_embedder.config.schema import Config
+from one_embedder.embedding.prompts import SETTINGS
 from one_embedder.encoder.checkpoint import load_encoder, weights_sha256
+from one_embedder.encoder.folder import read_object
 from one_embedder.encoder.model import InstructionEncoder
+from one_embedder.encoder.tokenize import JOININGS
 from one_embedder.errors import DataError
 from one_embedder.instructions.detail import at_detail
+from one_embedder.tracking.manifest import write_atomically
 
 Weights = Mapping[str, Tensor]
 
@@ -105,3 +111,28 @@ def saved_prompts(cfg: Config, of_data: Mapping[str, str]) -> dict[str, str]:
         for task, side, text in sides
     }
     return {**(of_data if cfg.instruction_detail == "detailed" else {}), **of_table}
+
+
+def renewed_prompts(folder: Path, prompts: Mapping[str, str], joining: str) -> bool:
+    """Write the prompts of a saved encoder again if they are others now: no training depends on them.
+
+    Args:
+        folder: as ``save_encoder`` wrote it; one without its settings is left as it is.
+        prompts: as ``saved_prompts`` gives them.
+        joining: the tokenizer's, which says how a prompt is written.
+
+    Returns:
+        Whether they were others.
+
+    Raises:
+        CheckpointError: the settings are damaged.
+    """
+    path = folder / SETTINGS
+    if not path.is_file():
+        return False
+    settings = read_object(path)
+    wanted = {name: JOININGS[joining].prompt(text) for name, text in prompts.items()}
+    if settings.get("prompts") == wanted:
+        return False
+    write_atomically(path, json.dumps(settings | {"prompts": wanted}, indent=2, ensure_ascii=False) + "\n")
+    return True

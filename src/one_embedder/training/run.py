@@ -40,7 +40,7 @@ from one_embedder.training.checkpointed_layers import checkpoint_layers, require
 from one_embedder.training.curves import TASK_LOSSES, Curves
 from one_embedder.training.divergence import require_usable
 from one_embedder.training.early_stopping import DevScore, EarlyStopping
-from one_embedder.training.export import exported, load_backbone_of, saved_prompts
+from one_embedder.training.export import exported, load_backbone_of, renewed_prompts, saved_prompts
 from one_embedder.training.interruption import StopOnSignal
 from one_embedder.training.lineage import how_to_extend, parent_of
 from one_embedder.training.memory import keep_freed_memory
@@ -93,8 +93,9 @@ def train(cfg: Config, dev: DevScore | None = None, *, wait: bool = False) -> Pa
     """Finetune ``cfg.encoder`` on ``cfg.medi.folder``/medi.
 
     The run folder is ``cfg.output`` or ``<experiments>/runs/<run id>``. A completed run with the same id is not
-    repeated. An interrupted one continues from its ``last.ckpt``: on one CPU process bit for bit as if it had never
-    stopped. A finished one is extended by a run that starts from its checkpoint: see ``lineage``.
+    repeated, only given the prompts of ``cfg.instructions``. An interrupted one continues from its ``last.ckpt``: on
+    one CPU process bit for bit as if it had never stopped. A finished one is extended by a run that starts from its
+    checkpoint: see ``lineage``.
 
     Args:
         cfg: the configuration.
@@ -118,9 +119,18 @@ def train(cfg: Config, dev: DevScore | None = None, *, wait: bool = False) -> Pa
     with holding(run.folder, wait=wait) if is_main_process() else nullcontext(), writing(run.folder):
         if is_complete(run.folder, run.identity):
             log.info("%s is already trained: %s", run.identity, run.folder)
+            _renew_prompts(run)
         else:
             _train(run)
     return run.folder
+
+
+def _renew_prompts(run: Run) -> None:
+    """``instructions=`` is no part of a run's id: give what was trained before the prompts that are asked for now."""
+    prompts = saved_prompts(run.cfg, run.medi.prompts)
+    for folder in (run.folder / CHECKPOINT, run.folder / BEST):
+        if is_main_process() and renewed_prompts(folder, prompts, run.encoder.tokenizer.joining):
+            log.info("%s: its prompts are now those of instructions=%s", folder, run.cfg.instructions.name)
 
 
 def _train(run: Run) -> None:
