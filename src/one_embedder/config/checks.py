@@ -12,7 +12,7 @@ from one_embedder.config import ablation as design
 from one_embedder.config import views
 from one_embedder.config.limits import Limit, OneOf
 from one_embedder.config.messages import nearest
-from one_embedder.config.schema import Config, LossConfig, MiningConfig
+from one_embedder.config.schema import Config, EarlyStoppingConfig, LossConfig, MiningConfig
 from one_embedder.errors import ConfigError
 
 
@@ -23,14 +23,15 @@ def check(cfg: Config) -> None:
         ConfigError: naming every such key, its value and what it may be.
     """
     troubles = [*_outside_limits(cfg, ""), *_prompt_tasks(cfg)]
-    if cfg.trainer.mini_batch_size is not None and "fsdp" in cfg.trainer.strategy:
+    if cfg.trainer.mini_batch_size is not None and cfg.trainer.strategy == "fsdp":
         troubles.append("trainer.mini_batch_size needs every weight on each device: use trainer.strategy=ddp, not fsdp")
     troubles += views.troubles(cfg)
     troubles += _mining_troubles(cfg)
     troubles += _sampler_troubles(cfg)
     troubles += design.troubles(cfg.ablation)
-    if cfg.trainer.early_stopping.every_n_steps is not None and "fsdp" in cfg.trainer.strategy:
+    if cfg.trainer.early_stopping.every_n_steps is not None and cfg.trainer.strategy == "fsdp":
         troubles.append("trainer.early_stopping needs every weight on one device: use trainer.strategy=ddp, not fsdp")
+    troubles += _early_stopping_troubles(cfg.trainer.early_stopping)
     if cfg.benchmark.share >= cfg.benchmark.shares:
         troubles.append(f"benchmark.share={cfg.benchmark.share} must be below benchmark.shares={cfg.benchmark.shares}")
     troubles += _paths_among_names(cfg)
@@ -84,8 +85,16 @@ def _paths_among_names(cfg: Config) -> Iterator[str]:
         yield from (f"{key} has {name!r}, which is a path; give a name" for name in names if Path(name).name != name)
 
 
+def _early_stopping_troubles(settings: EarlyStoppingConfig) -> Iterator[str]:
+    if settings.every_n_steps is None and settings != EarlyStoppingConfig():
+        yield (
+            "trainer.early_stopping is set, and nothing is scored without trainer.early_stopping.every_n_steps: add "
+            "it, or leave the others out"
+        )
+
+
 def _loss_troubles(loss: LossConfig, strategy: str) -> Iterator[str]:
-    if loss.learn_temperature and "fsdp" in strategy:
+    if loss.learn_temperature and strategy == "fsdp":
         yield "loss.learn_temperature: a single number cannot be sharded: use trainer.strategy=ddp, not fsdp"
     if not loss.hard_negatives and loss.spelling == "released":
         yield "loss.hard_negatives=false leaves a query nothing to be told from: with it, use loss.spelling=paper"
@@ -127,6 +136,8 @@ def _mining_troubles(cfg: Config) -> list[str]:
 def _sampler_troubles(cfg: Config) -> list[str]:
     """A setting that the strategy lacks, or that only another one would read."""
     chosen, troubles = cfg.sampler.strategy, []
+    if chosen is None:
+        return ["sampler.strategy=null names none: leave it out, or choose one with the group sampler"]
     for key, strategy, value in (
         ("sampler.temperature", "temperature", cfg.sampler.temperature),
         ("sampler.cap", "capped", cfg.sampler.cap),

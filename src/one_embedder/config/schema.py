@@ -158,7 +158,7 @@ class TrainerConfig:
     accelerator: limits.Accelerator = "auto"  # auto: the GPU if there is one
     devices: limits.Count = 1  # of each node
     num_nodes: limits.Count = 1  # machines
-    strategy: str = "auto"  # auto, ddp or fsdp; choose it with the group devices
+    strategy: limits.Strategy = "auto"  # auto, ddp or fsdp; choose it with the group devices
     precision: limits.Precision = "32-true"  # a CPU without bfloat16 takes a hundred times longer with bf16-mixed
     gradient_clip_val: limits.Positive | None = 1.0  # largest norm of the gradient; None: no limit
     mini_batch_size: limits.Count | None = None  # texts embedded at a time, with the batch's exact gradient (GradCache)
