@@ -14,6 +14,7 @@ from one_embedder.config.compose import load_config
 from one_embedder.config.schema import Config, LossConfig, PathsConfig, TrackingConfig, TrainerConfig
 from one_embedder.errors import DataError
 from one_embedder.interruption import Terminated
+from one_embedder.tracking import identity
 from one_embedder.tracking.identity import NEUTRAL, TRAINING_SECTIONS, effective, resolved
 from one_embedder.tracking.manifest import RunRecord, config_hash, is_complete, read_manifest, run_id
 
@@ -200,6 +201,18 @@ def test_a_younger_key_changes_the_id_only_with_a_value_that_changes_the_run(
     known = run_id(cfg, "train")
     setattr(getattr(cfg, section), key, value)
     assert run_id(cfg, "train") != known
+
+
+@pytest.mark.parametrize(
+    ("accumulated", "mini_batch_size", "changes"), [(1, None, False), (2, None, True), (1, 8, False), (2, 8, False)]
+)
+def test_the_version_of_lightnings_accumulation_is_in_the_ids_of_runs_that_use_it_only(
+    accumulated: int, mini_batch_size: int | None, changes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = TrainerConfig(accumulate_grad_batches=accumulated, mini_batch_size=mini_batch_size)
+    known = run_id(Config(trainer=trainer), "train")
+    monkeypatch.setattr(identity, "ACCUMULATION_VERSION", identity.ACCUMULATION_VERSION + 1)
+    assert (run_id(Config(trainer=trainer), "train") != known) == changes
 
 
 def test_a_younger_key_at_the_top_is_left_out_of_the_id_at_its_neutral_value() -> None:

@@ -1,4 +1,4 @@
-"""A loss as a user would write it: with a weight of its own, and no use for hard negatives that it is given."""
+"""A loss as a user would write it: a weight of its own, one that does not learn, and no use for hard negatives."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ class Scaled(Loss):
     def __init__(self, start: float = 1.0) -> None:
         super().__init__()
         self.scale = torch.nn.Parameter(torch.tensor([start]))
+        self.power = torch.nn.Parameter(torch.tensor([-2.0]), requires_grad=False)
 
     def forward(self, batch: Sides) -> torch.Tensor:
         apart = (batch.query - batch.positive).pow(2).sum(dim=1).mean()
-        return (self.scale * apart).squeeze() + self.scale.pow(-2).squeeze()
+        return (self.scale * apart).squeeze() + self.scale.pow(self.power).squeeze()

@@ -152,6 +152,18 @@ def test_a_step_takes_the_mean_of_its_batches_gradients_and_logs_the_last_ones_l
     assert float(metrics(folder)[0]["loss"]) == pytest.approx(losses[-1].item(), rel=1e-5)
 
 
+def test_a_step_that_the_epoch_ends_takes_the_mean_of_the_batches_that_it_has(
+    cfg: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An epoch of 7 batches: with 8 a step, its one step has them all, as with 7."""
+    cfg.optimizer.dropout = False
+    folders = [
+        run(cfg, monkeypatch, Catch(), f"of_{count}", max_steps=1, accumulate_grad_batches=count) for count in (7, 8)
+    ]
+    norms = [float(metrics(folder)[0]["gradient_norm"]) for folder in folders]
+    assert norms[0] == pytest.approx(norms[1], rel=1e-5) and norms[0] > 0
+
+
 def test_cached_gradients_are_clipped_after_they_are_complete(cfg: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     catch = Catch()
     settings = {"mini_batch_size": 3, "accumulate_grad_batches": 2, "max_steps": 3}

@@ -29,6 +29,8 @@ TRAINING_SECTIONS = (
 # Raise it when the same settings, data and seed begin to give other weights: earlier checkpoints are then not taken for
 # those of the present code.
 TRAINING_VERSION = 3
+# The same for runs whose gradients Lightning accumulates; others do not have it in their ids.
+ACCUMULATION_VERSION = 2
 # Early stopping enters a run's id as a part, by what it watches and not by where that lies.
 _WITHOUT_EFFECT = frozenset({"log_every_n_steps", "checkpoint_every_n_steps", "early_stopping"})
 # Keys that came after the first results were recorded, with the value at which everything is as before they came. At
@@ -96,7 +98,9 @@ def facts(values: Mapping[str, Any], sections: Sequence[str]) -> dict[str, Any]:
 
 def run_id(cfg: Config, name: str, *parts: str) -> str:
     """``<name>-s<seed>-<8 hex>``, the hex from what determines a trained checkpoint and from ``parts``."""
-    determined = config_hash(cfg, TRAINING_SECTIONS, f"training {TRAINING_VERSION}", *parts)
+    by_lightning = cfg.trainer.accumulate_grad_batches > 1 and cfg.trainer.mini_batch_size is None
+    version = f"training {TRAINING_VERSION}" + f", accumulation {ACCUMULATION_VERSION}" * by_lightning
+    determined = config_hash(cfg, TRAINING_SECTIONS, version, *parts)
     return f"{name}-s{cfg.seed}-{determined[:8]}"
 
 

@@ -137,6 +137,7 @@ class InstructorModule(LightningModule):
     def training_step(self, batch: ContrastiveBatch, batch_idx: int) -> Tensor:
         """The loss of one batch."""
         self._recent.append((self.trainer.global_step + 1, batch))
+        self._batches_waiting += 1
         if self.mini_batch_size is not None:
             return self._cached_step(batch, self.mini_batch_size)
         return self._loss(self.embed(batch), batch, is_logged=self._is_logged_step())
@@ -152,7 +153,6 @@ class InstructorModule(LightningModule):
 
     def _cached_step(self, batch: ContrastiveBatch, mini_batch_size: int) -> Tensor:
         """One batch with cached gradients; a step of the optimizer if it is the last of those that make one."""
-        self._batches_waiting += 1
         completes = self._batches_waiting == self.batches_per_step
         is_logged = completes and self._is_logged_step()
 
@@ -167,10 +167,9 @@ class InstructorModule(LightningModule):
             mini_batch_size,
             loss=lambda embeddings: self._loss(apart(embeddings), batch, is_logged=is_logged),
             backward=backward,
-            parameters=list(self.loss.parameters()),
+            parameters=[parameter for parameter in self.loss.parameters() if parameter.requires_grad],
         )
         if completes:
-            self._batches_waiting = 0
             self._step()
         return loss
 
@@ -200,6 +199,7 @@ class InstructorModule(LightningModule):
         The trainer is made without a limit: Lightning's clipping refuses fused optimizers under mixed precision. Where
         a look at the numbers costs nothing, one that is not finite ends the run here, before it gets into the weights.
         """
+        self._make_gradient_a_mean()
         norm = clip_sharded(self.trainer.strategy.model, self.max_norm)
         if norm is None:
             learning = [parameter for parameter in self.parameters() if parameter.grad is not None]
@@ -211,6 +211,15 @@ class InstructorModule(LightningModule):
                 self.finite.require()
                 self._recent.clear()
                 self._log({"gradient_norm": norm})
+
+    def _make_gradient_a_mean(self) -> None:
+        """Of the batches of this step: Lightning ends one with the epoch, and divides by those of a whole one."""
+        most, found = self.cfg.trainer.accumulate_grad_batches, self._batches_waiting
+        self._batches_waiting = 0
+        if 0 < found < most:
+            for parameter in self.parameters():
+                if parameter.grad is not None:
+                    parameter.grad.mul_(most / found)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """What a run resumes from is sound; where it would not be, the older one is kept."""

@@ -159,14 +159,23 @@ def _batch_lines(
     rows = rows_of(cfg.sampler.strategy)
     steps, accumulated = cfg.trainer.max_steps, cfg.trainer.accumulate_grad_batches
     chunks = "" if facts["mini"] is None else f"; {facts['mini']} texts embedded at a time"
-    several = "" if accumulated == 1 else f" x {accumulated} batches a step"
+    several, per_epoch = _several(accumulated, batches, by_lightning=facts["mini"] is None)
     return [
         f"batch: {facts['global']} {rows}, {facts['per_device']} on each of {world_size} device(s); "
         + _loss_told(cfg.loss, facts)
         + chunks,
-        f"steps: {steps}{several} = {steps * accumulated / batches:.2f} epochs of {batches} batches; "
+        f"steps: {steps}{several} = {steps / per_epoch:.2f} epochs of {batches} batches; "
         + _left_out(cfg.sampler.strategy),
     ]
+
+
+def _several(accumulated: int, batches: int, *, by_lightning: bool) -> tuple[str, float]:
+    """How many batches make a step, in words, and steps of an epoch: Lightning ends a step with the epoch."""
+    told = "" if accumulated == 1 else f" x {accumulated} batches a step"
+    rest = batches % accumulated
+    if not by_lightning or not rest:
+        return told, batches / accumulated
+    return f"{told} (the last of an epoch {rest})", batches // accumulated + 1
 
 
 def _left_out(strategy: Any) -> str:
