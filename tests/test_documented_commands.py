@@ -19,6 +19,7 @@ import pytest
 
 from one_embedder.config.compose import VERBS, load_config
 from one_embedder.config.schema import Config
+from one_embedder.config.unread import require_read
 from one_embedder.files.location import PROJECT_ROOT
 
 PAGES = [
@@ -72,7 +73,9 @@ def settings(words: list[str]) -> tuple[str, ...]:
 @cache
 def understood(verb: str, overrides: tuple[str, ...]) -> Config:
     """What a command means; many stand on several pages."""
-    return load_config(verb, overrides)
+    cfg = load_config(verb, overrides)
+    require_read(verb, overrides, cfg)
+    return cfg
 
 
 def test_the_pages_name_commands() -> None:

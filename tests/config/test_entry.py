@@ -162,6 +162,11 @@ def test_a_run_gives_its_result_on_stdout_and_hydras_files_under_experiments(job
         ("seed=8", 130, "interrupted: run the same command again, finished parts are kept\n"),
         ("seed=11", 143, "terminated: run the same command again, finished parts are kept\n"),
         ("seedd=1", 2, "error: unknown key 'seedd': did you mean 'seed'?\n"),
+        (
+            "views=null",
+            2,
+            "error: views=null names no file: leave views out, or choose one of documentation, none, public\n",
+        ),
     ],
 )
 def test_an_expected_end_is_one_message_and_an_exit_code(job: Path, override: str, code: int, message: str) -> None:
@@ -205,6 +210,13 @@ def test_a_sweep_without_an_ablation_is_an_ordinary_one(job: Path) -> None:
     job.write_text(CHILD)
     done = run_job(job, "--multirun", "seed=0,1")
     assert (done.returncode, done.stdout) == (0, "ran None\nran None\n"), done.stderr
+
+
+@pytest.mark.parametrize("mode", [[], ["--multirun"]], ids=["run", "sweep"])
+def test_a_setting_that_the_verb_does_not_read_is_refused_before_its_work(job: Path, mode: list[str]) -> None:
+    done = run_job(job, *mode, "table.seeds=[1]")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "error: table.seeds=[1] would change nothing: train does not read table, reproduce would" in done.stderr
 
 
 def test_a_run_is_recorded_with_what_was_typed(job: Path) -> None:

@@ -10,7 +10,7 @@ from one_embedder.config import compose
 from one_embedder.config.checks import check
 from one_embedder.config.compose import load_config
 from one_embedder.config.messages import refuse_flags
-from one_embedder.config.relations import require_reproducible, require_trainable
+from one_embedder.config.relations import require_buildable, require_reproducible, require_trainable
 from one_embedder.config.schema import Config
 from one_embedder.errors import ConfigError
 from one_embedder.files.location import CONF
@@ -109,6 +109,12 @@ def test_a_wrong_choice_or_type_says_what_would_be_right(override: str, expected
         load_config("train", [override])
 
 
+@pytest.mark.parametrize("override", ["experiment=null", "+debug=null", "ablation=NULL", "views@views=null"])
+def test_a_group_that_is_given_no_file_is_named_with_its_files(override: str) -> None:
+    with pytest.raises(ConfigError, match=r"names no file: leave \w+ out, or choose one of "):
+        load_config("train", [override])
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -166,6 +172,7 @@ def test_a_secret_is_named_by_key_and_variable_and_not_shown(monkeypatch: pytest
         "schedule.warmup_ratio=1.5",
         "trainer.max_steps=0",
         "trainer.precision=half",
+        "trainer.strategy=deepspeed",
         "tracking.wandb=maybe",
         "benchmark.split=train",
         "benchmark.tasks=[]",
@@ -194,6 +201,8 @@ def test_an_output_that_is_a_file_is_refused(tmp_path: Path) -> None:
     ("overrides", "message"),
     [
         (["sampler.strategy=unifrom"], "'uniform'"),
+        (["sampler.strategy=null"], "sampler.strategy=null names none"),
+        (["trainer.early_stopping.patience=2"], "nothing is scored without trainer.early_stopping.every_n_steps"),
         (["sampler=temperature", "sampler.temperature=null"], "temperature needs sampler.temperature"),
         (["sampler.cap=100"], "has an effect with sampler.strategy=capped only"),
         (["devices=fsdp", "loss.learn_temperature=true"], "a single number cannot be sharded"),
@@ -238,9 +247,36 @@ def test_a_batch_larger_than_any_task_is_told_before_the_data_are_built() -> Non
     require_trainable(cfg)  # the data on disk may be others
     with pytest.raises(ConfigError, match=r"add medi\.rows_per_task=24"):
         require_reproducible(cfg)
-    for source in ("sampler.strategy=mixed", "medi=file"):
-        require_reproducible(composed("reproduce", ["profile=documentation", "medi.rows_per_task=20", source,
-                                                       "medi.min_rows_per_task=1"]))  # fmt: skip
+    cfg.sampler.strategy = "mixed"
+    require_reproducible(cfg)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (
+            ["medi.path=faq.jsonl"],
+            r"medi\.path='faq\.jsonl' has no effect on data of .*documentation: choose medi=own or",
+        ),
+        (["medi.held_back=0.3"], r"medi\.held_back=0\.3 .*: choose medi=own, or leave it out"),
+        (["medi.leakage=tasks"], r"medi\.leakage='tasks' has no effect"),
+        (["medi=file", "medi.path=x", "medi.rows_per_task=32"], r"medi\.rows_per_task=32 has no effect"),
+        (
+            ["medi=file", "medi.path=x", "medi.tasks=[a]"],
+            r"medi\.tasks=\['a'\] .*: choose medi=super_ni or medi=mixture",
+        ),
+        (["medi=file", "medi.leakage=tasks"], r"medi\.leakage='tasks' .* data that are built already: name the file"),
+        (["profile=own", "medi.path=x", "medi.root=folder"], r"medi\.root='folder' has no effect"),
+    ],
+)
+def test_a_setting_that_the_source_of_the_data_does_not_read_is_refused(overrides: list[str], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        require_buildable(composed("build_medi", overrides))
+
+
+@pytest.mark.parametrize("source", sorted(path.stem for path in (CONF / "medi").glob("*.yaml")))
+def test_each_source_reads_what_its_own_file_sets(source: str) -> None:
+    require_buildable(composed("build_medi", [f"medi={source}"]))
 
 
 def test_cached_gradients_are_refused_where_no_device_holds_all_weights() -> None:

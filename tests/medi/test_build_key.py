@@ -269,6 +269,8 @@ def key_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[Config], str]:
 
     for module in MODULES:
         monkeypatch.setattr(module, "is_built", known)
+    # A setting that the source does not read would be refused; here it has to leave the key alone.
+    monkeypatch.setattr("one_embedder.medi.build.require_buildable", lambda cfg: None)
 
     def of(cfg: Config) -> str:
         with pytest.raises(_Known) as caught:

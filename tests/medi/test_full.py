@@ -386,7 +386,8 @@ def test_super_naturalinstructions_comes_first_with_the_rows_of_its_own_build(cf
     assert names == ["task1_story", "task2_mood", *(name for name in cfg.medi.hub if name in TASKS)]
     report = (Path(str(cfg.output)) / "report.md").read_text()
     assert "8 tasks are from the hub, 2 from another source" in report and "| CC BY 4.0 | 1 | task2_mood |" in report
-    cfg.medi.source, cfg.output = "super_ni", str(tmp_path / "alone")
+    cfg.medi.source, cfg.medi.hub, cfg.medi.datasets = "super_ni", {}, None
+    cfg.output = str(tmp_path / "alone")
     alone = load_medi(build(cfg) / "medi").dataset
     assert alone.to_list() == joined.dataset.select(range(len(alone))).to_list() and len(alone) > 60
 

@@ -15,7 +15,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from one_embedder.config.ablation import jobs
 from one_embedder.config.checks import check
-from one_embedder.config.messages import as_config_errors
+from one_embedder.config.messages import as_config_errors, refuse_no_choice
 from one_embedder.config.own_class import TARGET, completed
 from one_embedder.config.schema import (
     BenchmarkConfig,
@@ -141,6 +141,7 @@ def compose_verb(verb: str, overrides: Sequence[str] = ()) -> DictConfig:
     for override in overrides:
         if override.startswith("="):
             raise ConfigError(f"{override!r:.200} has no key before the =; type key=value")
+    refuse_no_choice(overrides)
     with as_config_errors(), initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
         return compose(verb, overrides=list(overrides))
 

@@ -16,11 +16,12 @@ from one_embedder.config.ablation import require_free
 from one_embedder.config.caches import settle_caches
 from one_embedder.config.compose import register, typed
 from one_embedder.config.help import help_text, wants_help
-from one_embedder.config.messages import as_config_errors, refuse_flags
+from one_embedder.config.messages import as_config_errors, refuse_flags, refuse_no_choice
 from one_embedder.config.quiet import quiet
 from one_embedder.config.schema import Config
 from one_embedder.config.secret import require_no_secrets
 from one_embedder.config.sweep import run_job
+from one_embedder.config.unread import require_read
 from one_embedder.ending import told
 from one_embedder.errors import OneEmbedderError
 from one_embedder.files.disk import writing
@@ -43,10 +44,10 @@ def run_verb(verb: str, work: Callable[[Config], int | None]) -> NoReturn:
 
     def task(cfg: DictConfig) -> None:
         if HydraConfig.get().mode is RunMode.MULTIRUN:
-            run_job(lambda: _run(typed(cfg), work), sweeping)  # perhaps in a worker process
+            run_job(lambda: _run(_read(verb, cfg), work), sweeping)  # perhaps in a worker process
             return
         try:
-            settings = typed(cfg)
+            settings = _read(verb, cfg)
             require_free(settings.ablation, HydraConfig.get().overrides.task)
             codes.append(_run(settings, work))
         except OneEmbedderError as error:
@@ -59,6 +60,12 @@ def run_verb(verb: str, work: Callable[[Config], int | None]) -> NoReturn:
             raise errors[0]
 
     sys.exit(told(run) or max(codes, default=0))
+
+
+def _read(verb: str, cfg: DictConfig) -> Config:
+    settings = typed(cfg)
+    require_read(verb, HydraConfig.get().overrides.task, settings)
+    return settings
 
 
 def _run(cfg: Config, work: Callable[[Config], int | None]) -> int:
@@ -75,6 +82,7 @@ def _run_hydra(verb: str, task: Callable[[DictConfig], None]) -> None:
         return
     require_no_secrets(arguments)  # Hydra writes down what was typed
     refuse_flags(arguments)
+    refuse_no_choice(arguments)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hand errors on: they are told below, by our rules
     register()
     hydra.main(config_path=str(CONF), config_name=verb, version_base="1.3")(task)()

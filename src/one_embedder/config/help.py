@@ -25,13 +25,13 @@ from one_embedder.config.schema import Config, LossConfig
 from one_embedder.files.location import CONF
 
 _TRAINING = ("sampler", "loss", "optimizer", "schedule", "trainer", "encoder", "medi")
-_SCORING = ("benchmark", "instructions", "evaluation", "prompt_retrieval")
+SCORING = ("benchmark", "instructions", "evaluation", "prompt_retrieval")
 SECTIONS: Mapping[str, Sequence[str]] = {
     "build_medi": ("medi", "encoder", "paths"),
     "train": (*_TRAINING, "tracking", "paths"),
-    "evaluate": ("encoder", *_SCORING, "tracking", "paths"),
+    "evaluate": ("encoder", *SCORING, "tracking", "paths"),
     "evaluate_views": ("encoder", "views", "evaluation", "tracking", "paths"),
-    "reproduce": ("table", *_TRAINING, *_SCORING, "tracking", "paths", "ablation"),
+    "reproduce": ("table", *_TRAINING, *SCORING, "tracking", "paths", "ablation"),
 }
 """What each verb reads; the keys outside of all sections are everybody's."""
 

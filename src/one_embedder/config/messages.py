@@ -73,6 +73,20 @@ def refuse_flags(arguments: Sequence[str]) -> None:
         raise ConfigError(f"{flag}: settings have no dashes; " + (f"type {typed}" if typed else suggestion(key)))
 
 
+def refuse_no_choice(arguments: Sequence[str]) -> None:
+    """Refuse ``group=null``, which Hydra takes for a mistake of its own.
+
+    Raises:
+        ConfigError: for a group of ``conf`` that is given no file, with those that it has.
+    """
+    for word in arguments:
+        group, sign, value = word.lstrip("+").partition("=")
+        name = group.partition("@")[0]
+        if sign and value.lower() == "null" and name in _groups():
+            files = ", ".join(sorted(path.stem for path in (CONF / name).glob("*.yaml")))
+            raise ConfigError(f"{word} names no file: leave {name} out, or choose one of {files}")
+
+
 def suggestion(key: str) -> str:
     """The nearest valid key, or the valid keys beside it."""
     known = [candidate for candidate in known_keys() if not key.startswith(f"{candidate}.")]
@@ -98,8 +112,11 @@ def nearest(value: str, choices: tuple[str, ...]) -> str:
 def known_keys() -> list[str]:
     """Every key of the schema, dotted, and the names of the config groups."""
     keys = list(_walk(OmegaConf.structured(Config), ""))
-    groups = [path.name for path in sorted(CONF.iterdir()) if path.is_dir()] if CONF.is_dir() else []
-    return keys + [group for group in groups if group not in keys]
+    return keys + [group for group in _groups() if group not in keys]
+
+
+def _groups() -> list[str]:
+    return [path.name for path in sorted(CONF.iterdir()) if path.is_dir()] if CONF.is_dir() else []
 
 
 def _walk(node: DictConfig, prefix: str) -> Iterator[str]:

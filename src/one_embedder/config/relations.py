@@ -6,11 +6,26 @@ layer is fine to be evaluated under a profile whose training freezes three.
 
 from __future__ import annotations
 
-from one_embedder.config.schema import Config, LossConfig
+from one_embedder.config.schema import Config, LossConfig, MediConfig
 from one_embedder.errors import ConfigError
 
 # Strategies of ours that fill a batch from one task.
 _ONE_TASK = ("proportional", "uniform", "temperature", "capped", "released")
+
+_GATHERED = ("super_ni", "mixture", "full")
+_MINED = ("documentation", "own", *_GATHERED)
+# Key of medi -> the sources that read it; keys that are not here are everybody's.
+_READ_BY = {
+    "path": ("own", "file"),
+    **dict.fromkeys(("held_back", "query_instruction", "document_instruction"), ("own",)),
+    "max_rejected": ("file",),
+    **dict.fromkeys(("root", "tasks", "instances_per_task", "text_output", "instructions"), _GATHERED),
+    **dict.fromkeys(("pairs", "instances_of_pairs", "pair_instructions"), _GATHERED),
+    **dict.fromkeys(("views", "view_sets", "crossed_views"), _GATHERED),
+    **dict.fromkeys(("hub", "datasets"), ("full",)),
+    "leakage": ("own", "file", *_GATHERED),
+    **dict.fromkeys(("rows_per_task", "min_rows_per_task"), _MINED),
+}
 
 
 def require_trainable(cfg: Config) -> None:
@@ -113,13 +128,35 @@ def _training(cfg: Config) -> list[str]:
 
 
 def _building(cfg: Config) -> list[str]:
+    troubles = _unread_by_source(cfg.medi)
     fewest, most = cfg.medi.min_rows_per_task, cfg.medi.rows_per_task
-    if cfg.medi.source == "file" or fewest <= most:
-        return []
-    return [
-        f"medi.min_rows_per_task={fewest} leaves out every task, for none has more than medi.rows_per_task={most}: "
-        f"add medi.min_rows_per_task={most}"
-    ]
+    if cfg.medi.source != "file" and fewest > most:
+        troubles.append(
+            f"medi.min_rows_per_task={fewest} leaves out every task, for none has more than medi.rows_per_task={most}: "
+            f"add medi.min_rows_per_task={most}"
+        )
+    return troubles
+
+
+def _unread_by_source(medi: MediConfig) -> list[str]:
+    """A key that is not as it is by default, and that only other sources read."""
+    usual, troubles = MediConfig(), list[str]()
+    if medi.source not in (*_MINED, "file"):
+        return troubles  # there is none of that name, which the build tells
+    for key, sources in _READ_BY.items():
+        value = getattr(medi, key)
+        if medi.source not in sources and value != getattr(usual, key):
+            told = " or ".join(f"medi={source}" for source in sources)
+            troubles.append(
+                f"medi.{key}={value!r:.100} has no effect on data of medi.source={medi.source}: choose {told}, or "
+                "leave it out"
+            )
+    if medi.source == "file" and medi.path is None and medi.leakage is not None:
+        troubles.append(
+            f"medi.leakage={medi.leakage!r} has no effect on data that are built already: name the file that they are "
+            "made of (medi.path=FILE), or leave it out"
+        )
+    return troubles
 
 
 def _refuse(troubles: list[str]) -> None:
