@@ -117,7 +117,7 @@ def test_queries_and_positives_get_an_instruction_each(tmp_path: Path) -> None:
 
 
 def test_the_instructions_that_a_refusal_prints_are_taken_as_they_stand(tmp_path: Path) -> None:
-    write_rows(tmp_path / "faq.jsonl", [{"query": "Where?", "positive": "Here."}])
+    write_rows(tmp_path / "faq.jsonl.gz", [{"query": "Where?", "positive": "Here."}])
     with pytest.raises(ConfigError, match="is missing") as caught:
         read_pairs(tmp_path, 10, {})
     (printed,) = (word for word in shlex.split(str(caught.value)) if "=" in word)
@@ -128,7 +128,7 @@ def test_the_instructions_that_a_refusal_prints_are_taken_as_they_stand(tmp_path
 
 def test_no_right_answer_of_a_query_is_mined_as_its_hard_negative(tmp_path: Path, cfg: Config) -> None:
     rows = [{"query": f"Where is {i}?", "positive": f"{place} {i}."} for i in range(20) for place in ("In", "Under")]
-    write_rows(tmp_path / "asked" / "faq.jsonl", rows)
+    write_rows(tmp_path / "asked" / "faq.jsonl.gz", rows)
     sides = {"query": {"text_type": "question"}, "document": {"text_type": "answer"}}
     cfg.medi.pairs, cfg.medi.pair_instructions = str(tmp_path / "asked"), {"faq": sides}
     cfg.medi.views = cfg.medi.root = None
