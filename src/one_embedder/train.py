@@ -17,7 +17,8 @@ def work(cfg: Config) -> None:
     from one_embedder.training.built_data import require_built_with
     from one_embedder.training.run import train
 
-    require_built_with(cfg, HydraConfig.get().overrides.task)
+    if HydraConfig.initialized():  # else nothing was typed
+        require_built_with(cfg, HydraConfig.get().overrides.task)
     dev = None
     if cfg.trainer.early_stopping.every_n_steps is not None:  # else nothing of mteb is loaded
         with needing("one-embedder[train,evaluate]"):

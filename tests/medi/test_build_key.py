@@ -123,7 +123,9 @@ def config_of(tmp_path: Path, hub: StandInHub, monkeypatch: pytest.MonkeyPatch) 
                 cfg = _own(tmp_path)
             case _:
                 cfg = _file(tmp_path)
-        cfg.output, cfg.medi.min_rows_per_task = str(tmp_path / source), 1
+        cfg.output = str(tmp_path / source)
+        if source != "file":  # which has no use for it
+            cfg.medi.min_rows_per_task = 1
         cfg.medi.leakage = None if source == "documentation" else str(tmp_path / "tasks")
         return cfg
 

@@ -20,7 +20,6 @@ from one_embedder.encode import work as encode
 from one_embedder.evaluation.benchmarks import CATEGORIES, TaskScore
 from one_embedder.evaluation.resampling import Interval
 from one_embedder.evaluation.results import content_sha256
-from one_embedder.evaluation.tasks import folder as task_folder
 from one_embedder.medi.build import build
 from one_embedder.medi.row import to_released
 from one_embedder.medi.store import load_medi
@@ -211,13 +210,12 @@ def test_a_run_folder_has_the_files_that_the_readme_names(
     )
 
 
-def test_the_layout_of_task_folders_stands_where_the_readme_says(said: Callable[[str], None]) -> None:
-    said("`eval/<Category>/<Task>/`, `billboard/<Task>/` or `prompt_retrieval/<Task>/`")
-    said("`src/one_embedder/evaluation/tasks/folder.py` lists files and fields")
-    layout = str(task_folder.__doc__)
+def test_the_layout_of_task_folders_stands_on_the_page_of_evaluation(project_root: Path) -> None:
+    layout = (project_root / "docs/evaluation.md").read_text().splitlines()
     for name, rows in tiny_files().items():
         *place, _, file = name.split("/")
-        described = layout.split("/".join([*place, "<Task>/"]))[1].split("<Task>/")[0]
+        folder = "/".join([*place, "<Task>/"])
+        (described,) = (line for line in layout if line.startswith(f"| `{folder}`"))
         assert file in described, f"{file} of {place}"
         unread = {"id", "label_text"} if "Reranking" not in place else set()
         assert all(re.search(rf"\b{field}\b", described) for field in set(rows[0]) - unread), f"fields of {name}"
