@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from one_embedder.reproduction.ablation.tables import runs_csv, to_markdown
 from one_embedder.reproduction.compare.harness import read_published
 from one_embedder.reproduction.compare.harness import read_record as read_harness
 from one_embedder.reproduction.compare.side_by_side_record import read_side_by_side
+from one_embedder.reproduction.show.hash_list import FOLDERS
 from one_embedder.reproduction.show.page import sections
 from one_embedder.reproduction.show.readme import PAGES, generated_parts, main
 from one_embedder.reproduction.table1.expected import read_expected
@@ -221,3 +223,10 @@ def test_filling_the_readme_writes_the_tables_of_ablations_anew(root: Path, proj
     main(root)
     assert [table.read_text() for table in tables] == before
     assert all((root / page).read_text() == (project_root / page).read_text() for page in PAGES)
+
+
+def test_no_record_says_where_on_a_machine_the_project_lay(project_root: Path) -> None:
+    records = [path for ending in ("json", "yaml") for path in (project_root / "experiments").rglob(f"*.{ending}")]
+    recorded = [path for path in records if path.relative_to(project_root / "experiments").parts[0] in FOLDERS]
+    placed = [path.name for path in recorded if re.search(r"[\"' ]/[^\"' ]*/experiments/", path.read_text())]
+    assert recorded and not placed

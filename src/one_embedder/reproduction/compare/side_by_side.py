@@ -21,6 +21,7 @@ from one_embedder.errors import ConfigError
 from one_embedder.evaluation.benchmarks import scores_of
 from one_embedder.evaluation.completed import completed_results
 from one_embedder.evaluation.resampling import CONFIDENCE, RESAMPLES, item_interval
+from one_embedder.files.location import inside_project
 from one_embedder.reproduction.compare.side_by_side_record import (
     ABOVE_FIRST,
     SCHEMA,
@@ -172,11 +173,17 @@ def _content(bootstrap: Bootstrap, own: str, first: str) -> dict[str, Any]:
 def _provenance(folder: Path) -> dict[str, Any]:
     manifest = read_manifest(folder)
     settings = read_settings(folder)
-    return {
+    told = {
         **{key: manifest[key] for key in _OF_MANIFEST},
         "instructions": settings["instructions"]["name"],
         **{key: settings[key] for key in _OF_CONFIG},
     }
+    for part, key in (
+        ("model", "base"),
+        ("encoder", "name_or_path"),
+    ):  # a record says nothing of where the project lies
+        told[part] = {**told[part], key: inside_project(str(told[part][key]))}
+    return told
 
 
 def _row(named: str) -> tuple[RowRuns, set[str]]:
