@@ -45,7 +45,7 @@ NEGATIVES = "negatives_"
 """How the names of records begin that compare a specialist's negatives; its kind of training task follows."""
 PAGES: Mapping[str, tuple[str, ...]] = {
     "README.md": ("table1", "growth", "steering"),
-    "docs/results.md": ("table1_columns", "super_ni", "mixture", "folder", "harness", "paper"),
+    "docs/results.md": ("table1_columns", "super_ni", "mixture", "mixture_longer", "folder", "harness", "paper"),
     "docs/ablations.md": ("ablations", "headroom", "negatives", "ablations_super_ni"),
     "docs/views.md": ("views",),
     "docs/training.md": ("profiles",),
@@ -102,9 +102,8 @@ def generated_parts(root: Path = PROJECT_ROOT, conf: Path = CONF) -> dict[str, s
             read_published(expected / "minilm_published.yaml"),
             read_record(root / "experiments" / "harness" / "minilm.json"),
         ),
-        "folder": recorded_side_by_side(
-            read_side_by_side(root / "experiments" / "folder" / "minilm_instructions.json")
-        ),
+        "mixture_longer": _side_by_side(root, "mixture_1600_steps"),
+        "folder": _side_by_side(root, "minilm_instructions"),
         "ablations": recorded_ablations(of_default, unrecorded),
         "growth": recorded_growth(of_default),
         "headroom": recorded_headroom(ablations),
@@ -168,6 +167,10 @@ def _machines(recorded: ExpectedTable) -> str:
         f"Kinds of machine, the last one shown: {kinds}. Between them a finetuned row of one seed differs by up to "
         f"{apart[AVERAGE]:.1f} in the average and {apart[column]:.1f} in {column}."
     )
+
+
+def _side_by_side(root: Path, name: str) -> str:
+    return recorded_side_by_side(read_side_by_side(root / "experiments" / "folder" / f"{name}.json"))
 
 
 def recorded_side_by_side(record: Mapping[str, Any]) -> str:
