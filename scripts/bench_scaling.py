@@ -197,16 +197,18 @@ def rendered(record: dict[str, Any]) -> str:
     body = []
     for name, rows in record["quantities"].items():
         quantity, last, slope = QUANTITIES[name], rows[-1], exponent(rows)
-        beyond = last["seconds"] * (quantity.beyond / last["size"]) ** slope
+        beyond = last["seconds"] * (quantity.beyond / last["size"]) ** exponent(rows[-2:])
         cells = [f"{last['seconds']:.3g}", f"{last['more_mb']:,.0f}", f"{slope:.2f}"]
-        far = f"{quantity.beyond:,}: {beyond:,.3g} s" if quantity.beyond > last["size"] else "-"
+        far = (
+            f"{quantity.beyond:,}: {beyond:,.{0 if beyond >= 100 else 1}f} s" if quantity.beyond > last["size"] else "-"
+        )
         body.append([f"{quantity.label}, {quantity.unit}", f"{rows[0]['size']:,} to {last['size']:,}", *cells, far])
     head = ["what, of how many", "sizes", "seconds of the largest", "MB more", "exponent", "extrapolated"]
     environment, hardware = record["environment"], record["hardware"]
     note = (
         f"One thread, {hardware['cpu']}; processor time, medians of {record['rounds']} rounds, each size in a process "
         "of its own. MB more: peak memory beyond that of the smallest size. Exponent: the slope of the logarithm of "
-        "the seconds over that of the sizes; the last column goes on by it and was not measured. "
+        "the seconds over that of the sizes; the last column goes on by that of the two largest and was not measured. "
         f"torch {environment['torch']}, transformers {environment['transformers']}, commit "
         f"{str(record['code']['commit'])[:7]}. Written by scripts/bench_scaling.py."
     )
