@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from one_embedder.config.unread import require_read
 from one_embedder.errors import ConfigError
 from tests.composed import composed
+
+
+def refusal(verb: str, typed: list[str]) -> str:
+    """What the error says; empty where there is none."""
+    cfg = composed(verb, [word for word in typed if not word.startswith("hydra")])
+    try:
+        require_read(verb, typed, cfg)
+    except ConfigError as error:
+        return str(error)
+    return ""
 
 
 @pytest.mark.parametrize(
@@ -22,8 +34,7 @@ from tests.composed import composed
     ],
 )
 def test_what_the_verb_does_not_read_is_refused_with_who_would_and_what_to_do(verb: str, typed: str, told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
-        require_read(verb, ["seed=1", typed], composed(verb, []))
+    assert re.search(told, refusal(verb, ["seed=1", typed]))
 
 
 @pytest.mark.parametrize(
@@ -39,4 +50,4 @@ def test_what_the_verb_does_not_read_is_refused_with_who_would_and_what_to_do(ve
     ],
 )
 def test_what_is_read_passes(verb: str, typed: list[str]) -> None:
-    require_read(verb, typed, composed(verb, [word for word in typed if not word.startswith("hydra")]))
+    assert refusal(verb, typed) == ""

@@ -33,9 +33,15 @@ def test_a_typed_setting_that_the_data_were_not_built_with_is_told_with_the_one_
 
 def test_what_agrees_was_not_typed_or_is_no_choice_of_the_build_passes(cfg: Config) -> None:
     cfg.medi.mining.first_rank = 5
-    require_built_with(cfg, ["medi.rows_per_task=200", "medi=documentation", "medi.workers=1", "medi.folder=x"])
+    passing = ["medi.rows_per_task=200", "medi=documentation", "medi.workers=1", "medi.folder=x"]
+    require_built_with(cfg, passing)
+    with pytest.raises(ConfigError, match=r"medi\.mining\.first_rank=5 would change nothing"):
+        require_built_with(cfg, [*passing, "medi.mining.first_rank=5"])
 
 
 def test_data_without_a_record_of_their_build_pass(cfg: Config, tmp_path: Path) -> None:
+    cfg.medi.rows_per_task = 50
+    with pytest.raises(ConfigError, match="were built with 200"):
+        require_built_with(cfg, ["medi.rows_per_task=50"])
     (tmp_path / "build.json").unlink()
     require_built_with(cfg, ["medi.rows_per_task=50"])

@@ -86,11 +86,9 @@ def encode_file(
     if source.path.stat().st_size > _LARGE_BYTES:
         say(f"reading {source.path} once, to count and check its texts")
     instruction = _instruction_of_all(embedder, source)
-    settings = _settings(embedder, source, instruction) | {
-        "truncate_dim": options.get("truncate_dim"),
-        "precision": precision,
-    }
-    record = OutputRecord(settings | {"with_text": with_text}, _encoder(embedder), empty.shape[1], empty.dtype.name)
+    settings = _settings(embedder, source, instruction)
+    settings |= {"truncate_dim": options.get("truncate_dim"), "precision": precision, "with_text": with_text}
+    record = OutputRecord(settings, _encoder(embedder), empty.shape[1], empty.dtype.name)
     if not restart and (done := finished(output, record)) is not None:
         say(f"{output} is complete already: {done.rows:,} rows{_what_was_cut(done, embedder)}")
         return done.rows

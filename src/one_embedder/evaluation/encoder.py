@@ -45,6 +45,7 @@ class CachingEncoder:
     large numbers is not kept: a corpus of millions passes through, a chunk in memory at a time.
 
     Attributes:
+        revision: the encoder's; what is kept is of no other.
         encoded: texts that went through the model.
         hits: texts that did not have to.
         truncation: task -> how many of the texts that it asked for, repeats included, were cut; no matter for which
@@ -63,6 +64,7 @@ class CachingEncoder:
             max_kept_at_once: a call with more new texts than this is answered and forgotten.
         """
         self.encoder = encoder
+        self.revision = encoder.revision
         self.batch_size = batch_size
         self.max_entries = max_entries
         self.max_kept_at_once = max_kept_at_once
@@ -154,7 +156,7 @@ class MtebEncoder(AbsEncoder):
         self.mteb_model_meta = ModelMeta.create_empty(
             {
                 "name": name,
-                "revision": encoder.encoder.revision,
+                "revision": encoder.revision,
                 "similarity_fn_name": ScoringFunction.COSINE,
                 "use_instructions": True,
                 "framework": ["PyTorch"],

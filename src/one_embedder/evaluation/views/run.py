@@ -58,7 +58,8 @@ def evaluate_views(cfg: Config, encoder: TextEncoder | None = None, *, wait: boo
     if cfg.output:
         require_own(Path(cfg.output), "evaluate_views")
     encoder = encoder or load_embedder(cfg)
-    identities = {job.name: job.identity_with(encoder.revision) for job in jobs}
+    revision = encoder.revision
+    identities = {job.name: job.identity_with(revision) for job in jobs}
     hashes = (f"{name} {identity_sha256(identity)}" for name, identity in identities.items())
     run_id = f"views-s{cfg.seed}-{config_hash(cfg, [], *hashes)[:8]}"
     output = Path(cfg.output) if cfg.output else Path(cfg.paths.experiments) / "evaluations" / run_id
@@ -131,7 +132,7 @@ def _score(cfg: Config, job: ViewJob, encoder: TextEncoder) -> tuple[ViewResult,
                 )
                 for labeling, of in job.labelings.items()
             }
-    identity = job.identity_with(encoder.revision)
+    identity = job.identity_with(cache.revision)
     return ViewResult(job.name, item_ids(job.texts), job.labelings, cells, identity), cache.truncation[job.name]
 
 
