@@ -60,7 +60,9 @@ def _asked(measure: str) -> list[Asked]:
         Asked(f"INSTRUCTOR is steered more than its untrained backbone{by}", steering, UNTRAINED.id, steering),
         Asked(f"INSTRUCTOR is steered more than finetuning without instructions{by}", steering, PLAIN.id, steering),
         Asked(f"{_BETTER} its untrained backbone with none{by}", right, UNTRAINED.id, none),
+        Asked(f"{_BETTER} its untrained backbone with the same{by}", right, UNTRAINED.id, right),
         Asked(f"{CENTRAL}{by}", right, PLAIN.id, none),
+        Asked(f"{_BETTER} finetuning without instructions, with the same{by}", right, PLAIN.id, right),
     ]
 
 

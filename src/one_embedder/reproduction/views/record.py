@@ -50,10 +50,11 @@ def read_steering(path: Path) -> Record:
         for row in record["rows"]:
             _check_row(row, f"{path}, row {row['id']}")
         scores = {row["id"]: row["scores"] for row in record["rows"]}
-        for claim, asked in zip(record["claims"], CLAIMS, strict=True):
+        known = {asked.text: asked for asked in CLAIMS}
+        for claim in record["claims"]:
             where = f"{path}, claim {claim['text']}"
             inside(Interval(**claim["difference"]), where)
-            equal(claim["difference"]["estimate"], asked.estimate(scores), where)
+            equal(claim["difference"]["estimate"], known[claim["text"]].estimate(scores), where)
         return dict(record)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: not a steering table ({error!r}); restore it, or make it again") from error
