@@ -27,20 +27,34 @@ TASKS = (
 """One a category, in the order of Table 1."""
 
 
-def serve_benchmark(hub: StandInHub, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, HubTask]:
-    """Put the tasks' data on the hub under the revisions that mteb asks for, and let ``datasets`` look there."""
+Tables = Mapping[tuple[str, str], Rows]
+"""(Configuration, split) -> rows."""
+
+
+def serve_benchmark(
+    hub: StandInHub, folder: Path, monkeypatch: pytest.MonkeyPatch, data: Mapping[str, Tables] | None = None
+) -> dict[str, HubTask]:
+    """Put tasks' data on the hub under the revisions that mteb asks for, and let ``datasets`` look there.
+
+    Args:
+        hub: the stand-in.
+        folder: for the files.
+        monkeypatch: undoes what is set here.
+        data: task -> tables; None: those of ``tiny_tasks``.
+    """
     monkeypatch.setattr(datasets.config, "HF_ENDPOINT", hub.url)
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", folder / "datasets-cache")
     tasks = {task.name: task for task in hub_tasks(BENCHMARK)}
-    for name, tables in tiny_tasks().items():
+    data = tiny_tasks() if data is None else data
+    for name, tables in data.items():
         _write_repository(folder / name, tables)
         hub.commit(tasks[name].repository, folder / name, branch=tasks[name].revision, kind="datasets")
-    return {name: tasks[name] for name in TASKS}
+    return {name: tasks[name] for name in data}
 
 
-def tiny_tasks() -> dict[str, dict[tuple[str, str], Rows]]:
-    """Task -> (configuration, split) -> rows."""
+def tiny_tasks() -> dict[str, Tables]:
+    """Task -> its tables."""
     import numpy as np
 
     files, rng = tiny_files(), np.random.default_rng(5)
@@ -80,7 +94,7 @@ def tiny_tasks() -> dict[str, dict[tuple[str, str], Rows]]:
     }
 
 
-def _reranking(rows: Rows) -> dict[tuple[str, str], Rows]:
+def _reranking(rows: Rows) -> Tables:
     documents: Rows = []
     relevant: Rows = []
     ranked: Rows = []
@@ -100,7 +114,7 @@ def _reranking(rows: Rows) -> dict[tuple[str, str], Rows]:
     }
 
 
-def _write_repository(folder: Path, tables: Mapping[tuple[str, str], Rows]) -> None:
+def _write_repository(folder: Path, tables: Tables) -> None:
     """JSON lines, and a card that names configurations and splits."""
     folder.mkdir(parents=True)
     configurations: dict[str, list[dict[str, Any]]] = {}

@@ -29,7 +29,7 @@ from one_embedder.evaluation.run import evaluate
 from one_embedder.evaluation.tasks.chosen import select_tasks, share_of
 from one_embedder.evaluation.tasks.estimate import estimate, size_of, sizes
 from one_embedder.evaluation.tasks.itemized import ItemizedReranking
-from one_embedder.evaluation.tasks.registry import hub_tasks
+from one_embedder.evaluation.tasks.registry import hub_tasks, open_hub_task
 from tests.evaluation.hub_benchmark import BENCHMARK, TASKS, serve_benchmark, tiny_tasks
 from tests.hub import StandInHub
 
@@ -88,6 +88,24 @@ def test_every_category_is_scored_from_the_hub_by_the_papers_metric(hub_cfg: Con
     encoder.calls.clear()
     assert [score.main_score for score in evaluate(hub_cfg, encoder)] == [score.main_score for score in scores]
     assert not encoder.calls, "a result is found again by the revision of its data"
+
+
+def test_toxic_conversations_is_scored_as_when_the_paper_s_scores_were_made(
+    hub: StandInHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder
+) -> None:
+    name = "ToxicConversationsClassification"
+    tables = {
+        ("default", split): [{"text": f"{split} {number}", "label": number % 2} for number in range(rows)]
+        for split, rows in (("train", 80), ("test", 2100))
+    }
+    serve_benchmark(hub, tmp_path / "hub", monkeypatch, {name: tables})
+    benchmark = BenchmarkConfig(mteb=BENCHMARK, tasks=[name])
+    (score,) = evaluate(Config(benchmark=benchmark, output=str(tmp_path / "results")), encoder)
+    assert len(score.items) == 2100, "mteb draws 2,048"
+    task = next(task for task in hub_tasks(BENCHMARK) if task.name == name)
+    assert open_hub_task(task).samples_per_label == 32, "16 in mteb"
+    assert size_of(task).texts > 40_000
+    assert "settings" in score.scored_on, "not compared with a score by mteb's settings"
 
 
 def test_a_data_set_that_the_hub_refuses_is_told_and_the_others_are_scored(

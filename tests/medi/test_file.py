@@ -147,6 +147,26 @@ def test_old_keys_and_gritlms_form_are_read(cfg: Config, tmp_path: Path) -> None
         built(cfg, as_list(tmp_path / "part-00001.json", without))
 
 
+def test_a_table_with_instructions_in_columns_of_their_own_is_read(cfg: Config, tmp_path: Path) -> None:
+    """The columns of avsolatorio/medi-data, by its card; profile=paper reads it."""
+    sides = ("query", "pos", "neg")
+    rows = [to_released(row) for row in ROWS]
+    rows[0]["query"] = ["", rows[0]["query"][1]]  # some of MEDI's are empty
+    columns = [
+        {side: row[side][1] for side in sides}
+        | {"task_name": row["task_name"]}
+        | {f"{side}_instruct": row[side][0] for side in sides}
+        for row in rows
+    ]
+    (tmp_path / "data").mkdir()
+    pd.DataFrame(columns).to_parquet(tmp_path / "data" / "train-00000-of-00001.parquet")
+    medi = built(cfg, tmp_path / "data")
+    found = [to_released(row_of(item)) for item in medi.dataset]
+    assert [[row[side] for side in sides] for row in found] == [[row[side] for side in sides] for row in rows]
+    assert [row["task_name"] for row in found] == [row["task_name"] for row in rows]
+    assert rejected(cfg) == []
+
+
 def test_a_task_that_is_named_gets_a_number_that_no_other_has(cfg: Config, tmp_path: Path) -> None:
     rows = [{key: row[key] for key in ("query", "pos", "neg")} for row in released()[:20]]
     (tmp_path / "parts").mkdir()

@@ -14,6 +14,7 @@ SIDES = ("query", "positive", "negative")
 RELEASED_KEYS = {"query": "query", "positive": "pos", "negative": "neg"}  # the spelling of medi-data.json
 MOST_NEGATIVES = 1000
 """Of one row. All of a batch's are embedded at once, however few are used."""
+INSTRUCTION_KEYS = {key: f"{key}_instruct" for key in RELEASED_KEYS.values()}  # a table's: instructions in own columns
 LABEL_KEYS = {"label": "label", "negative_label": "neg_label"}  # ours, in the same spelling
 NO_SPELLING: Mapping[str, str] = MappingProxyType({})
 _PAIRS = "; a file of plain texts, with or without negatives, is read by profile=own (docs/finetune.md)"
@@ -91,7 +92,8 @@ def from_released(record: object, where: str) -> MediRow:
 
     ``task_name`` may be given as well; without it the task is called ``task_<n>``. ``neg`` may also be a list of such
     pairs, for a row with several hard negatives, and ``pos`` a list of one, as GritLM's copy of MEDI has it; ``label``
-    and ``neg_label`` may name the classes, the latter as a list where there are several hard negatives.
+    and ``neg_label`` may name the classes, the latter as a list where there are several hard negatives. Texts may stand
+    alone if ``query_instruct``, ``pos_instruct`` and ``neg_instruct`` have the instructions, as in avsolatorio's copy.
 
     Raises:
         DataError: a key is missing or a value cannot be used.
@@ -101,6 +103,9 @@ def from_released(record: object, where: str) -> MediRow:
     missing = [key for key in (*RELEASED_KEYS.values(), "task_id") if key not in record]
     if missing:
         raise DataError(f"{where}: the key {missing[0]!r} is missing; it has {sorted(map(str, record))}{_PAIRS}")
+    if record.keys() >= set(INSTRUCTION_KEYS.values()):
+        instructions = {key: "" if record[own] is None else record[own] for key, own in INSTRUCTION_KEYS.items()}
+        record = {**record, **{key: [instruction, record[key]] for key, instruction in instructions.items()}}
     negative, *further = _negatives(record["neg"], f"{where}, field neg")
     task_id, label = record["task_id"], record.get(LABEL_KEYS["label"])
     negative_label, *further_labels = _labels(record.get(LABEL_KEYS["negative_label"]))
