@@ -121,6 +121,9 @@ def test_max_length_and_joining_can_be_chosen(saved: Path) -> None:
     assert (encoder.tokenizer.max_length, encoder.tokenizer.joining) == (7, "head")
     with pytest.raises(ConfigError, match="max_length=1 leaves no room"):
         load_encoder(saved, max_length=1)
+    for length in (16.0, "16"):
+        with pytest.raises(ConfigError, match=f"max_length={length!r} must be a whole number of tokens"):
+            load_encoder(saved, max_length=length)  # type: ignore[arg-type]
 
 
 def test_loading_and_saving_write_nothing_on_the_terminal(saved: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -143,6 +146,15 @@ def test_a_folder_with_other_files_is_not_overwritten(tmp_path: Path, tiny: Inst
     assert (tmp_path / "thesis.txt").read_text() == "mine"
     with pytest.raises(CheckpointError, match="is a file"):
         save_encoder(tiny, tmp_path / "thesis.txt")
+
+
+def test_the_working_directory_cannot_be_replaced(
+    tmp_path: Path, tiny: InstructionEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for place in (Path(), tmp_path):
+        with pytest.raises(CheckpointError, match="is the folder that you are in; choose an empty or new folder"):
+            save_encoder(tiny, place)
 
 
 def test_an_interrupted_save_leaves_the_older_folder_whole(

@@ -81,9 +81,18 @@ def test_with_ranges_a_text_has_the_same_steps_alone_and_among_others(embedder: 
     [
         ({"truncate_dim": 0}, "truncate_dim=0 must be between 1 and the embedding's 24"),
         ({"truncate_dim": 25}, "truncate_dim=25"),
+        (
+            {"truncate_dim": 12.0},
+            "truncate_dim=12.0 must be between 1 and the embedding's 24 dimensions, and whole",
+        ),
         ({"precision": "float16"}, "precision='float16' is unknown; choose one of float32, int8"),
         ({"ranges": RANGES}, "ranges belong to int8 and uint8"),
         ({"precision": "int8", "ranges": RANGES, "truncate_dim": 8}, r"shape \(2, 24\), not \(2, 8\)"),
+        (
+            {"precision": "uint8", "ranges": RANGES[::-1]},
+            r"ranges\[0\] must be the smallest",
+        ),
+        ({"precision": "int8", "ranges": RANGES * np.nan}, r"ranges\[0\] must be the smallest"),
         ({"devices": []}, r"devices=\[\] must be a list"),
         ({"devices": "cpu"}, "devices='cpu' must be a list"),
         ({"devices": ["cpu", "gpu 1"]}, r"devices=\['cpu', 'gpu 1'\] must be torch devices"),
