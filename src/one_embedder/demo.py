@@ -12,6 +12,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
+from one_embedder.config.caches import settle_caches
 from one_embedder.config.quiet import quiet
 from one_embedder.ending import told
 from one_embedder.files.location import PROJECT_ROOT
@@ -66,6 +67,7 @@ def parser() -> ArgumentParser:
 def work(options: Namespace) -> None:
     """Import late, embed, print."""
     quiet()
+    settle_caches()
     from one_embedder.embedding.embedder import InstructionEmbedder
 
     model, what = (options.model, options.model) if options.model else _default()
