@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -86,13 +85,3 @@ def test_tokens_are_those_of_the_library_and_what_is_cut_is_what_does_not_fit(
     assert (row.cut != Cut.NONE) == (len(all_of_it) > max_length)
     pools_text = row.instruction_length < len(row.input_ids) - 1
     assert (row.cut == Cut.ALL) == (row.cut != Cut.NONE and bool(text.strip()) and not pools_text)
-
-
-def test_counting_does_not_change_the_embeddings(make_encoder: Callable[..., InstructionEncoder]) -> None:
-    embedder = InstructionEmbedder(make_encoder(), device="cpu")
-    texts = ["cat", LONG, "the dogs " * 9]
-    with cuts_kept():
-        together = embedder.encode(texts, INSTRUCTION)
-    for text, row in zip(texts, together, strict=True):
-        with cuts_kept():
-            np.testing.assert_allclose(embedder.encode(text, INSTRUCTION)[0], row, atol=1e-6)
