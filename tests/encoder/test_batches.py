@@ -19,12 +19,6 @@ from one_embedder.errors import ConfigError, DataError
 TEXTS = ["cats and dogs? " * repeats for repeats in (0, 1, 1, 9, 2, 3, 1, 0, 5, 1, 1, 2)]
 
 
-@pytest.fixture(scope="module")
-def embedder(tiny: InstructionEncoder) -> InstructionEmbedder:
-    """The tiny encoder's embedder."""
-    return InstructionEmbedder(tiny, device="cpu")
-
-
 @pytest.fixture
 def shapes(tiny: InstructionEncoder) -> Iterator[list[tuple[int, int]]]:
     """The shape of every batch that goes through the encoder, in order."""

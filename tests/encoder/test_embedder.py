@@ -28,12 +28,6 @@ TEXTS = ["the cats", "", "dog", "cats and dogs? " * 20, "a document", "dog", "  
 pytestmark = pytest.mark.filterwarnings("ignore::one_embedder.encoder.truncation.TruncationWarning")
 
 
-@pytest.fixture(scope="module")
-def embedder(tiny: InstructionEncoder) -> InstructionEmbedder:
-    """The tiny encoder's embedder."""
-    return InstructionEmbedder(tiny, device="cpu")
-
-
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     pairs=st.lists(

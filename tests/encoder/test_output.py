@@ -12,17 +12,10 @@ from sentence_transformers.util import cos_sim, quantize_embeddings, truncate_em
 
 from one_embedder.embedding.embedder import InstructionEmbedder
 from one_embedder.embedding.output import truncate
-from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.errors import ConfigError
 
 TEXTS = [f"{animal} {place}" for animal in ("cats", "dogs", "the dog", "") for place in ("in", "for the", "document")]
 RANGES = np.stack([np.full(24, -0.4), np.full(24, 0.5)]).astype(np.float32)
-
-
-@pytest.fixture(scope="module")
-def embedder(tiny: InstructionEncoder) -> InstructionEmbedder:
-    """The tiny encoder's embedder."""
-    return InstructionEmbedder(tiny, device="cpu")
 
 
 def test_a_tensor_or_a_list_of_tensors_holds_the_same_numbers(embedder: InstructionEmbedder) -> None:

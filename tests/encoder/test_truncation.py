@@ -10,19 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from one_embedder.embedding.embedder import InstructionEmbedder
-from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.encoder.tokenize import InstructionTokenizer
 from one_embedder.encoder.truncation import Cut, Truncation, TruncationWarning, cuts_kept
 
 INSTRUCTION = "represent the question for retrieval: "
 HUGE = "represent the question " * 100
 LONG = "cats and dogs " * 30
-
-
-@pytest.fixture(scope="module")
-def embedder(tiny: InstructionEncoder) -> InstructionEmbedder:
-    """The tiny encoder's embedder."""
-    return InstructionEmbedder(tiny, device="cpu")
 
 
 def test_two_texts_that_their_instruction_leaves_nothing_of_are_equal_and_the_call_says_so(
