@@ -124,6 +124,17 @@ def test_a_missing_text_in_parquet_is_named_by_its_row(tmp_path: Path) -> None:
         list(RecordFile(path, instruction_field="how"))
 
 
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_parquet_that_decayed_is_told_as_what_cannot_be_read(tmp_path: Path, compression: str) -> None:
+    path = tmp_path / "a.parquet"
+    parquet.write_table(pa.table({"text": ["the cats"] * 99}), path, compression=compression, use_dictionary=False)
+    content = bytearray(path.read_bytes().replace(b"cats", b"c\xffts"))
+    content[60] ^= 0xFF if compression == "gzip" else 0
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.parquet cannot be read after row 0 \(.*fetch or write it again"):
+        list(RecordFile(path))
+
+
 def test_a_row_without_its_instruction_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "a", "how": "i"}\n{"text": "b"}\n')
