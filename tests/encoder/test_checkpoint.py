@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import BertConfig, BertModel
 
 from one_embedder.embedding.embedder import InstructionEmbedder
 from one_embedder.encoder import checkpoint, locate
@@ -91,29 +90,6 @@ def test_pickled_dense_weights_of_older_folders_are_read(saved: Path, tiny: Inst
     (saved / "2_Dense" / "pytorch_model.bin").write_bytes(b"not a pickle")
     with pytest.raises(CheckpointError, match="2_Dense cannot be read"):
         load_encoder(saved)
-
-
-def test_a_bare_transformers_folder_is_mean_pooled(
-    saved: Path, make_encoder: Callable[..., InstructionEncoder]
-) -> None:
-    (saved / "modules.json").unlink()
-    assert load_encoder(saved).dimension == 16
-
-
-def test_a_bert_is_loaded_without_its_pooler_and_up_to_its_positions(saved: Path) -> None:
-    shutil.rmtree(saved / "2_Dense")
-    modules = json.loads((saved / "modules.json").read_text())
-    (saved / "modules.json").write_text(json.dumps([module for module in modules if "Dense" not in module["type"]]))
-    config = BertConfig(
-        vocab_size=64, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8,
-        max_position_embeddings=24,
-    )  # fmt: skip
-    BertModel(config).save_pretrained(saved)
-    encoder = load_encoder(saved)
-    assert not [name for name, _ in encoder.named_parameters() if "pooler" in name]
-    assert encoder.tokenizer.max_length == 24
-    with pytest.raises(ConfigError, match="max_length=25 is more than the 24 tokens"):
-        load_encoder(saved, max_length=25)
 
 
 def test_max_length_and_joining_can_be_chosen(saved: Path) -> None:

@@ -102,8 +102,8 @@ def save_encoder(
         default_prompt_name: the one of them that is used by calls which name none.
 
     Raises:
-        CheckpointError: if the place holds something else than a model folder, or cannot be written to, or the encoder
-            is quantised.
+        CheckpointError: if the place holds something else than a model folder, is the working directory or cannot be
+            written to, or the encoder is quantised.
     """
     folder = Path(folder)
     if is_quantized(encoder):
@@ -181,7 +181,7 @@ def _max_length(
 
 
 def _refuse_foreign(folder: Path) -> None:
-    if folder.resolve() == Path.cwd():  # who works there would be left in the folder that was replaced
+    if folder.exists() and folder.samefile("."):  # who works there would be left in the folder that was replaced
         raise CheckpointError(f"{folder} is the folder that you are in; choose an empty or new folder for the model")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "modules.json").is_file():
         raise CheckpointError(f"{folder} holds other files; choose an empty or new folder for the model")
