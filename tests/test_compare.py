@@ -99,6 +99,32 @@ def test_a_folder_without_tasks_is_refused_before_a_model_is_loaded(
             compare("no/such/model", "--task", folder)
 
 
+def test_a_tasks_folder_may_be_named_from_the_one_beside_it(
+    root: Path, models: dict[str, Path], compare: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = compare(models["wide"], "--task", task_of(root, "STS"))
+    monkeypatch.setattr("one_embedder.evaluation.run._score_missing", None)
+    monkeypatch.chdir(task_of(root, "Clustering"))
+    assert compare(models["wide"], "--task", Path("../../STS") / task_of(root, "STS").name) == named
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [(("one", "one"), "two models are labelled 'one': name them, as in LABEL=MODEL"), (("",), "'=.*' has no label")],
+)
+def test_models_that_cannot_be_told_apart_are_refused_before_one_is_scored(
+    root: Path,
+    models: dict[str, Path],
+    compare: Callable[..., list[str]],
+    tmp_path: Path,
+    labels: tuple[str, ...],
+    message: str,
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        compare(*(f"{label}={models['wide']}" for label in labels), "--task", task_of(root, "STS"))
+    assert not list(tmp_path.glob("experiments/evaluations/*/results/*"))
+
+
 def test_a_model_that_is_not_there_is_told_before_another_is_scored(
     root: Path, models: dict[str, Path], compare: Callable[..., list[str]], tmp_path: Path
 ) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from one_embedder import demo
-from one_embedder.embedding.demonstration import INSTRUCTIONS, SENTENCES, nearest, report
+from one_embedder.demo import INSTRUCTIONS, SENTENCES, nearest, report
 from one_embedder.embedding.embedder import InstructionEmbedder
 from one_embedder.encoder.checkpoint import save_encoder
 from tests.encoder.conftest import tiny_encoder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from one_embedder.config.schema import Config
     from one_embedder.evaluation.tasks.folder import TaskFolder
 
-_OF_ROOT = ("eval", "billboard", "prompt_retrieval")
+_DEPTHS = {"eval": 1, "billboard": 0, "prompt_retrieval": 0}  # part of a root -> folders between it and a task's
 _DESCRIPTION = """\
 Score models on tasks of a folder and print their scores with intervals, and the difference of each from the first.
 Results are kept in experiments/evaluations: the same command with one model more scores only that one."""
@@ -50,7 +51,8 @@ def work(options: Namespace) -> None:
         if options.resamples < 1:  # before any model is scored
             raise ConfigError(f"--resamples={options.resamples} must be at least 1")
         models = [_labelled(model) for model in options.models]
-        _root_of(options.task.expanduser().absolute())
+        _refuse_alike(models)
+        _root_of(options.task)
         for _, model in models:  # all of them, before the first is scored
             locate(model)
         rows = [f"{label}={_scored(model, options)}" for label, model in models]
@@ -66,6 +68,15 @@ def work(options: Namespace) -> None:
 def _labelled(model: str) -> tuple[str, str]:
     label, equals, named = model.partition("=")
     return (label, named) if equals and not Path(model).is_dir() else (model.replace("=", " "), model)
+
+
+def _refuse_alike(models: Sequence[tuple[str, str]]) -> None:
+    labels = [label for label, _ in models]
+    for label, model in models:
+        if not label.strip():
+            raise ConfigError(f"'{label}={model}' has no label; write LABEL=MODEL or MODEL")
+        if labels.count(label) > 1:
+            raise ConfigError(f"two models are labelled {label!r}: name them, as in LABEL=MODEL")
 
 
 def _scored(model: str, options: Namespace) -> Path:
@@ -84,7 +95,7 @@ def _settings(model: str, options: Namespace) -> Config:
     from one_embedder.config.compose import load_config
     from one_embedder.evaluation.tasks.folder import discover
 
-    root, tasks = _root_of(options.task.expanduser().absolute())
+    root, tasks = _root_of(options.task)
     chosen = ["benchmark=folder", f"instructions={options.instructions or 'none'}", "tracking=disabled"]
     cfg = load_config("evaluate", chosen)
     cfg.encoder.name_or_path = model
@@ -114,9 +125,10 @@ def _prompts(model: str, tasks: Sequence[TaskFolder]) -> dict[str, dict[str, str
 
 def _root_of(folder: Path) -> tuple[Path, list[str] | None]:
     """The root that a task's folder lies below, and the task; of a root itself all tasks."""
-    if any((folder / name).is_dir() for name in _OF_ROOT):
+    folder = Path(os.path.abspath(folder.expanduser()))  # noqa: PTH100 - takes out "..", and follows no link
+    if any((folder / name).is_dir() for name in _DEPTHS):
         return folder, None
-    for name, depth in (("eval", 1), ("billboard", 0), ("prompt_retrieval", 0)):
+    for name, depth in _DEPTHS.items():
         if folder.is_dir() and len(folder.parents) > depth + 1 and folder.parents[depth].name == name:
             return folder.parents[depth + 1], [folder.name]
     raise DataError(

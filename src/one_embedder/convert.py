@@ -7,6 +7,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import NoReturn
 
+from one_embedder.config.caches import settle_caches
 from one_embedder.config.quiet import quiet
 from one_embedder.ending import told
 from one_embedder.errors import ConfigError
@@ -31,6 +32,7 @@ def parser() -> ArgumentParser:
 def work(options: Namespace) -> None:
     """Import late, load, save."""
     quiet()
+    settle_caches()
     from one_embedder.embedding.prompts import read_prompts
     from one_embedder.encoder.checkpoint import load_encoder, save_encoder
     from one_embedder.encoder.locate import locate

@@ -7,6 +7,8 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import NoReturn
 
+from one_embedder.config.caches import settle_caches
+from one_embedder.config.quiet import quiet
 from one_embedder.ending import told
 from one_embedder.errors import OneEmbedderError
 from one_embedder.extras import needing
@@ -29,6 +31,8 @@ def parser() -> ArgumentParser:
 
 def work(options: Namespace) -> None:
     """Import late, show what would be sent, ask, send."""
+    quiet()
+    settle_caches()
     with needing("one-embedder[train]"):
         from one_embedder.evaluation.benchmarks import scores_of
         from one_embedder.evaluation.completed import completed_results

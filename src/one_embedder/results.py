@@ -130,7 +130,7 @@ def training_rows(profile: str = "documentation") -> pd.DataFrame:
 
     Empty where nothing has been built. ``attrs["sha256"]`` names the content.
     """
-    folder = Path(os.environ.get(DATA, PROJECT_ROOT / "data")) / profile / "medi"
+    folder = _place(DATA, "data") / profile / "medi"
     sides = [f"{side}_{part}" for side in ("query", "pos", "neg") for part in ("instruction", "text")]
     if not (folder / "manifest.json").is_file():
         return pd.DataFrame(columns=["task_name", *sides])
@@ -141,7 +141,11 @@ def training_rows(profile: str = "documentation") -> pd.DataFrame:
 
 
 def _experiments() -> Path:
-    return Path(os.environ.get(EXPERIMENTS, PROJECT_ROOT / "experiments"))
+    return _place(EXPERIMENTS, "experiments")
+
+
+def _place(variable: str, usual: str) -> Path:
+    return Path(os.environ.get(variable) or PROJECT_ROOT / usual).expanduser()
 
 
 def _places() -> dict[str, Path]:

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from one_embedder import convert, demo, encode, push
 from one_embedder.config.caches import settle_caches
-from one_embedder.errors import ConfigError
+from one_embedder.errors import ConfigError, OneEmbedderError
 from tests.evaluation.conftest import write_benchmark
 
 VARIABLES = (
@@ -168,6 +170,24 @@ def test_without_any_place_for_temporary_files_the_remedy_is_told(
     monkeypatch.setattr(tempfile, "gettempdir", nowhere)
     with pytest.raises(ConfigError, match=r"no temporary file can be written \(No usable .*\); set TMPDIR to a folder"):
         settle_caches()
+
+
+@pytest.mark.parametrize(
+    ("verb", "arguments"),
+    [
+        (convert, ["no/such", "out"]),
+        (demo, ["./none"]),
+        (push, ["none", "owner/name"]),
+        (encode, ["none.txt", "out.npy"]),
+    ],
+)
+def test_verbs_that_may_ask_the_hub_settle_their_caches_first(
+    verb: ModuleType, arguments: list[str], temporary: Path, tmp_path: Path
+) -> None:
+    os.environ["HOME"] = a_file(tmp_path / "file")
+    with pytest.raises(OneEmbedderError):
+        verb.work(verb.parser().parse_args(arguments))
+    assert os.environ["HF_HUB_CACHE"] == str(spare(temporary) / "hf_hub_cache")
 
 
 @pytest.mark.slow

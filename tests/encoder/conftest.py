@@ -10,6 +10,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
+from one_embedder.embedding.embedder import InstructionEmbedder
 from one_embedder.encoder.checkpoint import load_encoder, save_encoder
 from one_embedder.encoder.dense import Dense
 from one_embedder.encoder.model import InstructionEncoder
@@ -64,6 +65,12 @@ def make_encoder() -> Callable[..., InstructionEncoder]:
 def tiny() -> InstructionEncoder:
     """The tiny encoder with one dense layer to 24 dimensions; not to be changed."""
     return tiny_encoder(Dense(16, 24, bias=False, activation=IDENTITY))
+
+
+@pytest.fixture(scope="module")
+def embedder(tiny: InstructionEncoder) -> InstructionEmbedder:
+    """The tiny encoder's embedder."""
+    return InstructionEmbedder(tiny, device="cpu")
 
 
 @pytest.fixture(scope="session")

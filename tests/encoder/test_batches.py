@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,12 +17,6 @@ from one_embedder.encoder.tokenize import TokenizedBatch
 from one_embedder.errors import ConfigError, DataError
 
 TEXTS = ["cats and dogs? " * repeats for repeats in (0, 1, 1, 9, 2, 3, 1, 0, 5, 1, 1, 2)]
-
-
-@pytest.fixture(scope="module")
-def embedder(tiny: InstructionEncoder) -> InstructionEmbedder:
-    """The tiny encoder's embedder."""
-    return InstructionEmbedder(tiny, device="cpu")
 
 
 @pytest.fixture
@@ -46,12 +40,6 @@ def test_no_forward_pass_has_more_padded_tokens_than_the_budget_but_for_a_single
     assert sum(rows for rows, _ in shapes) == len(TEXTS)
     assert all(rows * longest <= budget or rows == 1 for rows, longest in shapes)
     assert max(longest for _, longest in shapes) == 32  # a text that is cut off
-
-
-@pytest.mark.parametrize("budget", [1, 20, 33, 64, 100, 16_384])
-def test_embeddings_do_not_depend_on_the_budget(embedder: InstructionEmbedder, budget: int) -> None:
-    expected = embedder.encode(TEXTS, max_tokens_per_batch=None)
-    np.testing.assert_allclose(embedder.encode(TEXTS, max_tokens_per_batch=budget), expected, atol=1e-6)
 
 
 def test_without_a_budget_the_batch_size_alone_counts(
@@ -80,8 +68,8 @@ def test_a_wrong_text_is_named_before_any_other_is_encoded(
     assert shapes
 
 
-@pytest.mark.parametrize("budget", [0, -1])
-def test_a_budget_below_one_is_refused(embedder: InstructionEmbedder, budget: int) -> None:
+@pytest.mark.parametrize("budget", [0, -1, 64.0])
+def test_a_budget_that_is_no_number_of_tokens_is_refused(embedder: InstructionEmbedder, budget: Any) -> None:
     with pytest.raises(ConfigError, match=f"max_tokens_per_batch={budget}"):
         embedder.encode(TEXTS, max_tokens_per_batch=budget)
 

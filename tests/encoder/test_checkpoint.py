@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import BertConfig, BertModel
 
 from one_embedder.embedding.embedder import InstructionEmbedder
 from one_embedder.encoder import checkpoint, locate
@@ -93,34 +92,14 @@ def test_pickled_dense_weights_of_older_folders_are_read(saved: Path, tiny: Inst
         load_encoder(saved)
 
 
-def test_a_bare_transformers_folder_is_mean_pooled(
-    saved: Path, make_encoder: Callable[..., InstructionEncoder]
-) -> None:
-    (saved / "modules.json").unlink()
-    assert load_encoder(saved).dimension == 16
-
-
-def test_a_bert_is_loaded_without_its_pooler_and_up_to_its_positions(saved: Path) -> None:
-    shutil.rmtree(saved / "2_Dense")
-    modules = json.loads((saved / "modules.json").read_text())
-    (saved / "modules.json").write_text(json.dumps([module for module in modules if "Dense" not in module["type"]]))
-    config = BertConfig(
-        vocab_size=64, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8,
-        max_position_embeddings=24,
-    )  # fmt: skip
-    BertModel(config).save_pretrained(saved)
-    encoder = load_encoder(saved)
-    assert not [name for name, _ in encoder.named_parameters() if "pooler" in name]
-    assert encoder.tokenizer.max_length == 24
-    with pytest.raises(ConfigError, match="max_length=25 is more than the 24 tokens"):
-        load_encoder(saved, max_length=25)
-
-
 def test_max_length_and_joining_can_be_chosen(saved: Path) -> None:
     encoder = load_encoder(saved, max_length=7, joining="head")
     assert (encoder.tokenizer.max_length, encoder.tokenizer.joining) == (7, "head")
     with pytest.raises(ConfigError, match="max_length=1 leaves no room"):
         load_encoder(saved, max_length=1)
+    for length in (16.0, "16"):
+        with pytest.raises(ConfigError, match=f"max_length={length!r} must be a whole number of tokens"):
+            load_encoder(saved, max_length=length)  # type: ignore[arg-type]
 
 
 def test_loading_and_saving_write_nothing_on_the_terminal(saved: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -143,6 +122,15 @@ def test_a_folder_with_other_files_is_not_overwritten(tmp_path: Path, tiny: Inst
     assert (tmp_path / "thesis.txt").read_text() == "mine"
     with pytest.raises(CheckpointError, match="is a file"):
         save_encoder(tiny, tmp_path / "thesis.txt")
+
+
+def test_the_working_directory_cannot_be_replaced(
+    tmp_path: Path, tiny: InstructionEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for place in (Path(), tmp_path):
+        with pytest.raises(CheckpointError, match="is the folder that you are in; choose an empty or new folder"):
+            save_encoder(tiny, place)
 
 
 def test_an_interrupted_save_leaves_the_older_folder_whole(

@@ -28,12 +28,6 @@ TEXTS = ["the cats", "", "dog", "cats and dogs? " * 20, "a document", "dog", "  
 pytestmark = pytest.mark.filterwarnings("ignore::one_embedder.encoder.truncation.TruncationWarning")
 
 
-@pytest.fixture(scope="module")
-def embedder(tiny: InstructionEncoder) -> InstructionEmbedder:
-    """The tiny encoder's embedder."""
-    return InstructionEmbedder(tiny, device="cpu")
-
-
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     pairs=st.lists(
@@ -108,9 +102,10 @@ def test_wrong_input_is_named_by_its_index(
         embedder.encode(sentences, instruction)  # type: ignore[arg-type]
 
 
-def test_a_batch_size_below_one_is_refused(embedder: InstructionEmbedder) -> None:
-    with pytest.raises(ConfigError, match="batch_size=0"):
-        embedder.encode(TEXTS, batch_size=0)
+@pytest.mark.parametrize("size", [0, 2.0, "2", None])
+def test_a_batch_size_that_is_no_number_of_texts_is_refused(embedder: InstructionEmbedder, size: Any) -> None:
+    with pytest.raises(ConfigError, match=f"batch_size={size!r} must be a whole number, at least 1"):
+        embedder.encode(TEXTS, batch_size=size)
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99", "", 99, -1, False, True, 0.0, torch.device("cuda:99")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -42,9 +43,16 @@ def test_any_ordered_collection_is_taken_for_texts_and_for_instructions(collecti
     assert all(type(text) is str for text in pair_up(given(collection), None)[1])
 
 
+class Prompt(str, Enum):  # noqa: UP042 - one whose str() is its name, as of older code
+    """Instructions by name."""
+
+    ASK = "Represent the question: "
+
+
 def test_one_text_is_one_text_whatever_holds_it() -> None:
     for text in ("dog", np.str_("dog"), np.array("dog")):
         assert pair_up(text, Instruction("question")) == (["Represent the question: "], ["dog"])
+    assert pair_up(Prompt.ASK, Prompt.ASK) == ([Prompt.ASK.value], [Prompt.ASK.value])
 
 
 def test_pairs_are_taken_from_lists_arrays_and_generators() -> None:

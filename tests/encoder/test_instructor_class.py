@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,9 @@ import pytest
 import torch
 
 import one_embedder
-from one_embedder import INSTRUCTOR, InstructionEmbedder
+from one_embedder import INSTRUCTOR
 from one_embedder.embedding.arguments import OF_CONSTRUCTOR
+from one_embedder.encoder.checkpoint import load_encoder, save_encoder
 from one_embedder.errors import CheckpointError, ConfigError, DataError
 from tests.hub import StandInHub
 
@@ -148,6 +148,14 @@ def test_moving_keeps_the_prompts_and_the_default_one() -> None:
     assert (moved.embedder.prompts, moved.embedder.default_prompt_name) == (prompts, "ask")
 
 
+def test_texts_without_instructions_get_none_though_the_folder_names_a_default(tmp_path: Path) -> None:
+    save_encoder(load_encoder(FOLDER), tmp_path / "model", {"ask": "Represent the question: "}, "ask")
+    model = INSTRUCTOR(str(tmp_path / "model"), device="cpu")
+    np.testing.assert_array_equal(model.encode(["a cat"]), model.encode([["", "a cat"]]))
+    asked = INSTRUCTOR(str(tmp_path / "model"), device="cpu", default_prompt_name="ask").encode(["a cat"])
+    np.testing.assert_array_equal(asked, model.encode([["Represent the question: ", "a cat"]]))
+
+
 def test_code_that_imports_the_old_package_can_be_given_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "InstructorEmbedding", one_embedder)
     from InstructorEmbedding import INSTRUCTOR as imported
@@ -168,11 +176,6 @@ def test_a_private_model_is_fetched_with_the_token_into_the_cache_folder_that_is
     assert not (tmp_path / "hub-cache" / "models--own--tiny").exists()
     hub.stop()
     assert INSTRUCTOR("own/tiny", device="cpu", cache_folder=str(cache)).encode("a cat").shape == (24,), "from there"
-
-
-def test_one_embedder_can_be_used_as_the_package_was_without_instructions(model: INSTRUCTOR) -> None:
-    texts: Sequence[str] = ["a cat", "a dog"]
-    np.testing.assert_array_equal(model.encode(texts), InstructionEmbedder(FOLDER, device="cpu").encode(texts))
 
 
 @pytest.mark.parametrize("name", ["half", "cuda", "encode_multi_process"])

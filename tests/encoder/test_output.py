@@ -12,17 +12,10 @@ from sentence_transformers.util import cos_sim, quantize_embeddings, truncate_em
 
 from one_embedder.embedding.embedder import InstructionEmbedder
 from one_embedder.embedding.output import truncate
-from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.errors import ConfigError
 
 TEXTS = [f"{animal} {place}" for animal in ("cats", "dogs", "the dog", "") for place in ("in", "for the", "document")]
 RANGES = np.stack([np.full(24, -0.4), np.full(24, 0.5)]).astype(np.float32)
-
-
-@pytest.fixture(scope="module")
-def embedder(tiny: InstructionEncoder) -> InstructionEmbedder:
-    """The tiny encoder's embedder."""
-    return InstructionEmbedder(tiny, device="cpu")
 
 
 def test_a_tensor_or_a_list_of_tensors_holds_the_same_numbers(embedder: InstructionEmbedder) -> None:
@@ -81,9 +74,18 @@ def test_with_ranges_a_text_has_the_same_steps_alone_and_among_others(embedder: 
     [
         ({"truncate_dim": 0}, "truncate_dim=0 must be between 1 and the embedding's 24"),
         ({"truncate_dim": 25}, "truncate_dim=25"),
+        (
+            {"truncate_dim": 12.0},
+            "truncate_dim=12.0 must be between 1 and the embedding's 24 dimensions, and whole",
+        ),
         ({"precision": "float16"}, "precision='float16' is unknown; choose one of float32, int8"),
         ({"ranges": RANGES}, "ranges belong to int8 and uint8"),
         ({"precision": "int8", "ranges": RANGES, "truncate_dim": 8}, r"shape \(2, 24\), not \(2, 8\)"),
+        (
+            {"precision": "uint8", "ranges": RANGES[::-1]},
+            r"ranges\[0\] must be the smallest",
+        ),
+        ({"precision": "int8", "ranges": RANGES * np.nan}, r"ranges\[0\] must be the smallest"),
         ({"devices": []}, r"devices=\[\] must be a list"),
         ({"devices": "cpu"}, "devices='cpu' must be a list"),
         ({"devices": ["cpu", "gpu 1"]}, r"devices=\['cpu', 'gpu 1'\] must be torch devices"),

@@ -30,12 +30,6 @@ embedder = InstructionEmbedder({folder!r}, device="cpu")
 
 
 @pytest.fixture(scope="module")
-def embedder(tiny: InstructionEncoder) -> InstructionEmbedder:
-    """The tiny encoder's embedder."""
-    return InstructionEmbedder(tiny, device="cpu")
-
-
-@pytest.fixture(scope="module")
 def pool(embedder: InstructionEmbedder) -> Iterator[EncoderPool]:
     """Two processes on the CPU, for all tests here: starting them takes seconds."""
     with embedder.start_pool(["cpu", "cpu"]) as processes:

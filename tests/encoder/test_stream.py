@@ -50,12 +50,6 @@ class Interrupted(InstructionEmbedder):
         return super().encode(sentences, *arguments, **options)
 
 
-@pytest.fixture(scope="module")
-def embedder(tiny: InstructionEncoder) -> InstructionEmbedder:
-    """The tiny encoder's embedder."""
-    return InstructionEmbedder(tiny, device="cpu")
-
-
 @pytest.fixture
 def source(tmp_path: Path) -> RecordFile:
     """Fifty texts under one instruction."""

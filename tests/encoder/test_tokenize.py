@@ -26,32 +26,9 @@ def pooled_tokens(tokenizer: InstructionTokenizer, instruction: str, text: str) 
     return tokenizer.tokenizer.convert_ids_to_tokens(kept.tolist())
 
 
-def test_pooling_keeps_the_text_and_the_end_token_and_nothing_of_the_instruction(
-    tokenizer: InstructionTokenizer,
-) -> None:
-    assert pooled_tokens(tokenizer, INSTRUCTION, "the cats") == ["▁the", "▁cat", "s", "</s>"]
-
-
 def test_without_an_instruction_everything_is_pooled(tokenizer: InstructionTokenizer) -> None:
     batch = tokenizer(["", ""], ["the cats", "dog"])
     assert batch.pooling_mask.tolist() == batch.attention_mask.tolist()
-
-
-@pytest.mark.parametrize("text", ["", "   ", "\n\t"])
-def test_an_empty_text_pools_the_end_token_alone(tokenizer: InstructionTokenizer, text: str) -> None:
-    assert pooled_tokens(tokenizer, INSTRUCTION, text) == ["</s>"]
-
-
-def test_an_empty_text_without_instruction_is_the_end_token(tokenizer: InstructionTokenizer) -> None:
-    assert pooled_tokens(tokenizer, "", "") == ["</s>"]
-
-
-def test_an_instruction_of_one_token_is_pooled_by_the_package_and_not_by_its_head(
-    tokenizer: InstructionTokenizer,
-) -> None:
-    head = InstructionTokenizer(tokenizer.tokenizer, 32, joining="head")
-    assert pooled_tokens(tokenizer, "the ", "cats") == ["▁the", "▁cat", "s", "</s>"]
-    assert pooled_tokens(head, "dog", "s") == ["s", "</s>"]
 
 
 def test_an_instruction_as_long_as_the_maximum_pools_the_end_token_alone(tokenizer: InstructionTokenizer) -> None:
@@ -60,15 +37,6 @@ def test_an_instruction_as_long_as_the_maximum_pools_the_end_token_alone(tokeniz
         shorter = tokenizer.with_max_length(max_length)
         assert shorter([INSTRUCTION], ["cats"]).input_ids.shape == (1, max_length)
         assert pooled_tokens(shorter, INSTRUCTION, "cats") == ["</s>"]
-
-
-def test_where_the_joint_merges_tokens_the_end_token_is_still_pooled(tokenizer: InstructionTokenizer) -> None:
-    # "re triev" alone has many letters as tokens; joined with "ing" the vocabulary's longer pieces take over.
-    tokens = tokenizer.tokenize(["retrie"], ["ving"])[0]
-    alone = len(tokenizer.tokenizer("retrie")["input_ids"]) - 1
-    assert alone > len(tokens.input_ids) - 1, "the example must merge"
-    assert tokens.instruction_length == len(tokens.input_ids) - 1
-    assert pooled_tokens(tokenizer, "retrie", "ving") == ["</s>"]
 
 
 def test_a_long_text_is_cut_at_its_end_and_keeps_the_end_token(tokenizer: InstructionTokenizer) -> None:

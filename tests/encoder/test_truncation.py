@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -11,19 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from one_embedder.embedding.embedder import InstructionEmbedder
-from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.encoder.tokenize import InstructionTokenizer
 from one_embedder.encoder.truncation import Cut, Truncation, TruncationWarning, cuts_kept
 
 INSTRUCTION = "represent the question for retrieval: "
 HUGE = "represent the question " * 100
 LONG = "cats and dogs " * 30
-
-
-@pytest.fixture(scope="module")
-def embedder(tiny: InstructionEncoder) -> InstructionEmbedder:
-    """The tiny encoder's embedder."""
-    return InstructionEmbedder(tiny, device="cpu")
 
 
 def test_two_texts_that_their_instruction_leaves_nothing_of_are_equal_and_the_call_says_so(
@@ -86,13 +78,3 @@ def test_tokens_are_those_of_the_library_and_what_is_cut_is_what_does_not_fit(
     assert (row.cut != Cut.NONE) == (len(all_of_it) > max_length)
     pools_text = row.instruction_length < len(row.input_ids) - 1
     assert (row.cut == Cut.ALL) == (row.cut != Cut.NONE and bool(text.strip()) and not pools_text)
-
-
-def test_counting_does_not_change_the_embeddings(make_encoder: Callable[..., InstructionEncoder]) -> None:
-    embedder = InstructionEmbedder(make_encoder(), device="cpu")
-    texts = ["cat", LONG, "the dogs " * 9]
-    with cuts_kept():
-        together = embedder.encode(texts, INSTRUCTION)
-    for text, row in zip(texts, together, strict=True):
-        with cuts_kept():
-            np.testing.assert_allclose(embedder.encode(text, INSTRUCTION)[0], row, atol=1e-6)

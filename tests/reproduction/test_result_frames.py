@@ -69,6 +69,16 @@ def test_tasks_that_are_not_the_tables_are_refused(
         results.tasks()
 
 
+@pytest.mark.parametrize("named", ["", "~/experiments"])
+def test_a_place_may_be_named_from_ones_home_or_left_empty(
+    named: str, tmp_path: Path, project_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "experiments").symlink_to(project_root / "experiments")
+    monkeypatch.setenv(results.EXPERIMENTS, named)
+    assert not results.bench().empty
+
+
 def test_bench_keeps_the_measured_numbers(project_root: Path) -> None:
     row = json.loads((project_root / "experiments/bench/encode.json").read_text())["rows"][0]
     bench = results.bench().query("whose == 'recorded' and bench == 'encode'").set_index("number")["value"]

@@ -106,11 +106,13 @@ def token_batches(lengths: Sequence[int], batch_size: int, max_tokens: int | Non
 
 
 def check_budgets(batch_size: int, max_tokens: int | None) -> None:
-    """Raise ConfigError if a batch could hold nothing."""
-    if batch_size < 1:
-        raise ConfigError(f"batch_size={batch_size} must be at least 1")
-    if max_tokens is not None and max_tokens < 1:
-        raise ConfigError(f"max_tokens_per_batch={max_tokens} must be at least 1, or None for no bound")
+    """Raise ConfigError if a batch could hold nothing, or not a whole number."""
+    if not isinstance(batch_size, int | np.integer) or batch_size < 1:
+        raise ConfigError(f"batch_size={batch_size!r} must be a whole number, at least 1")
+    if max_tokens is not None and (not isinstance(max_tokens, int | np.integer) or max_tokens < 1):
+        raise ConfigError(
+            f"max_tokens_per_batch={max_tokens!r} must be a whole number, at least 1, or None for no bound"
+        )
 
 
 def is_out_of_memory(error: BaseException) -> bool:

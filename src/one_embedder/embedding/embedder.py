@@ -150,8 +150,6 @@ class InstructionEmbedder:
 
     @max_seq_length.setter
     def max_seq_length(self, length: int) -> None:
-        if type(length) is not int:
-            raise ConfigError(f"max_seq_length={length!r} must be a whole number of tokens")
         check_positions(self.encoder.backbone, length)
         self.encoder.tokenizer = self.encoder.tokenizer.with_max_length(length)
 

@@ -82,4 +82,4 @@ def _checked_text(text: Any, place: str, index: int) -> str:
     """The text as a plain string. The place is only spelled out if there is something wrong with it."""
     if (wrong := fault(text)) is not None:
         raise DataError(f"{place.format(index)} {wrong}; convert it or drop the row")
-    return str(text)
+    return str.__str__(text)  # str() of an Enum's member is its name

@@ -48,6 +48,8 @@ class INSTRUCTOR:
         self.embedder = InstructionEmbedder(
             model_name_or_path, modules=modules, device=device, cache_folder=cache_folder, **others
         )
+        if "default_prompt_name" not in others:  # that package uses none of a folder
+            self.embedder.default_prompt_name = None
 
     def encode(
         self,

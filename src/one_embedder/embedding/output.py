@@ -25,11 +25,16 @@ def check_output(dimension: int, truncate_dim: int | None, precision: str, range
     """Refuse what cannot be handed out, before anything is encoded.
 
     Raises:
-        ConfigError: if ``truncate_dim`` is not between 1 and the dimension, the precision is unknown, or the ranges
-            are given for another precision than int8 and uint8 or are not of shape (2, dimension handed out).
+        ConfigError: if ``truncate_dim`` is no whole number between 1 and the dimension, the precision is unknown, or
+            the ranges are given for another precision than int8 and uint8, are not of shape (2, dimension handed out)
+            or no ranges.
     """
-    if truncate_dim is not None and not 1 <= truncate_dim <= dimension:
-        raise ConfigError(f"truncate_dim={truncate_dim} must be between 1 and the embedding's {dimension} dimensions")
+    if truncate_dim is not None and (
+        not isinstance(truncate_dim, int | np.integer) or not 1 <= truncate_dim <= dimension
+    ):
+        raise ConfigError(
+            f"truncate_dim={truncate_dim!r} must be between 1 and the embedding's {dimension} dimensions, and whole"
+        )
     if precision not in get_args(Precision):
         raise ConfigError(f"precision={precision!r} is unknown; choose one of {', '.join(get_args(Precision))}")
     if ranges is None:
@@ -41,6 +46,8 @@ def check_output(dimension: int, truncate_dim: int | None, precision: str, range
             f"ranges have shape {np.shape(ranges)}, not (2, {truncate_dim or dimension}): smallest and largest value "
             "of every dimension"
         )
+    if not np.less_equal(*ranges).all():  # of a NaN neither
+        raise ConfigError("ranges[0] must be the smallest and ranges[1] the largest value of every dimension")
 
 
 def needs_ranges(precision: str) -> bool:

@@ -165,7 +165,7 @@ def _parquet_rows(path: Path, fields: Sequence[str]) -> Iterator[tuple[Place, di
                 for row in batch.to_pylist():
                     number += 1
                     yield f"row {number}", row
-    except pyarrow.ArrowException as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:  # damaged pages, damaged texts
         raise DataError(f"{path} cannot be read after row {number} ({error}); fetch or write it again") from error
 
 

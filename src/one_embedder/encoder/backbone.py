@@ -19,7 +19,6 @@ from transformers import (
 )
 from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
-from one_embedder.encoder.folder import require_file
 from one_embedder.encoder.reading import AS_DATA, read_config, reading
 from one_embedder.errors import CheckpointError, ConfigError
 
@@ -42,7 +41,6 @@ def load_backbone(folder: Path, layers: int | None = None) -> PreTrainedModel:
         ConfigError: if more layers are asked for than there are.
         CheckpointError: if files are missing or unreadable, weights are missing, or any weight is not finite.
     """
-    require_file(folder / "config.json")
     with reading("model", folder / "config.json"):
         config = read_config(folder)
         _keep_lowest(config, layers)

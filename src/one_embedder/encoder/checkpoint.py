@@ -102,8 +102,8 @@ def save_encoder(
         default_prompt_name: the one of them that is used by calls which name none.
 
     Raises:
-        CheckpointError: if the place holds something else than a model folder, or cannot be written to, or the encoder
-            is quantised.
+        CheckpointError: if the place holds something else than a model folder, is the working directory or cannot be
+            written to, or the encoder is quantised.
     """
     folder = Path(folder)
     if is_quantized(encoder):
@@ -127,7 +127,9 @@ def save_encoder(
 
 
 def check_positions(backbone: PreTrainedModel, max_length: int) -> None:
-    """Raise ConfigError if the model cannot take so many tokens."""
+    """Raise ConfigError if the model cannot take so many tokens, or it is no number of them."""
+    if type(max_length) is not int:
+        raise ConfigError(f"max_length={max_length!r} must be a whole number of tokens")
     limit = position_limit(backbone.config)
     if limit is not None and max_length > limit:
         raise ConfigError(f"max_length={max_length} is more than the {limit} tokens that the model has positions for")
@@ -179,6 +181,8 @@ def _max_length(
 
 
 def _refuse_foreign(folder: Path) -> None:
+    if folder.exists() and folder.samefile("."):  # who works there would be left in the folder that was replaced
+        raise CheckpointError(f"{folder} is the folder that you are in; choose an empty or new folder for the model")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "modules.json").is_file():
         raise CheckpointError(f"{folder} holds other files; choose an empty or new folder for the model")
     if folder.exists() and not folder.is_dir():

@@ -61,18 +61,25 @@ def load_dense(folder: Path) -> Dense:
     path = folder / "config.json"
     config = read_object(path)
     _refuse_unsupported(config, folder)
-    sizes = [whole_number(config, key, path) for key in ("in_features", "out_features")]
+    width, out = (whole_number(config, key, path) for key in ("in_features", "out_features"))
+    bias = bool(config.get("bias", True))
     weights = _read_weights(folder)
-    _require_shape(weights, sizes, folder)  # before memory is taken for what the settings ask for
+    expected: dict[str, tuple[int, ...]] = {"linear.weight": (out, width)}
+    if bias:
+        expected["linear.bias"] = (out,)
+    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    if found != expected:  # told before memory is taken for what the settings ask for
+        raise CheckpointError(f"the weights in {folder} are {found}, but its config.json asks for {expected}")
     try:
         layer = Dense(
-            *sizes,
-            bias=bool(config.get("bias", True)),
+            width,
+            out,
+            bias=bias,
             activation=str(config.get("activation_function", "torch.nn.modules.activation.Tanh")),
         )
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
-    _fill(layer, weights, folder)
+    layer.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
     return layer
 
 
@@ -110,18 +117,3 @@ def _read_weights(folder: Path) -> dict[str, Tensor]:
     except (SafetensorError, pickle.UnpicklingError, OSError, RuntimeError, EOFError, ValueError) as error:
         raise CheckpointError(f"the weights in {folder} cannot be read ({error}); fetch them again") from error
     raise CheckpointError(f"{folder} holds neither model.safetensors nor pytorch_model.bin; fetch the folder again")
-
-
-def _require_shape(weights: dict[str, Tensor], sizes: list[int], folder: Path) -> None:
-    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-    if found.get("linear.weight") != (sizes[1], sizes[0]):
-        expected = {"linear.weight": (sizes[1], sizes[0])}
-        raise CheckpointError(f"the weights in {folder} are {found}, but its config.json asks for {expected}")
-
-
-def _fill(layer: Dense, weights: dict[str, Tensor], folder: Path) -> None:
-    expected = {name: tuple(tensor.shape) for name, tensor in layer.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-    if found != expected:
-        raise CheckpointError(f"the weights in {folder} are {found}, but its config.json asks for {expected}")
-    layer.load_state_dict({name: tensor.float() for name, tensor in weights.items()})

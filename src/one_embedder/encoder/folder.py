@@ -44,11 +44,9 @@ def read_layout(folder: Path) -> FolderLayout:
     A folder without ``modules.json`` is taken for a bare transformers model, mean-pooled.
 
     Raises:
-        CheckpointError: if the folder or a part of it is missing, or asks for other pooling than the mean, or for
-            a module that INSTRUCTOR does not have, or in a place where it does not have it.
+        CheckpointError: if a part of the folder is missing, or asks for other pooling than the mean, or for a module
+            that INSTRUCTOR does not have, or in a place where it does not have it.
     """
-    if not folder.is_dir():
-        raise CheckpointError(f"{folder} is not a folder; name a folder that holds a model, 'minilm' or a hub id")
     if not (folder / "modules.json").is_file():
         require_file(folder / "config.json")
         return FolderLayout(transformer=folder, dense=(), max_length=None)

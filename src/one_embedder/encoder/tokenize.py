@@ -176,7 +176,7 @@ class InstructionTokenizer:
         positions = torch.arange(int(lengths.max()))
         attended = positions < lengths.unsqueeze(1)  # (B, L)
         pooled = attended & (positions >= instruction_lengths.unsqueeze(1))
-        input_ids = torch.full(attended.shape, self._pad_token_id, dtype=torch.long)
+        input_ids = torch.full(attended.shape, self.tokenizer.pad_token_id, dtype=torch.long)
         input_ids[attended] = torch.tensor([token for row in rows for token in row.input_ids], dtype=torch.long)
         return TokenizedBatch(input_ids, attended.long(), pooled.long())
 
@@ -196,10 +196,6 @@ class InstructionTokenizer:
         inner = {"type": "Sequence", "normalizers": [] if own is None else [own]}
         content["normalizer"] = {"type": "Sequence", "normalizers": [inner, _STRIP]}
         return json.dumps(content, ensure_ascii=False)
-
-    @property
-    def _pad_token_id(self) -> int:
-        return int(self.tokenizer.pad_token_id)
 
     def _limited(self, ids: list[int], instruction_length: int, text: str) -> TokenizedText:
         """The first tokens and the special ones of the end, at most ``max_length`` in all."""
