@@ -200,6 +200,7 @@ def test_less_is_never_recorded_over_more(cfg: Config) -> None:
     [
         (lambda cfg: setattr(cfg.views, "chosen", ["Two"]), ConfigError, "no instructions for 'Two'"),
         (lambda cfg: cfg.views.sets.update(Two=view_set("test")), DataError, "no view set Two"),
+        (lambda cfg: cfg.views.sets.update(mean=view_set("test")), ConfigError, "cannot be called mean"),
         (lambda cfg: setattr(cfg, "profile", "released"), ConfigError, "trains nothing .*evaluate_views"),
     ],
 )
