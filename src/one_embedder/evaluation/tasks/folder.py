@@ -30,7 +30,6 @@ logger = logging.getLogger(__name__)
 OWN_FOLDERS = {"PromptRetrieval": "prompt_retrieval", "TextEvaluation": "billboard"}
 """Categories that mteb does not know, and the folder of their tasks below the root."""
 
-
 SETTINGS = {"samples_per_label": "Classification", "splits": "STS", "ignore_identical_ids": "Retrieval"}
 """What ``benchmark.protocol`` may set, and the category that reads it."""
 
