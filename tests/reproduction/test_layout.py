@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from one_embedder.reproduction.statistics.layout import INSTRUCTOR, ROWS, RowSpec, rows_of
+from one_embedder.reproduction.statistics.layout import COLUMN_HEADERS, COLUMNS, INSTRUCTOR, ROWS, RowSpec, rows_of
 
 
 def told(rows: tuple[RowSpec, ...]) -> dict[str, tuple[bool | None, bool, bool]]:
@@ -32,3 +32,8 @@ def test_beside_published_numbers_stand_the_backbone_and_instructor(
     assert told(rows) == {"backbone": (None, False, False), INSTRUCTOR.id: (trained, True, trained is not None)}
     assert [row.label for row in rows] == ["backbone (gtr-t5-large)", label]
     assert [row.encoder for row in rows] == ["sentence-transformers/gtr-t5-large", None]
+
+
+def test_the_columns_are_the_papers_nine_in_its_order() -> None:
+    assert len(COLUMNS) == 9 and list(COLUMN_HEADERS) == list(COLUMNS)
+    assert (COLUMNS[0], COLUMNS[-1]) == ("Retrieval", "TextEvaluation")
