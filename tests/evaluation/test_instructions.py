@@ -79,6 +79,17 @@ def test_wrong_instructions_are_another_tasks_of_the_same_sides_and_differ_from_
     assert wrong.for_task("STS12", "STS") == TaskInstructions("group: ", "group: "), "STS13 says the same as STS12"
 
 
+def test_wrong_instructions_differ_at_the_level_of_detail_that_is_given() -> None:
+    written = {
+        "Pairs": "Represent the tweet for finding a paraphrase: ",
+        "Queries": "Represent the tweet for retrieving replies: ",
+        "Titles": "Represent the title for finding a paraphrase: ",
+    }
+    table = {task: {"text": instruction} for task, instruction in written.items()}
+    wrong = InstructionTable("paper", table, given="wrong", detail="simple")
+    assert wrong.for_task("Pairs", "PairClassification").query == "title; Input: "
+
+
 def test_wrong_instructions_need_another_task() -> None:
     with pytest.raises(ConfigError, match=r"evaluation\.instructions=wrong: table 'paper' has no other .* STS12's"):
         InstructionTable("paper", TABLE, given="wrong").for_task("STS12", "STS")

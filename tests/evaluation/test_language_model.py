@@ -199,8 +199,9 @@ def test_lengths_are_tokens_and_the_revision_follows_the_files(folder: Path, tmp
     before = learner(other).identity
     (other / "config.json").write_text((other / "config.json").read_text() + "\n")
     assert learner(other).identity["revision"] != before["revision"]
-    commit = save_model(tmp_path / "snapshots" / "0123abc", "gpt2")
-    assert learner(commit).identity["revision"] == "0123abc"
+    commit, mine = "0123456789" * 4, save_model(tmp_path / "snapshots" / "mine", "gpt2")
+    assert learner(save_model(tmp_path / "snapshots" / commit, "gpt2")).identity["revision"] == commit
+    assert len(learner(mine).identity["revision"]) == 64, "not a commit of the hub's"
 
 
 def test_a_folder_without_a_language_model_is_named(tmp_path: Path) -> None:

@@ -128,9 +128,18 @@ def test_a_task_that_the_benchmark_lacks_is_refused_with_the_nearest() -> None:
         hub_tasks("MTEB(eng, v1.0)")
 
 
+def test_a_task_that_is_a_folder_and_the_hubs_is_refused_and_not_counted_twice(tmp_path: Path) -> None:
+    (tmp_path / "eval/STS/STS12").mkdir(parents=True)
+    both = BenchmarkConfig(root=str(tmp_path), mteb=BENCHMARK, folders={"STS12": "STS"})
+    with pytest.raises(ConfigError, match=r"benchmark\.folders names \['STS12'\].*benchmark\.mteb"):
+        select_tasks(both)
+
+
 def test_an_aggregate_is_named_by_its_own_name_and_scored_by_its_parts() -> None:
     chosen = select_tasks(BenchmarkConfig(mteb=BENCHMARK, tasks=["CQADupstackRetrieval", "STS12"]))
     assert len(chosen.tasks) == 12 + 1
+    with pytest.raises(ConfigError, match=r"CQADupstackRetrieval.*no task of"):
+        select_tasks(BenchmarkConfig(mteb="MTEB(eng, v2)", tasks=["CQADupstackRetrieval"]))  # has two of the parts
 
 
 def forum(name: str, values: list[float]) -> TaskScore:

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from one_embedder.config.compose import load_config
-from one_embedder.config.schema import Config, TaskFolderConfig
+from one_embedder.config.schema import Config, PromptTaskConfig, TaskFolderConfig
 from one_embedder.errors import ConfigError, DataError, EvaluationError
 from one_embedder.evaluation.benchmarks import CATEGORIES
+from one_embedder.evaluation.plan import Plan
 from one_embedder.evaluation.run import evaluate
 from one_embedder.evaluation.tasks.folder import OWN_FOLDERS, TaskFolder, discover, folder_of, settings_of
 from one_embedder.evaluation.tasks.folder_mteb import TASKS, FolderClassification
@@ -207,6 +208,18 @@ def test_settings_of_a_misspelt_task_are_told_and_those_of_tasks_elsewhere_are_n
     discover(benchmark_root, None, {"TinyClasification": settings})
     assert "benchmark.protocol.TinyClasification belongs to no task here" in caplog.text
     assert "did you mean TinyClassification?" in caplog.text
+
+
+def test_settings_of_a_misspelt_prompt_retrieval_task_are_told(
+    task_folder: Callable, cfg: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    task_folder("TinyPrompts")
+    cfg.prompt_retrieval.tasks = load_config("evaluate").prompt_retrieval.tasks
+    Plan.of(cfg)
+    assert not caplog.records
+    cfg.prompt_retrieval.tasks = {"TinyPromts": PromptTaskConfig()}
+    Plan.of(cfg)
+    assert "prompt_retrieval.tasks.TinyPromts belongs to no task here and has no effect; did you mean" in caplog.text
 
 
 def test_the_settings_of_the_papers_tasks_are_configuration() -> None:

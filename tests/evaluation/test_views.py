@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import v_measure_score
 
-from one_embedder.config.schema import Config
+from one_embedder.config.schema import Config, ViewSetConfig
 from one_embedder.errors import ConfigError, DataError
 from one_embedder.evaluation.views.cells import Labeling, score_cell
 from one_embedder.evaluation.views.results import read_view_result
@@ -55,6 +56,10 @@ class Deaf(HashEncoder):
 
     def encode(self, sentences: Sequence[str], instruction: str, **settings: object) -> np.ndarray:
         return super().encode(sentences, "", **settings)  # type: ignore[arg-type]
+
+
+def called_none() -> ViewSetConfig:
+    return replace(view_set("test"), objectives={"thing": "clustering by thing", "none": "clustering by moods"})
 
 
 @pytest.fixture
@@ -200,6 +205,7 @@ def test_a_number_changed_by_hand_is_not_believed(file: str, cfg: Config) -> Non
         ({"sets": {}}, ConfigError, r"no set of the part 'test': choose .*views=public"),
         ({"chosen": ["Tay"]}, ConfigError, "views.sets has no instructions for 'Tay'"),
         ({"sets": {"Lost": view_set("test")}}, DataError, "no view set Lost .*the sets there are Toy, Twin"),
+        ({"sets": {"Toy": called_none()}}, ConfigError, "views.sets.Toy.*a labeling cannot be called none"),
         ({"texts_per_set": 2}, DataError, "view set T.*fewer than two classes of the labeling .*texts_per_set"),
     ],
 )

@@ -491,6 +491,10 @@ def test_the_identity_of_the_data_follows_its_content(configure: Configure) -> N
     assert before["medi"] == "abc"
     (task / "test.jsonl").write_text('{"score": 2}\n')
     assert data_identity(cfg)["benchmark"] != before["benchmark"]
+    task.rename(elsewhere := Path(cfg.medi.folder) / "elsewhere")
+    (elsewhere / "test.jsonl").write_text('{"score": 1}\n')
+    task.symlink_to(elsewhere)
+    assert data_identity(cfg) == before, "a link to a task's folder is one"
 
 
 def test_a_recorded_table_is_not_replaced_by_one_of_fewer_seeds_steps_or_tasks(

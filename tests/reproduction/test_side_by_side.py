@@ -97,6 +97,12 @@ def test_the_record_holds_the_tables_numbers_and_the_run_behind_each_row(
     assert "instructions none" in section.facts["wide"]
 
 
+def test_labels_that_look_like_a_number_or_nothing_are_names(outputs: dict[str, Path], tmp_path: Path) -> None:
+    named = [f"800={outputs['wide']}", f"None={outputs['narrow']}"]
+    work(parser().parse_args([*named, "--output", str(tmp_path / "steps"), "--resamples", "5"]))
+    assert [row["label"] for row in read_side_by_side(tmp_path / "steps.json")["rows"]] == ["800", "None"]
+
+
 @pytest.mark.parametrize("content", ["", "[]", '{"schema": 1}'])
 def test_a_damaged_record_is_named(tmp_path: Path, content: str) -> None:
     path = tmp_path / "sizes.json"

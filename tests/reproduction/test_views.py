@@ -78,9 +78,9 @@ def test_estimates_are_means_over_seeds_labelings_and_sets_and_lie_in_their_inte
 
 
 def test_what_is_steered_is_told_from_what_is_not(rows: list[ViewRow]) -> None:
-    bootstrap = view_bootstrap(rows, resamples=400, confidence=0.95, seed=0)
+    bootstrap = view_bootstrap(rows, resamples=700, confidence=0.95, seed=0)
     claims = decide_steering(bootstrap, seeds=2)
-    assert len(claims) == 10
+    assert len(claims) == 14
     assert {claim.verdict for claim in claims} == {"supported"}
     assert {claim.verdict for claim in decide_steering(bootstrap, seeds=1)} == {"one seed"}
     unsteered = [row(UNTRAINED, 0.0), row(PLAIN, 0.0, 0.0), row(INSTRUCTOR, 0.0, 0.0)]
@@ -115,7 +115,7 @@ def cfg(tmp_path: Path) -> Config:
         ["table.name=views", "views=none", "debug=fast", f"paths.experiments={tmp_path / 'experiments'}"],
     )
     cfg.views.root, cfg.views.sets = str(tmp_path / "views"), {"One": view_set("test")}
-    cfg.table.seeds, cfg.table.bootstrap_resamples = [0, 1], 400
+    cfg.table.seeds, cfg.table.bootstrap_resamples = [0, 1], 700
     return cfg
 
 
@@ -200,6 +200,7 @@ def test_less_is_never_recorded_over_more(cfg: Config) -> None:
     [
         (lambda cfg: setattr(cfg.views, "chosen", ["Two"]), ConfigError, "no instructions for 'Two'"),
         (lambda cfg: cfg.views.sets.update(Two=view_set("test")), DataError, "no view set Two"),
+        (lambda cfg: cfg.views.sets.update(mean=view_set("test")), ConfigError, "cannot be called mean"),
         (lambda cfg: setattr(cfg, "profile", "released"), ConfigError, "trains nothing .*evaluate_views"),
     ],
 )

@@ -26,7 +26,7 @@ Embeddings = NDArray[np.float32]
 
 
 class TextEncoder(Protocol):
-    """What evaluation asks of an encoder; ``encoder.embedder.InstructionEmbedder`` is the one in use."""
+    """What evaluation asks of an encoder; ``embedding.embedder.InstructionEmbedder`` is the one in use."""
 
     @property
     def revision(self) -> str:
@@ -85,7 +85,7 @@ class CachingEncoder:
         self.encoded += len(new)
         self.hits += len(texts) - len(new)
         if len(new) == len(texts) > self.max_kept_at_once:
-            embeddings, cuts = self._checked(new, instruction, texts, task)
+            embeddings, cuts = self._encode(new, instruction, texts, task)
             self._count(task, cuts)
             return embeddings
         known, cut = self._embeddings, self._cut
@@ -95,7 +95,7 @@ class CachingEncoder:
         fresh: dict[str, Embeddings] = {}
         fresh_cut: dict[str, int] = {}
         if new:
-            embeddings, cuts = self._checked(new, instruction, texts, task)
+            embeddings, cuts = self._encode(new, instruction, texts, task)
             fresh = dict(zip(new, embeddings, strict=True))
             fresh_cut = {text: kind for text, kind in zip(new, cuts, strict=True) if kind}
         if len(new) <= self.max_kept_at_once:
@@ -108,20 +108,17 @@ class CachingEncoder:
     def _count(self, task: str, cuts: Sequence[int]) -> None:
         self.truncation[task] = self.truncation.get(task, Truncation()) + Truncation.of(cuts)
 
-    def _checked(
+    def _encode(
         self, new: Sequence[str], instruction: str, texts: Sequence[str], task: str
     ) -> tuple[Embeddings, Sequence[int]]:
-        fresh, cuts = self._encode(new, instruction, task)
-        _check_finite(fresh, new, texts, task)
-        return fresh, cuts
-
-    def _encode(self, texts: Sequence[str], instruction: str, task: str) -> tuple[Embeddings, Sequence[int]]:
+        """Embeddings of ``new``, some of ``texts``, and how each was cut."""
         try:
             with threadpool_limits(self._threads), cuts_kept() as kept:
-                rows = self.encoder.encode(texts, instruction, batch_size=self.batch_size, show_progress_bar=False)
-            return rows, [cut for cuts in kept for cut in cuts.tolist()] or [0] * len(texts)
+                rows = self.encoder.encode(new, instruction, batch_size=self.batch_size, show_progress_bar=False)
         except OneEmbedderError as error:
             raise EvaluationError(f"task {task}, among its texts not encoded before: {error}") from error
+        _check_finite(rows, new, texts, task)
+        return rows, [cut for cuts in kept for cut in cuts.tolist()] or [0] * len(new)
 
 
 def _check_finite(embeddings: Embeddings, encoded: Sequence[str], texts: Sequence[str], task: str) -> None:

@@ -1,14 +1,10 @@
-"""Scores of single test items, and the statistic that turns them into a task's main score.
-
-scipy and scikit-learn are imported where they are called: reading results back needs neither, and they take seconds.
-"""
+"""Scores of single test items, and the statistic that turns them into a task's main score."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,78 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from one_embedder.errors import DataError
+from one_embedder.evaluation import weighted
+from one_embedder.evaluation.weighted import Array
 from one_embedder.files.documents import parse_json
 
 Column = NDArray[np.float64]
 
 
-def mean(value: Column) -> float:
-    """Arithmetic mean of ``value`` (N,)."""
-    return float(value.mean())
-
-
-def pearson(predicted: Column, gold: Column) -> float:
-    """Pearson correlation of two (N,) columns; nan if one of them is constant."""
-    from scipy.stats import pearsonr
-
-    return _correlation(pearsonr, predicted, gold)
-
-
-def spearman(predicted: Column, gold: Column) -> float:
-    """Spearman correlation of two (N,) columns, ties sharing their mean rank; nan if one of them is constant."""
-    from scipy.stats import spearmanr
-
-    return _correlation(spearmanr, predicted, gold)
-
-
-def average_precision(predicted: Column, gold: Column) -> float:
-    """Average precision of ``predicted`` (N,) for ``gold`` (N,) in {0, 1}; nan without a positive."""
-    from sklearn.metrics import average_precision_score
-
-    return float(average_precision_score(gold, predicted)) if gold.any() else float("nan")
-
-
-def v_measure(predicted: Column, gold: Column) -> float:
-    """Agreement of cluster numbers ``predicted`` (N,) with classes ``gold`` (N,)."""
-    from sklearn.metrics import v_measure_score
-
-    return float(v_measure_score(gold.astype(np.int64), predicted.astype(np.int64)))
-
-
-def mean_of_groups(value: Column, group: Column) -> float:
-    """Mean over the groups of the mean of ``value`` (N,) in each, so that every group counts alike."""
-    return float(np.mean([value[group == own].mean() for own in np.unique(group)]))
-
-
-def low_group_mean(value: Column, group: Column) -> float:
-    """Mean of ``value`` (N,) in the group at the tenth percentile of the groups' means: the third lowest of twenty.
-
-    Source: WILDS' Amazon task, as in xlang-ai/instructor-embedding, evaluation/prompt_retrieval/main_amazon.py.
-    """
-    means = np.sort([value[group == own].mean() for own in np.unique(group)])
-    return float(means[len(means) // 10])
-
-
-def _correlation(function: Callable[..., Any], predicted: Column, gold: Column) -> float:
-    from scipy.stats import ConstantInputWarning
-
-    if len(predicted) < 2:
-        return float("nan")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConstantInputWarning)  # nan is the documented answer
-        return float(function(predicted, gold).statistic)
-
-
-STATISTICS: dict[str, tuple[Callable[..., float], tuple[str, ...]]] = {
-    "mean": (mean, ("value",)),
-    "pearson": (pearson, ("predicted", "gold")),
-    "spearman": (spearman, ("predicted", "gold")),
-    "average_precision": (average_precision, ("predicted", "gold")),
-    "v_measure": (v_measure, ("predicted", "gold")),
-    "low_group_mean": (low_group_mean, ("value", "group")),
-    "mean_of_groups": (mean_of_groups, ("value", "group")),
+STATISTICS: dict[str, tuple[Callable[..., Array], tuple[str, ...]]] = {
+    "mean": (weighted.mean, ("value",)),
+    "pearson": (weighted.pearson, ("predicted", "gold")),
+    "spearman": (weighted.spearman, ("predicted", "gold")),
+    "average_precision": (weighted.average_precision, ("predicted", "gold")),
+    "v_measure": (weighted.v_measure, ("predicted", "gold")),
+    "low_group_mean": (weighted.low_group_mean, ("value", "group")),
+    "mean_of_groups": (weighted.mean_of_groups, ("value", "group")),
 }
-"""Name -> (function, columns it reads)."""
+"""Name -> (function, columns it reads before the counts)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,16 +68,21 @@ class ItemScores:
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
 
-    def score(self, index: NDArray[np.integer[Any]] | None = None) -> float:
-        """The main score of the items ``index`` (M,), repeats allowed; of all items if None.
+    def score(self) -> float:
+        """The main score, 0-1; nan where the items leave it undefined, see ``resampled``."""
+        return float(self.resampled(np.ones((1, len(self))))[0])
+
+    def resampled(self, counts: Array) -> Array:
+        """The main score of each of R resamples of the N items, (R,).
+
+        Args:
+            counts: (R, N), how often each item was drawn.
 
         Returns:
-            A score on the 0-1 scale; nan where the resample leaves it undefined (a constant column for a correlation,
+            Scores on the 0-1 scale; nan where a resample leaves one undefined (a constant column for a correlation,
             no positive pair for average precision), which a bootstrap has to skip.
         """
-        function = STATISTICS[self.statistic][0]
-        columns = self.columns.values()
-        return function(*columns) if index is None else function(*(column[index] for column in columns))
+        return STATISTICS[self.statistic][0](*self.columns.values(), counts)
 
     def to_json(self) -> str:
         """One JSON object; numbers keep full precision."""

@@ -18,7 +18,7 @@ from one_embedder.evaluation.results import NotRun, identity_sha256
 from one_embedder.evaluation.task_instructions import InstructionTable, TaskInstructions, sides_of
 from one_embedder.evaluation.tasks.chosen import Selection, Task, select_tasks, share_of
 from one_embedder.evaluation.tasks.estimate import sizes
-from one_embedder.evaluation.tasks.folder import TaskFolder
+from one_embedder.evaluation.tasks.folder import TaskFolder, tell_misspelt
 from one_embedder.tracking.identity import config_hash
 
 logger = logging.getLogger(__name__)
@@ -85,8 +85,9 @@ class Plan:
         )
         instructions = {task.name: table.for_task(task.name, task.category) for task in selection.tasks}
         _tell_doubts(table, selection.tasks, instructions)
-        prompting = any(task.category == "PromptRetrieval" for task in selection.tasks)
-        return cls(selection, instructions, PromptProtocol.of(cfg) if prompting else None, unreadable)
+        prompted = [[task.name] for task in selection.tasks if task.category == "PromptRetrieval"]
+        tell_misspelt("prompt_retrieval.tasks", cfg.prompt_retrieval.tasks, prompted)
+        return cls(selection, instructions, PromptProtocol.of(cfg) if prompted else None, unreadable)
 
     def jobs(self, cfg: Config, revision: str) -> list[Job]:
         """One job a task, for the encoder of that revision."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from one_embedder.evaluation.items import ItemScores
-from one_embedder.evaluation.weighted import Array, weighted_score
+from one_embedder.evaluation.weighted import Array
 
 CHUNK = 200
 """Resamples handled at once, for tasks of up to 100,000 items; fewer for larger ones, so that memory is bounded."""
@@ -74,5 +74,5 @@ def item_interval(
     """
     samples = np.empty(resamples)
     for chunk, counts in resamples_of(len(items), resamples, np.random.default_rng(seed)):
-        samples[chunk] = weighted_score(items, counts)
+        samples[chunk] = items.resampled(counts)
     return centred_interval(items.score(), samples, confidence)

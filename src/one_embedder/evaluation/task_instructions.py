@@ -83,7 +83,7 @@ class InstructionTable:
                 "conf/instructions (an empty text means no instruction)"
             )
         source = self._another(entry) if self.given == "wrong" else entry
-        sides = {side: at_detail(text, self.detail, source) for side, text in self.table[source].items()}
+        sides = self._at_detail(source)
         if self.given == "shuffled":
             sides = {side: _shuffled(text) for side, text in sides.items()}
         if category not in TWO_SIDED:
@@ -99,16 +99,19 @@ class InstructionTable:
 
     def _another(self, entry: str) -> str:
         """The entry whose instructions are wrong for this one's tasks."""
-        own = self.table[entry]
+        own = self._at_detail(entry)
         names = sorted(self.table)
         place = names.index(entry)
         for name in [*names[place + 1 :], *names[:place]]:
-            if self.table[name].keys() == own.keys() and self.table[name] != own:
+            if self.table[name].keys() == own.keys() and self._at_detail(name) != own:
                 return name
         raise ConfigError(
             f"evaluation.instructions=wrong: table '{self.name}' has no other instruction than {entry}'s with the "
             f"sides {sorted(own)}; use right or shuffled"
         )
+
+    def _at_detail(self, entry: str) -> dict[str, str]:
+        return {side: at_detail(text, self.detail, entry) for side, text in self.table[entry].items()}
 
     def _side(self, task: str, sides: Mapping[str, str], side: str) -> str:
         if side in sides:

@@ -35,33 +35,6 @@ class Selection:
     candidates: bool
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What bounds a selection.
-
-    Attributes:
-        most: so many of the most similar are looked at; one of them that is too long is not replaced. None: no limit.
-        budget: length of demonstrations and test input together; None: no limit.
-        each: length of one demonstration; longer ones are passed over; None: no limit.
-        skip_identical: pass over demonstrations of cosine 1.
-    """
-
-    most: int | None
-    budget: int | None = None
-    each: int | None = None
-    skip_identical: bool = False
-
-    @classmethod
-    def of(cls, settings: PromptTaskConfig) -> Limits:
-        """The limits among a task's settings."""
-        return cls(
-            settings.max_demonstrations,
-            settings.token_budget,
-            settings.tokens_per_demonstration,
-            settings.skip_identical,
-        )
-
-
 def similarities(test: Array, pool: Array, centring: str) -> Iterator[Array]:
     """Cosine similarities of all test inputs to the pool in blocks of rows, (at most ROWS_AT_ONCE, P) each.
 
@@ -90,7 +63,7 @@ def at_random(tests: int, pool: int, seed: int) -> Iterator[Array]:
 
 
 def select(
-    similar: Array, excluded: set[int], limits: Limits, pool_lengths: Sequence[int], test_length: int
+    similar: Array, excluded: set[int], settings: PromptTaskConfig, pool_lengths: Sequence[int], test_length: int
 ) -> Selection:
     """The most similar demonstrations, greedily, until the next one would burst the budget.
 
@@ -98,23 +71,24 @@ def select(
         similar: (P,) cosine similarities of the pool to the test input; of equal ones the earlier in the pool counts
             as more similar.
         excluded: pool indices that must not be shown: the test input itself, whose output is the answer.
-        limits: bounds of the selection.
+        settings: of the task. A demonstration among its ``max_demonstrations`` that is too long is not replaced.
         pool_lengths: (P,) length of each demonstration, input and output; not looked at without limits on lengths.
         test_length: length of the test input.
     """
     chosen: list[int] = []
     total, looked_at = test_length, 0
+    each, budget = settings.tokens_per_demonstration, settings.token_budget
     for index in map(int, np.argsort(-similar, kind="stable")):
-        if index in excluded or (limits.skip_identical and similar[index] >= IDENTICAL):
+        if index in excluded or (settings.skip_identical and similar[index] >= IDENTICAL):
             continue
-        if limits.most is not None and looked_at == limits.most:
+        if looked_at == settings.max_demonstrations:
             break
         looked_at += 1
-        if limits.each is not None and pool_lengths[index] > limits.each:
+        if each is not None and pool_lengths[index] > each:
             continue
-        if limits.budget is not None:
+        if budget is not None:
             total += pool_lengths[index]
-            if total > limits.budget:
+            if total > budget:
                 break
         chosen.append(index)
     chosen.reverse()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 
 _GenerationConfig: Any = _UntypedGenerationConfig
 
+_COMMIT = re.compile("[0-9a-f]{40}")
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -226,7 +228,7 @@ def until(text: str, stop: Sequence[str]) -> str:
 
 def _revision(folder: Path) -> str:
     """The commit of a model from the hub; of any other folder the hash of its files."""
-    if folder.parent.name == "snapshots":
+    if folder.parent.name == "snapshots" and _COMMIT.fullmatch(folder.name):
         return folder.name
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.iterdir() if path.is_file()):

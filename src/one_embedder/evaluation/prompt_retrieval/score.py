@@ -21,7 +21,6 @@ from one_embedder.evaluation.encoder import CachingEncoder
 from one_embedder.evaluation.items import ItemScores, item_ids
 from one_embedder.evaluation.prompt_retrieval.demonstrations import (
     Array,
-    Limits,
     Selection,
     at_random,
     select,
@@ -55,12 +54,11 @@ def score_prompt_retrieval(
     """
     settings, learner = protocol.settings(folder.name), protocol.learner
     examples = read_examples(folder, settings)
-    limits = Limits.of(settings)
     if protocol.selection == "random":
         similar = at_random(len(examples.test), len(examples.pool), settings.seed)
     else:
         similar = _similarities(folder.name, encoder, instructions, examples, settings.centring)
-    selections = _select(similar, examples, limits, learner)
+    selections = _select(similar, examples, settings, learner)
     for example, selection, row in zip(examples.test, selections, examples.test_index, strict=True):
         if not selection.candidates:
             problem = f"the pool holds nothing but this very input ({example.retrieval_text[:60]!r}); enlarge it"
@@ -135,18 +133,18 @@ def _similarities(
     return similarities(test, pool, centring)
 
 
-def _select(blocks: Iterable[Array], examples: Examples, limits: Limits, learner: InContextLearner) -> list[Selection]:
+def _select(
+    blocks: Iterable[Array], examples: Examples, settings: PromptTaskConfig, learner: InContextLearner
+) -> list[Selection]:
     """The demonstrations of every test input, by its similarities to the pool."""
-    lengths, own_lengths = (
-        _lengths(examples.pool, learner),
-        learner.count([example.prompt for example in examples.test]),
-    )
+    lengths = _lengths(examples.pool, learner)
+    own_lengths = learner.count([example.prompt for example in examples.test])
     same: dict[str, set[int]] = {}
     for index, example in enumerate(examples.pool):
         same.setdefault(_spaced(example.retrieval_text), set()).add(index)
     rows = (cosines for block in blocks for cosines in block)
     return [
-        select(cosines, same.get(_spaced(example.retrieval_text), set()), limits, lengths, own)
+        select(cosines, same.get(_spaced(example.retrieval_text), set()), settings, lengths, own)
         for cosines, example, own in zip(rows, examples.test, own_lengths, strict=True)
     ]
 

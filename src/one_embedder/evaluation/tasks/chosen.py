@@ -37,12 +37,15 @@ def select_tasks(benchmark: BenchmarkConfig) -> Selection:
 
     Raises:
         DataError: if there is no task below ``root``, or its layout is wrong.
-        ConfigError: if mteb does not know its benchmark, or a name of ``tasks`` does not exist.
+        ConfigError: if mteb does not know its benchmark, one of its tasks is named in ``folders`` too, or a name of
+            ``tasks`` does not exist.
     """
     if benchmark.mteb is None and not benchmark.folders:
         return Selection(discover(Path(benchmark.root), benchmark.tasks, benchmark.protocol), [])
     named = [_named_folder(benchmark, name, category) for name, category in benchmark.folders.items()]
     found: list[Task] = [*(hub_tasks(benchmark.mteb) if benchmark.mteb else ())]
+    if twice := sorted(benchmark.folders.keys() & {task.name for task in found}):
+        raise ConfigError(f"benchmark.folders names {twice}, which benchmark.mteb={benchmark.mteb} has too; drop one")
     found += [task for task in named if isinstance(task, TaskFolder)]
     absent = [task for task in named if isinstance(task, NotRun)]
     kept = _kept_names(benchmark, [task.name for task in found] + [task.task for task in absent])
@@ -81,7 +84,7 @@ def _named_folder(benchmark: BenchmarkConfig, name: str, category: str) -> TaskF
 def _kept_names(benchmark: BenchmarkConfig, names: Sequence[str]) -> set[str]:
     if benchmark.tasks is None:
         return set(names)
-    known = (*names, *AGGREGATES)
+    known = (*names, *(name for name, parts in AGGREGATES.items() if set(parts) <= set(names)))
     for task in benchmark.tasks:
         if task not in known:
             raise ConfigError(

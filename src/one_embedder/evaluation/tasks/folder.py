@@ -8,6 +8,7 @@ its instructions, for ``instructions=own``.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
@@ -21,14 +22,13 @@ from one_embedder.errors import ConfigError, DataError
 from one_embedder.evaluation.benchmarks import CATEGORIES, spellings
 from one_embedder.evaluation.task_instructions import sides_of
 from one_embedder.files.documents import read_json
-from one_embedder.files.json_lines import content_sha256
+from one_embedder.files.json_lines import SUFFIXES, content_sha256
 from one_embedder.instructions.table import written_out
 
 logger = logging.getLogger(__name__)
 
 OWN_FOLDERS = {"PromptRetrieval": "prompt_retrieval", "TextEvaluation": "billboard"}
 """Categories that mteb does not know, and the folder of their tasks below the root."""
-
 
 SETTINGS = {"samples_per_label": "Classification", "splits": "STS", "ignore_identical_ids": "Retrieval"}
 """What ``benchmark.protocol`` may set, and the category that reads it."""
@@ -124,13 +124,19 @@ def discover(
         if folder.name in paths:
             raise DataError(f"{folder.path} and {paths[folder.name]} have the same task name; rename one of them")
         paths[folder.name] = folder.path
-    _tell_misspelt(protocol, found)
+    tell_misspelt("benchmark.protocol", protocol, [spellings(task.name, task.category) for task in found])
     if tasks is None:
         return found
     missing = sorted(set(tasks) - set(paths))
     if missing:
         raise ConfigError(f"benchmark.tasks names {missing}, which {root} does not hold; it holds {sorted(paths)}")
     return [folder for folder in found if folder.name in tasks]
+
+
+def folders_with_rows(root: Path) -> list[Path]:
+    """Every folder below ``root`` that holds JSON-lines files, links to folders followed."""
+    every = os.walk(root, followlinks=True)  # rglob passes links by
+    return sorted(Path(folder) for folder, _, names in every if any(name.endswith(SUFFIXES) for name in names))
 
 
 def folder_of(root: Path, category: str) -> Path:
@@ -162,16 +168,19 @@ def settings_of(task: str, category: str, protocol: Mapping[str, TaskFolderConfi
     return settings
 
 
-def _tell_misspelt(protocol: Mapping[str, TaskFolderConfig], found: Sequence[TaskFolder]) -> None:
-    """Warn of settings that no task here takes and that are named almost as one without settings."""
-    names = [spellings(task.name, task.category) for task in found]
-    known = {name for both in names for name in both}
-    plain = [name for both in names if protocol.keys().isdisjoint(both) for name in both]
-    for name in sorted(protocol.keys() - known):
+def tell_misspelt(key: str, settings: Mapping[str, Any], tasks: Sequence[Sequence[str]]) -> None:
+    """Warn of settings that no task here takes and that are named almost as one without settings.
+
+    Args:
+        key: of the settings.
+        settings: by the name of a task.
+        tasks: the names under which each task's settings are looked for.
+    """
+    known = {name for names in tasks for name in names}
+    plain = [name for names in tasks if settings.keys().isdisjoint(names) for name in names]
+    for name in sorted(settings.keys() - known):
         if close := get_close_matches(name, plain, n=1, cutoff=_ALMOST):
-            logger.warning(
-                "benchmark.protocol.%s belongs to no task here and has no effect; did you mean %s?", name, close[0]
-            )
+            logger.warning("%s.%s belongs to no task here and has no effect; did you mean %s?", key, name, close[0])
 
 
 def _refuse_unknown_categories(root: Path) -> None:

@@ -1,6 +1,6 @@
 """mteb's task classes with what we add to them: the paper's main score and the scores of single items.
 
-One class a category; ``folder_tasks`` puts rows of a folder under it, ``registry`` the tasks of mteb's own registry.
+One class a category; ``folder_mteb`` puts rows of a folder under it, ``registry`` the tasks of mteb's own registry.
 """
 
 from __future__ import annotations
@@ -230,10 +230,8 @@ class ItemizedSummarization(Itemized, AbsTaskSummarization):
         columns = [self.column(name) for name in ("text", "machine_summaries", "relevance")]
         rows = [row for row in zip(*columns, strict=True) if len(set(row[1])) > 1 and len(set(row[2])) > 1]
         scale = self.max_score - self.min_score  # by which mteb divides the human scores
-        human, known = (
-            predictions["human_scores"],
-            [((np.array(row[2]) - self.min_score) / scale).tolist() for row in rows],
-        )
+        known = [((np.array(row[2]) - self.min_score) / scale).tolist() for row in rows]
+        human = predictions["human_scores"]
         first, last = _in_order(human, known), _in_order(human[::-1], known[::-1])
         if len(first) < len(human) or first != [len(rows) - 1 - place for place in reversed(last)]:
             return item_ids(predictions["cosine_scores"])

@@ -14,7 +14,7 @@ import numpy as np
 
 from one_embedder.errors import DataError
 from one_embedder.evaluation.encoder import CachingEncoder, Embeddings
-from one_embedder.evaluation.items import ItemScores, item_ids, pearson
+from one_embedder.evaluation.items import ItemScores, item_ids
 from one_embedder.evaluation.results import OwnScore
 from one_embedder.evaluation.task_instructions import TaskInstructions
 from one_embedder.evaluation.tasks.folder import TaskFolder
@@ -71,11 +71,15 @@ def system_figures(systems: Sequence[str], predicted: np.ndarray, human: np.ndar
             "hypotheses": int(own.sum()),
             "mean_score": float(predicted[own].mean()),
             "mean_human_score": float(human[own].mean()),
-            "pearson": pearson(predicted[own], human[own]),
+            "pearson": _pearson(predicted[own], human[own]),
         }
     means = [[figure[key] for figure in figures.values()] for key in ("mean_score", "mean_human_score")]
-    between = pearson(np.array(means[0]), np.array(means[1])) if len(figures) > 2 else float("nan")
+    between = _pearson(np.array(means[0]), np.array(means[1])) if len(figures) > 2 else float("nan")
     return {"system_pearson": between, "systems": figures}
+
+
+def _pearson(predicted: np.ndarray, human: np.ndarray) -> float:
+    return ItemScores("pearson", {"predicted": predicted, "gold": human}).score()
 
 
 def _check_match(hypotheses: JsonLines, segments: Sequence[str], references: JsonLines, known: Sequence[str]) -> None:

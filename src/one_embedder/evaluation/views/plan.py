@@ -46,7 +46,7 @@ def view_jobs(cfg: Config) -> list[ViewJob]:
     """The sets that ``cfg.views`` asks for, read and checked.
 
     Raises:
-        ConfigError: if no set is asked for, or there is no root.
+        ConfigError: if no set is asked for, there is no root, or a labeling is called as what has no instruction.
         DataError: if a set is not there, or cannot be used.
     """
     names = scored_sets(cfg)
@@ -54,6 +54,11 @@ def view_jobs(cfg: Config) -> list[ViewJob]:
         raise ConfigError(
             f"views={cfg.views.name} has no set of the part {cfg.views.part!r}: choose a file of conf/views, as in "
             "views=public views.root=DIR, or another views.part"
+        )
+    if named := [name for name, settings in cfg.views.sets.items() if NO_INSTRUCTION in settings.objectives]:
+        raise ConfigError(
+            f"views.sets.{named[0]}.objectives: a labeling cannot be called {NO_INSTRUCTION}, which stands for no "
+            "instruction; give it another name, in the set's file too"
         )
     return [_job(cfg, views) for views in read_view_sets(cfg, cfg.views.root, names, "test")]
 

@@ -71,7 +71,7 @@ def evaluate_views(cfg: Config, encoder: TextEncoder | None = None, *, wait: boo
             missing = [job for job in jobs if job.name not in found]
             with _record(cfg, output, jobs, encoder, run_id) as record:
                 found |= _score_each(cfg, missing, encoder, output)
-                record.complete(_metrics(list(found.values())))
+                record.complete(_metrics([found[job.name] for job in jobs]))
             _track(cfg, output, [found[job.name] for job in jobs])
     return [found[job.name] for job in jobs]
 

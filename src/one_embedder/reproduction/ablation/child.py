@@ -2,7 +2,7 @@
 
 The record is ``<ablation's folder>/<profile>/<child>/manifest.yaml``. Its ``outcome.metrics`` holds
 
-- ``child``, ``levels``, ``seed``: who it is (``config.design.Child``), and ``run``: the training's id, or the encoder;
+- ``child``, ``levels``, ``seed``: a ``config.ablation.Child``, and ``run``: the training's id, or the encoder;
 - ``settings``: hash of the ablation's settings before any level's were applied, ``environment``: what data come from;
 - ``evaluations``: for each variant its ``levels``, the folder of its ``results``, ``columns`` and ``tasks`` (0-1);
 - ``steps``: of the training; None for a reference, or where its record does not tell;

@@ -10,6 +10,7 @@ from typing import Any
 from one_embedder.config.messages import nearest
 from one_embedder.config.schema import Config
 from one_embedder.errors import ConfigError
+from one_embedder.evaluation.tasks.folder import folders_with_rows
 
 
 def require_tasks(cfg: Config, configurations: Mapping[str, Config]) -> None:
@@ -28,7 +29,7 @@ def require_tasks(cfg: Config, configurations: Mapping[str, Config]) -> None:
         except ConfigError as error:
             raise ConfigError(f"ablation {cfg.ablation.name}, child {child}: {error}") from error
     root = Path(cfg.benchmark.root)
-    there = sorted({path.parent.name for path in root.rglob("*.jsonl*")})
+    there = sorted({folder.name for folder in folders_with_rows(root)})
     for kind, tasks in cfg.ablation.headroom.mirrors.items():
         for task in tasks:
             if there and task not in there:

@@ -1,6 +1,6 @@
 """The verb ``reproduce`` with ``ablation=NAME``: one child of it, or the tables over those that ran.
 
-``--multirun`` runs every child (see ``config.design``), each a job of Hydra's launcher that leaves a run record; one
+``--multirun`` runs every child (see ``config.ablation``), each a job of Hydra's launcher that leaves a run record; one
 that fails stops none of the others. Without it nothing is trained or scored: the records and results that are there
 become ``<profile>.json``, ``.csv`` and ``.md``, and what is missing is named.
 """

@@ -178,10 +178,8 @@ def _provenance(folder: Path) -> dict[str, Any]:
         "instructions": settings["instructions"]["name"],
         **{key: settings[key] for key in _OF_CONFIG},
     }
-    for part, key in (
-        ("model", "base"),
-        ("encoder", "name_or_path"),
-    ):  # a record says nothing of where the project lies
+    # A record says nothing of where the project lies.
+    for part, key in (("model", "base"), ("encoder", "name_or_path")):
         told[part] = {**told[part], key: inside_project(str(told[part][key]))}
     return told
 

@@ -26,12 +26,12 @@ from one_embedder.reproduction.show.page_sections import (
     table1_section,
     table1_title,
 )
-from one_embedder.reproduction.show.page_steering import steering_sections
 from one_embedder.reproduction.show.readme import configured_ablations
 from one_embedder.reproduction.steps.places import table_places
 from one_embedder.reproduction.steps.profiles import DEFAULT
 from one_embedder.reproduction.table1.published import load_published
 from one_embedder.reproduction.table1.record import read_table1
+from one_embedder.reproduction.views.record import steering_sections
 from one_embedder.tracking.manifest import write_atomically
 from one_embedder.tracking.run_index import run_index
 

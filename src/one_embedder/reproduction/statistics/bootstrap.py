@@ -20,7 +20,7 @@ import numpy as np
 from one_embedder.errors import EvaluationError
 from one_embedder.evaluation.resampling import Interval, centred, centred_interval, draw_counts, resamples_of
 from one_embedder.evaluation.results import TaskScore, unlike
-from one_embedder.evaluation.weighted import Array, weighted_score
+from one_embedder.evaluation.weighted import Array
 from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMNS
 from one_embedder.reproduction.statistics.rows import RowRuns
 
@@ -88,7 +88,7 @@ def paired_bootstrap(rows: Sequence[RowRuns], *, resamples: int, confidence: flo
         for chunk, counts in resamples_of(items, resamples, np.random.default_rng([seed, number])):
             for row, place in places:
                 for index, run in enumerate(row.runs):
-                    samples[row.spec.id][index, place, chunk] = weighted_score(run[place].items, counts)
+                    samples[row.spec.id][index, place, chunk] = run[place].items.resampled(counts)
     columns = {row.spec.id: _to_columns(row, average_seeds(samples[row.spec.id], seed)) for row in rows}
     return Bootstrap({row.spec.id: row.columns() for row in rows}, columns, confidence)
 

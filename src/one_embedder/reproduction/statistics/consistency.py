@@ -116,7 +116,7 @@ def check_tasks(path: Path, model: str, columns: Mapping[str, float], counts: Ma
     """
     if not path.is_file():
         return
-    tasks = pd.read_csv(path)
+    tasks = pd.read_csv(path, dtype=str, keep_default_na=False)  # a model may be called 800, or None
     own = tasks[tasks["model"] == model].assign(points=pd.to_numeric(tasks["points"], errors="coerce"))
     for category in [column for column in columns if column != AVERAGE]:
         rows, where = own[own["category"] == category], f"{path}, {model}, {category}"

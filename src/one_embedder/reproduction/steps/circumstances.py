@@ -12,7 +12,8 @@ from typing import Any
 
 from one_embedder.config.schema import Config, TaskFolderConfig
 from one_embedder.errors import DataError
-from one_embedder.evaluation.tasks.folder import OWN_FOLDERS, settings_of
+from one_embedder.evaluation.tasks.folder import OWN_FOLDERS, folders_with_rows, settings_of
+from one_embedder.files.json_lines import content_sha256
 from one_embedder.files.location import LOCK
 from one_embedder.reproduction.steps.profiles import EVALUATION_ONLY
 from one_embedder.reproduction.table1.verdicts import Circumstances
@@ -84,10 +85,8 @@ def data_identity(cfg: Config) -> dict[str, str]:
 
 
 def _folders_identity(cfg: Config) -> str:
-    from one_embedder.files.json_lines import SUFFIXES, content_sha256
-
     root = Path(cfg.benchmark.root)
-    folders = sorted({path.parent for path in root.rglob("*.jsonl*") if path.name.endswith(SUFFIXES)})
+    folders = folders_with_rows(root)
     if not folders:
         raise _absent(cfg, root)
     benchmark = sha256()

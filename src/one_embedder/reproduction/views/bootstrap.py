@@ -17,7 +17,7 @@ import numpy as np
 from one_embedder.evaluation.resampling import resamples_of
 from one_embedder.evaluation.views.cells import MEASURES
 from one_embedder.evaluation.views.results import ViewResult
-from one_embedder.evaluation.weighted import Array, weighted_score
+from one_embedder.evaluation.weighted import Array
 from one_embedder.reproduction.statistics.bootstrap import Bootstrap, average_seeds
 from one_embedder.reproduction.views.rows import ViewRow, numbers, require_paired
 
@@ -71,5 +71,5 @@ def _resampled(result: ViewResult, resamples: int, seed: list[int]) -> dict[str,
         for (given, name), of in items.items():
             drawn = counts[:, result.labelings[name].places]
             for measure, runs in of.items():
-                tables[measure][given][name][chunk] = np.mean([weighted_score(run, drawn) for run in runs], axis=0)
+                tables[measure][given][name][chunk] = np.mean([run.resampled(drawn) for run in runs], axis=0)
     return tables

@@ -1,4 +1,4 @@
-"""The recorded steering tables: read and checked against themselves, and shown in a page."""
+"""The recorded steering tables: read and checked against themselves, and shown in pages."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from one_embedder.evaluation.views.cells import MEASURES
 from one_embedder.evaluation.views.steering import COLUMNS
 from one_embedder.files.documents import read_json
 from one_embedder.reproduction.show.grid import Grid
+from one_embedder.reproduction.show.page_model import Section, Table
 from one_embedder.reproduction.statistics.consistency import equal, inside
 from one_embedder.reproduction.steps.places import require_as_much
 from one_embedder.reproduction.table1.tables import format_difference, format_number
@@ -26,6 +27,10 @@ SETS: Mapping[str, str] = {
     "test": "sets never trained on",
 }
 """Part -> what its sets are."""
+_NOTE = (
+    "Every text of a set has several labelings, and the instruction says which one is meant. Right minus another "
+    "labeling's instruction is the steering; docs/views.md tells how it is measured."
+)
 _LOOKED_AT = "looked_at.json"
 """Of exploratory runs; another kind of file (``experiments/README.md``)."""
 
@@ -124,6 +129,18 @@ def steering_in_short(path: Path) -> str:
     )
 
 
+def steering_sections(places: Mapping[str, Path]) -> list[Section]:
+    """A part of the report page for each table, the recorded ones first.
+
+    Args:
+        places: whose, in words -> the folder that holds ``views/``.
+
+    Raises:
+        DataError: a record cannot be read.
+    """
+    return [_section(path, whose) for whose, place in places.items() for path in recorded_files(place / "views")]
+
+
 def _shown(record: Record) -> str:
     stem = file_stem(record["profile"], record["part"])
     sets, hardware = ", ".join(record["data"]["views"]), record["hardware"]
@@ -133,6 +150,26 @@ def _shown(record: Record) -> str:
         f"Points; {trained(record)}; commit "
         f"{record['code']['commit'][:7]}, {hardware['cores']} cores. Every set and labeling: "
         f"[`experiments/views/{stem}.md`](../experiments/views/{stem}.md)\n\n{_claims(record['claims'])}"
+    )
+
+
+def _section(path: Path, whose: str) -> Section:
+    record = read_steering(path)
+    claims = [
+        [claim["text"], format_difference(Interval(**claim["difference"])), f"{claim['p_adjusted']:.3f}", claim["told"]]
+        for claim in record["claims"]
+    ]
+    title = f"One text, many purposes, profile {record['profile']}, {SETS[record['part']]}: {whose}"
+    return Section(
+        "result",
+        f"views-{path.stem}-{whose.replace(' ', '-')}",
+        title,
+        paragraphs=[_NOTE, f"Sets: {', '.join(record['data']['views'])}. Points; {trained(record)}."],
+        tables=[
+            Table("Mean over the sets, points", steering_grid(record)),
+            Table("What it was made to decide", Grid(["claim", "difference", "p (Holm)", "verdict"], claims)),
+        ],
+        facts={"commit": record["code"]["commit"], "hardware": f"{record['hardware']['cores']} cores"},
     )
 
 

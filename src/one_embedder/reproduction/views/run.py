@@ -29,7 +29,7 @@ from one_embedder.reproduction.views.bootstrap import view_bootstrap
 from one_embedder.reproduction.views.claims import decide_steering
 from one_embedder.reproduction.views.record import file_stem, require_recordable
 from one_embedder.reproduction.views.report import ViewReport, averages, write_view_report
-from one_embedder.reproduction.views.rows import ROWS, ViewRow
+from one_embedder.reproduction.views.rows import MEAN, ROWS, ViewRow
 from one_embedder.tracking.identity import facts, resolved
 from one_embedder.tracking.machine import environment
 from one_embedder.tracking.wandb_run import log_results
@@ -52,7 +52,8 @@ def reproduce_views(cfg: Config, stages: Stages | None = None, score: Score | No
         Exit code 0.
 
     Raises:
-        ConfigError: the profile trains nothing, or what ``evaluate_views`` refuses, before anything is trained.
+        ConfigError: the profile trains nothing, a set is called as the mean over the sets is, or what
+            ``evaluate_views`` refuses, before anything is trained.
         DataError: what ``evaluate_views`` refuses, likewise; or less would be recorded than is.
         LockedError: another process makes the same table.
     """
@@ -65,6 +66,8 @@ def reproduce_views(cfg: Config, stages: Stages | None = None, score: Score | No
     require_right_instructions(cfg)
     require_reproducible(cfg)
     require_within(cfg)
+    if MEAN in scored_sets(cfg):
+        raise ConfigError(f"a view set cannot be called {MEAN}, as the mean over the sets is; give it another name")
     if not _is_built_with_the_data(cfg):
         view_jobs(cfg)  # refuse before hours of mining and training what nothing could be scored on
     if cfg.table.record:
