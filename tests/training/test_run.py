@@ -468,7 +468,7 @@ def test_what_comes_after_the_last_step_does_not_lower_the_speed() -> None:
 def test_several_processes_train_only_where_nothing_comes_after(cfg: Config) -> None:
     """Each of them would go on with what does."""
     cfg.trainer.devices = 2
-    with pytest.raises(ConfigError, match=r"trainer\.devices=2 .* one_embedder\.train"):
+    with pytest.raises(ConfigError, match=r"trainer\.devices=2 .* one_embedder\.train with_instructions=true seed=0 "):
         train(cfg, wait=True)
 
 

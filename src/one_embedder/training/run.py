@@ -22,14 +22,13 @@ from one_embedder.files.location import inside_project
 from one_embedder.files.lock import holding
 from one_embedder.medi.batches.datamodule import MediDataModule
 from one_embedder.medi.store import Medi, load_medi
-from one_embedder.tracking.identity import resolved
+from one_embedder.tracking.identity import resolved, run_id
 from one_embedder.tracking.manifest import (
     MANIFEST,
     NewerManifest,
     RunRecord,
     is_complete,
     read_manifest,
-    run_id,
     write_atomically,
 )
 from one_embedder.tracking.wandb_run import upload_checkpoint
@@ -125,8 +124,9 @@ def train(cfg: Config, dev: DevScore | None = None, *, wait: bool = False) -> Pa
             if wait and run.world_size > 1:
                 raise ConfigError(
                     f"trainer.devices={cfg.trainer.devices} on each of trainer.num_nodes={cfg.trainer.num_nodes}: only "
-                    "train takes several devices; run python -m one_embedder.train with the settings of this training "
-                    "first, and then this command again, which finds it"
+                    "train takes several devices; first run python -m one_embedder.train "
+                    f"with_instructions={str(cfg.with_instructions).lower()} seed={cfg.seed} and the other settings "
+                    "of this training, then this command again, which finds it"
                 )
             _train(run)
     return run.folder
