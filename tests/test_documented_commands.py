@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from one_embedder.config.compose import VERBS, load_config
+from one_embedder.config.relations import require_trainable
 from one_embedder.config.schema import Config
 from one_embedder.config.unread import require_read
 from one_embedder.files.location import PROJECT_ROOT
@@ -75,6 +76,8 @@ def understood(verb: str, overrides: tuple[str, ...]) -> Config:
     """What a command means; many stand on several pages."""
     cfg = load_config(verb, overrides)
     require_read(verb, overrides, cfg)
+    if verb == "train":
+        require_trainable(cfg)
     return cfg
 
 

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
 import re
+import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
+from hydra import compose, initialize_config_dir
+from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher
 from omegaconf import OmegaConf
+from submitit.core.job_environment import SignalHandler
+from submitit.core.utils import DelayedSubmission, JobPaths
 
 from one_embedder.config.compose import VERBS, compose_verb, load_config
 from one_embedder.config.schema import Config
@@ -126,6 +132,19 @@ def test_the_command_line_beats_the_profile() -> None:
     cfg = load_config("train", ["profile=paper", "encoder=gtr_t5_base", "trainer.max_steps=7", "medi.folder=/m"])
     assert cfg.encoder.name_or_path == "sentence-transformers/gtr-t5-base"
     assert (cfg.trainer.max_steps, cfg.medi.folder) == (7, "/m")
+
+
+def test_a_job_of_slurm_whose_time_is_over_is_put_back_into_the_queue(tmp_path: Path) -> None:
+    """Hydra's own default is to give it up."""
+    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+        launcher = compose("train", ["launcher=slurm"], return_hydra_config=True).hydra.launcher
+    put_back: list[int] = []
+    environment = SimpleNamespace(global_rank=0, _requeue=put_back.append)
+    job = DelayedSubmission(SlurmLauncher())
+    job.set_timeout(0, launcher.max_num_timeout)
+    with pytest.raises(SystemExit):
+        SignalHandler(environment, JobPaths(tmp_path, "7"), job).checkpoint_and_try_requeue(signal.SIGUSR2)
+    assert put_back == [launcher.max_num_timeout - 1]
 
 
 def test_a_debug_run_is_small() -> None:

@@ -25,8 +25,8 @@ from one_embedder.reproduction.ablation.record import AblationRecord, read_recor
 from one_embedder.reproduction.ablation.tabulate import ablate
 from one_embedder.reproduction.statistics.contrasts import _contrast
 from one_embedder.reproduction.statistics.layout import AVERAGE
-from one_embedder.tracking.identity import resolved
-from one_embedder.tracking.manifest import config_hash, read_manifest
+from one_embedder.tracking.identity import config_hash, resolved
+from one_embedder.tracking.manifest import read_manifest
 from tests.evaluation.conftest import write_benchmark
 from tests.locked import held
 from tests.reproduction.fakes import FakeWork, make_scores

@@ -15,8 +15,8 @@ from one_embedder.config.schema import Config, LossConfig, PathsConfig, Tracking
 from one_embedder.errors import DataError
 from one_embedder.interruption import Terminated
 from one_embedder.tracking import identity
-from one_embedder.tracking.identity import NEUTRAL, TRAINING_SECTIONS, effective, resolved
-from one_embedder.tracking.manifest import RunRecord, config_hash, is_complete, read_manifest, run_id
+from one_embedder.tracking.identity import NEUTRAL, TRAINING_SECTIONS, config_hash, effective, resolved, run_id
+from one_embedder.tracking.manifest import RunRecord, is_complete, read_manifest
 
 DATA = [{"name": "medi", "sha256": "ab" * 32, "rows": 12}]
 

@@ -31,6 +31,16 @@ def test_changed_code_is_dirty_and_hashed_but_a_runs_own_output_is_not(tmp_path:
     assert changed["dirty"] is True and len(changed["diff_sha256"]) == 64
 
 
+def test_a_changed_file_that_is_not_utf_8_has_a_hash(tmp_path: Path) -> None:
+    (tmp_path / "old.txt").write_bytes(b"caf\xe9\n")
+    git(tmp_path, "init")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-m", "first")
+    (tmp_path / "old.txt").write_bytes(b"th\xe9\n")
+    changed = code_state(tmp_path)
+    assert changed["dirty"] is True and len(changed["diff_sha256"]) == 64
+
+
 def test_a_tree_without_git_is_recorded_as_unknown(tmp_path: Path) -> None:
     assert code_state(tmp_path / "missing") == {"commit": None, "dirty": None, "diff_sha256": None}
 

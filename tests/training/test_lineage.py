@@ -57,6 +57,12 @@ def test_more_steps_without_a_folder_start_over_and_say_how_not_to(
     assert advice(run) in caplog.text
 
 
+def test_a_neighbour_whose_settings_are_gone_ends_no_training(cfg: Config) -> None:
+    run = train(cfg)
+    (run / "config.yaml").unlink()
+    assert read_manifest(train(longer(cfg)))["status"] == "completed"
+
+
 def test_another_training_is_not_taken_for_a_shorter_one(
     cfg: Config, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -124,4 +130,7 @@ def test_the_best_checkpoint_is_named_with_its_own_step(cfg: Config) -> None:
             name,
             steps,
         )
+    link = run.parent / "model"
+    link.symlink_to(run / BEST)
+    assert parent_of(str(link), "abc") == parent_of(str(run / BEST), "abc")
     assert parent_of(str(run / "dev"), "abc") is None and parent_of("minilm", "abc") is None

@@ -5,11 +5,14 @@ import dataclasses
 import logging
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -27,6 +30,7 @@ from one_embedder.medi.batches.collate import ContrastiveCollator
 from one_embedder.medi.store import write_medi
 from one_embedder.tracking.manifest import read_manifest
 from one_embedder.training import run as run_module
+from one_embedder.training.callbacks import Speed
 from one_embedder.training.checkpoint_io import LAST
 from one_embedder.training.lineage import how_to_extend
 from one_embedder.training.run import CHECKPOINT, train
@@ -421,6 +425,51 @@ def test_an_accelerator_that_is_not_here_is_told_before_there_is_a_record(cfg: C
     with pytest.raises(ConfigError, match=f"trainer.accelerator={accelerator}: torch finds no such device here"):
         train(cfg)
     assert not Path(cfg.paths.experiments).exists()
+
+
+def test_what_lightning_refuses_is_told_without_a_traceback(cfg: Config) -> None:
+    cfg.trainer.strategy = "fsdp"
+    with pytest.raises(ConfigError, match=r"trainer: .* requires a GPU accelerator"):
+        train(cfg)
+
+
+def test_a_finished_run_is_found_where_its_accelerator_is_not(cfg: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on the login node of a cluster."""
+    folder = train(cfg)
+
+    def refuse(accelerator: str) -> None:
+        raise ConfigError(accelerator)
+
+    monkeypatch.setattr(run_module, "require_accelerator", refuse)
+    assert train(cfg) == folder
+    with pytest.raises(ConfigError):
+        train(dataclasses.replace(cfg, seed=1))
+
+
+def test_a_finished_run_without_its_checkpoint_is_trained_again(cfg: Config) -> None:
+    folder = train(cfg)
+    before = weights(folder)
+    shutil.rmtree(folder / CHECKPOINT)
+    assert train(cfg) == folder
+    after = weights(folder)
+    assert all(torch.equal(after[name], weight) for name, weight in before.items())
+
+
+def test_what_comes_after_the_last_step_does_not_lower_the_speed() -> None:
+    speed, trainer = Speed(), cast(Trainer, SimpleNamespace(global_step=0))
+    speed.on_train_start(trainer, cast(Any, None))
+    speed.tokens = 100
+    speed.on_train_end(trainer, cast(Any, None))
+    rate = speed.tokens_per_s
+    time.sleep(0.01)
+    assert speed.tokens_per_s == rate > 0
+
+
+def test_several_processes_train_only_where_nothing_comes_after(cfg: Config) -> None:
+    """Each of them would go on with what does."""
+    cfg.trainer.devices = 2
+    with pytest.raises(ConfigError, match=r"trainer\.devices=2 .* one_embedder\.train with_instructions=true seed=0 "):
+        train(cfg, wait=True)
 
 
 def test_missing_training_data_says_what_to_run(cfg: Config, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from one_embedder.training.schedule import linear_factor, linear_schedule
+from one_embedder.training.optimizer import linear_factor, linear_schedule
 
 
 def rates(warmup_ratio: float, max_steps: int) -> list[float]:

@@ -51,9 +51,9 @@ def code_state(root: Path = PROJECT_ROOT) -> dict[str, Any]:
     status = _git(root, "status", "--porcelain", *_CODE)
     diff = _git(root, "diff", "HEAD", *_CODE) if commit else None
     return {
-        "commit": commit.strip() if commit else None,
+        "commit": commit.decode().strip() if commit else None,
         "dirty": bool(status) if status is not None else None,
-        "diff_sha256": hashlib.sha256(diff.encode()).hexdigest() if diff else None,
+        "diff_sha256": hashlib.sha256(diff).hexdigest() if diff else None,
     }
 
 
@@ -99,9 +99,11 @@ def peak_memory_gib() -> float:
     return round(in_bytes / _GIB, 3)
 
 
-def _git(root: Path, *arguments: str) -> str | None:
+def _git(root: Path, *arguments: str) -> bytes | None:
+    """What git says; a diff has the encodings of its files. It takes no lock, which a commit of the user's may want."""
+    command = ["git", "--no-optional-locks", *arguments]
     try:
-        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, timeout=20, check=True)
+        done = subprocess.run(command, cwd=root, capture_output=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout

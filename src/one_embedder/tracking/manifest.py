@@ -17,10 +17,8 @@ from one_embedder.config.schema import Config
 from one_embedder.errors import DataError
 from one_embedder.files.disk import writing
 from one_embedder.files.documents import read_yaml
-from one_embedder.tracking.identity import TRAINING_SECTIONS, config_hash, resolved, run_id
+from one_embedder.tracking.identity import resolved, run_id
 from one_embedder.tracking.machine import code_state, command, environment, hardware, peak_memory_gib
-
-__all__ = ["MANIFEST", "TRAINING_SECTIONS", "RunRecord", "config_hash", "is_complete", "read_manifest", "run_id"]
 
 MANIFEST = "manifest.yaml"
 RESOLVED_CONFIG = "config.yaml"

@@ -67,12 +67,14 @@ class Speed(Callback):
     def __init__(self) -> None:
         self.tokens = self.steps = self._step = 0
         self._began = self._first_done = self._logged_at = 0.0
+        self._ended: float | None = None
         self._tokens_logged = 0
 
     @property
     def tokens_per_s(self) -> float:
-        """Mean since the start."""
-        return self.tokens / (time.perf_counter() - self._began) if self.tokens else 0.0
+        """Mean since the start, until training ends."""
+        ended = time.perf_counter() if self._ended is None else self._ended
+        return self.tokens / (ended - self._began) if self.tokens else 0.0
 
     def leave_out(self, seconds: float) -> None:
         """Seconds since the last step in which nothing was trained do not count."""
@@ -103,6 +105,10 @@ class Speed(Callback):
             rate = (self.tokens - self._tokens_logged) / (now - self._logged_at)
             pl_module.log_dict({"tokens_per_s": rate, **_peak_memory()}, on_step=True, on_epoch=False, batch_size=1)
             self._tokens_logged, self._logged_at = self.tokens, now
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop the clock: what is saved and sent afterwards is no training."""
+        self._ended = time.perf_counter()
 
     def _estimate(self, seconds: float, steps_left: int) -> None:
         log.info("%.2f s a step: %.1f min for the remaining %d steps", seconds, seconds * steps_left / 60, steps_left)

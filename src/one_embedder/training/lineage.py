@@ -29,8 +29,8 @@ def parent_of(encoder: str, weights_sha256: str) -> dict[str, Any] | None:
         Its ``run_id``, which ``checkpoint`` of it, the ``steps`` that this one had (None while that is not recorded),
         ``weights_sha256``, and its own ``base`` and ``parent``; None where the encoder is no run's.
     """
-    folder = Path(encoder).expanduser()
-    manifest = _training(folder.resolve().parent)
+    folder = Path(encoder).expanduser().resolve()  # a link has another name
+    manifest = _training(folder.parent)
     if manifest is None or folder.name not in (CHECKPOINT, BEST):
         return None
     cost, metrics = manifest["cost"] or {}, (manifest["outcome"] or {}).get("metrics", {})
@@ -68,7 +68,10 @@ def how_to_extend(cfg: Config, data_sha256: str, revision: str, folders: Iterabl
             continue
         if (manifest["data"][0]["sha256"], manifest["model"]["revision"]) != (data_sha256, revision):
             continue
-        settings = read_settings(folder)
+        try:
+            settings = read_settings(folder)
+        except DataError:  # of another run: no reason to end this one
+            continue
         steps, more = settings["trainer"]["max_steps"], cfg.trainer.max_steps - settings["trainer"]["max_steps"]
         if more > 0 and _but_for_steps(settings) == wanted:
             return (

@@ -28,8 +28,7 @@ from one_embedder.training.divergence import DIVERGED, Finite, keep_batches, req
 from one_embedder.training.grad_cache import cached_backward
 from one_embedder.training.loss import Sides
 from one_embedder.training.objective import LossValue, objective
-from one_embedder.training.optimizer import adamw, freeze_layers, layer_factors, matrices
-from one_embedder.training.schedule import linear_schedule
+from one_embedder.training.optimizer import adamw, freeze_layers, layer_factors, linear_schedule, matrices
 from one_embedder.training.sharding import clip_sharded
 
 _LOGGED = "last_logged"

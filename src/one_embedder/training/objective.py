@@ -60,7 +60,7 @@ class InstructorLoss(Loss):
         """Set up; arguments are the fields of ``LossConfig``.
 
         Raises:
-            ConfigError: an unknown spelling or a number out of range.
+            ConfigError: a temperature out of range.
         """
         super().__init__()
         self.settings = LossConfig(**settings)

@@ -1,13 +1,15 @@
-"""Which weights learn, and AdamW over them."""
+"""Which weights learn, AdamW over them, and its learning rate over the steps of a run."""
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping
 from types import MappingProxyType
 
 from torch import nn
-from torch.optim import AdamW
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 
 from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.errors import ConfigError
@@ -136,3 +138,26 @@ def adamw(
     ]
     # fused: one pass over each tensor instead of a dozen; several times faster than the default on a CPU
     return AdamW(described, lr=learning_rate, fused=True)
+
+
+def linear_factor(step: int, *, warmup_steps: int, max_steps: int) -> float:
+    """Part of the peak learning rate used in step ``step`` (0 is the first).
+
+    Rises from 1/warmup_steps, so that the first step already learns, to 1; then falls by equal amounts, the last step
+    still being above 0.
+    """
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    return max(0.0, (max_steps - step) / max(1, max_steps - warmup_steps))
+
+
+def linear_schedule(optimizer: Optimizer, *, warmup_ratio: float, max_steps: int) -> LambdaLR:
+    """Linear warm-up, then linear decay to zero, as the paper's command has it (warm-up ratio 0.1).
+
+    Args:
+        optimizer: its learning rates are the peak.
+        warmup_ratio: part of the steps that warm up, 0 to 1.
+        max_steps: steps of the run.
+    """
+    warmup_steps = math.ceil(warmup_ratio * max_steps)
+    return LambdaLR(optimizer, lambda step: linear_factor(step, warmup_steps=warmup_steps, max_steps=max_steps))

@@ -22,14 +22,13 @@ from one_embedder.files.location import inside_project
 from one_embedder.files.lock import holding
 from one_embedder.medi.batches.datamodule import MediDataModule
 from one_embedder.medi.store import Medi, load_medi
-from one_embedder.tracking.identity import resolved
+from one_embedder.tracking.identity import resolved, run_id
 from one_embedder.tracking.manifest import (
     MANIFEST,
     NewerManifest,
     RunRecord,
     is_complete,
     read_manifest,
-    run_id,
     write_atomically,
 )
 from one_embedder.tracking.wandb_run import upload_checkpoint
@@ -100,7 +99,8 @@ def train(cfg: Config, dev: DevScore | None = None, *, wait: bool = False) -> Pa
     Args:
         cfg: the configuration.
         dev: the score that ``trainer.early_stopping`` watches; needed if that is on.
-        wait: for another process that trains the same, whose result is then taken, instead of refusing.
+        wait: for another process that trains the same, whose result is then taken, instead of refusing. For callers
+            that go on with the result: they cannot train on several devices, whose processes would all go on.
 
     Returns:
         The run folder: ``checkpoint/`` (sentence-transformers format, with a model card), ``metrics.csv``,
@@ -117,12 +117,23 @@ def train(cfg: Config, dev: DevScore | None = None, *, wait: bool = False) -> Pa
     """
     run = _open(cfg, dev)
     with holding(run.folder, wait=wait) if is_main_process() else nullcontext(), writing(run.folder):
-        if is_complete(run.folder, run.identity):
+        if _is_trained(run.folder, run.identity):
             log.info("%s is already trained: %s", run.identity, run.folder)
             _renew_prompts(run)
         else:
+            if wait and run.world_size > 1:
+                raise ConfigError(
+                    f"trainer.devices={cfg.trainer.devices} on each of trainer.num_nodes={cfg.trainer.num_nodes}: only "
+                    "train takes several devices; first run python -m one_embedder.train "
+                    f"with_instructions={str(cfg.with_instructions).lower()} seed={cfg.seed} and the other settings "
+                    "of this training, then this command again, which finds it"
+                )
             _train(run)
     return run.folder
+
+
+def _is_trained(folder: Path, identity: str) -> bool:
+    return is_complete(folder, identity) and (folder / CHECKPOINT).is_dir()
 
 
 def _renew_prompts(run: Run) -> None:
@@ -157,7 +168,6 @@ def _open(cfg: Config, dev: DevScore | None = None) -> Run:
     check(cfg)  # before anything is read; a caller of ours may have set what no command line was asked for
     loss = objective(cfg.loss)
     require_trainable(cfg)
-    require_accelerator(cfg.trainer.accelerator)
     medi = load_medi(Path(cfg.medi.folder) / "medi")
     encoder = load_backbone_of(cfg)
     require_freezable(encoder, cfg.optimizer.frozen_layers)
@@ -168,6 +178,8 @@ def _open(cfg: Config, dev: DevScore | None = None) -> Run:
     name = "with_instructions" if cfg.with_instructions else "without_instructions"
     identity = run_id(cfg, name, medi.sha256, revision, *_watched(cfg, dev))
     folder = Path(cfg.output) if cfg.output else Path(cfg.paths.experiments) / "runs" / identity
+    if not _is_trained(folder, identity):
+        require_accelerator(cfg.trainer.accelerator)
     return Run(cfg, identity, folder, medi, encoder, revision, loss, dev)
 
 

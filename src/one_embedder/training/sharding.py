@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.plugins.precision import FSDPPrecision
 from pytorch_lightning.strategies import FSDPStrategy
 from torch import Tensor, nn
-from torch.distributed.fsdp import FullyShardedDataParallel
+from torch.distributed.fsdp import FullyShardedDataParallel, MixedPrecision
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 
@@ -23,6 +24,11 @@ def sharded_strategy() -> FSDPStrategy:
 
 class ShardedPrecision(FSDPPrecision):
     """FSDP's mixed precision for batches of token ids and masks."""
+
+    @property
+    def mixed_precision_config(self) -> MixedPrecision:
+        """Nothing is rounded: Lightning's own would round weights and summed gradients, where autocast is enough."""
+        return MixedPrecision(torch.float32, torch.float32, torch.float32)
 
     def convert_input(self, data: Any) -> Any:
         """As they are: there are no floats to cast, and Lightning refuses to look into frozen dataclasses."""

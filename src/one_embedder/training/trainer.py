@@ -13,6 +13,7 @@ import torch
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.utilities import rank_zero_only
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from one_embedder.config.schema import Config
 from one_embedder.errors import ConfigError
@@ -37,6 +38,10 @@ def build_trainer(cfg: Config, folder: Path, *, callbacks: Sequence[Callback]) -
         cfg: sections trainer and tracking are read.
         folder: the run folder.
         callbacks: in the order in which they run; the periodic checkpoint comes after them.
+
+    Raises:
+        ConfigError: Lightning cannot train so here: fewer devices than are asked for, FSDP without a GPU, or tasks of
+            Slurm that are not as many as the devices.
     """
     settings = cfg.trainer
     accumulated = settings.accumulate_grad_batches
@@ -50,23 +55,28 @@ def build_trainer(cfg: Config, folder: Path, *, callbacks: Sequence[Callback]) -
     )
     by_lightning = settings.mini_batch_size is None  # else the module steps, and Lightning's interval counts batches
     bar = [TQDMProgressBar()] if sys.stderr.isatty() else []  # Lightning's choice, rich, counts epochs: "Epoch 0/-2"
-    return Trainer(
-        max_steps=settings.max_steps,
-        accelerator=settings.accelerator,
-        devices=settings.devices,
-        num_nodes=settings.num_nodes,
-        strategy=sharded_strategy() if sharded else settings.strategy,
-        precision=None if sharded else settings.precision,  # type: ignore[arg-type]
-        callbacks=[*callbacks, periodic, *bar],
-        logger=loggers(cfg, folder),
-        accumulate_grad_batches=accumulated if by_lightning else 1,
-        log_every_n_steps=min(settings.log_every_n_steps, settings.max_steps) * (1 if by_lightning else accumulated),
-        use_distributed_sampler=False,  # SameTaskBatchSampler knows the rank
-        plugins=[AtomicCheckpointIO(), *([ShardedPrecision(settings.precision)] if sharded else [])],  # type: ignore[arg-type]
-        enable_progress_bar=bool(bar),
-        enable_model_summary=False,
-        default_root_dir=folder,
-    )
+    chosen = loggers(cfg, folder)
+    try:
+        return Trainer(
+            max_steps=settings.max_steps,
+            accelerator=settings.accelerator,
+            devices=settings.devices,
+            num_nodes=settings.num_nodes,
+            strategy=sharded_strategy() if sharded else settings.strategy,
+            precision=None if sharded else settings.precision,  # type: ignore[arg-type]
+            callbacks=[*callbacks, periodic, *bar],
+            logger=chosen,
+            accumulate_grad_batches=accumulated if by_lightning else 1,
+            log_every_n_steps=min(settings.log_every_n_steps, settings.max_steps)
+            * (1 if by_lightning else accumulated),
+            use_distributed_sampler=False,  # SameTaskBatchSampler knows the rank
+            plugins=[AtomicCheckpointIO(), *([ShardedPrecision(settings.precision)] if sharded else [])],  # type: ignore[arg-type]
+            enable_progress_bar=bool(bar),
+            enable_model_summary=False,
+            default_root_dir=folder,
+        )
+    except (MisconfigurationException, RuntimeError, ValueError) as error:
+        raise ConfigError(f"trainer: {error}") from error
 
 
 def require_accelerator(accelerator: str) -> None:

@@ -47,12 +47,14 @@ def project_stages() -> Stages:
     from one_embedder.evaluation.dev import dev_benchmark
     from one_embedder.evaluation.run import evaluate
     from one_embedder.medi.build import build
+    from one_embedder.medi.sources.assembly import DONE
     from one_embedder.reproduction.steps.circumstances import data_identity
     from one_embedder.training.run import train
     from one_embedder.training.trainer import require_accelerator
 
     def build_to_train(cfg: Config) -> object:
-        require_accelerator(cfg.trainer.accelerator)  # before minutes of building for what cannot be trained here
+        if not (Path(cfg.medi.folder) / DONE).is_file():
+            require_accelerator(cfg.trainer.accelerator)  # before minutes of building for what cannot be trained here
         return build(cfg)
 
     def train_and_release(cfg: Config) -> Path:
