@@ -112,7 +112,7 @@ class Tally:
         if known != row.task_name:
             raise DataError(f"{where}: task {row.task_id} is called {row.task_name!r} here and {known!r} before")
         values = [row.task_id, row.task_name, *row.query, *row.positive, *itertools.chain(*row.negatives)]
-        if row.label is not None:
+        if row.label is not None or row.negative_label is not None:
             values += [{"label": row.label, "neg_label": row.negative_label}]
         if row.further_negative_labels:
             values += [row.further_negative_labels]
