@@ -137,7 +137,7 @@ def _parquet_file(path: Path) -> Iterator[ParquetFile]:
     try:
         with ParquetFile(path, pre_buffer=False) as table:
             yield table
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as parquet ({error}); fetch or copy it again") from error
 
 
