@@ -21,7 +21,7 @@ from one_embedder.medi.build import build
 from one_embedder.medi.mining.leakage import BenchmarkTexts
 from one_embedder.medi.sources.assembly import DONE
 from one_embedder.medi.sources.documentation import build as build_module
-from one_embedder.medi.store import load_medi
+from one_embedder.medi.store import DATA_FILE, load_medi
 from tests.locked import held
 from tests.medi.made_up import made_up
 
@@ -167,6 +167,28 @@ def test_interrupted_build_is_not_taken_for_whole_and_resumes(cfg: Config, monke
     assert calls == HashEmbedder.calls  # the embeddings of the first try were used
     assert json.loads((folder / DONE).read_text())["rows"] == len(load_medi(folder / "medi").dataset)
     assert sorted(path.name for path in folder.parent.iterdir()) == [folder.name]
+
+
+def test_data_that_are_not_whole_any_more_are_built_again_and_a_damaged_record_is_told(cfg: Config) -> None:
+    folder = build(cfg)
+    sha256 = load_medi(folder / "medi").sha256
+    path = folder / "medi" / DATA_FILE
+    path.write_bytes(path.read_bytes()[:100])
+    assert load_medi(build(cfg) / "medi").sha256 == sha256
+    (folder / DONE).write_text("{")
+    with pytest.raises(DataError, match=r"build\.json is no record of a build .*delete it"):
+        build(cfg)
+
+
+def test_a_build_touches_nothing_beside_its_folder(cfg: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path(cfg.medi.folder)
+    others = folder.with_name(f".{folder.name}.v2.0123456789ab"), folder.with_name(f".{folder.name}.notes")
+    for other in others:
+        other.mkdir(parents=True)
+    monkeypatch.setattr(build_module, "write_medi", lambda *_: pytest.fail("interrupted"))
+    with pytest.raises(pytest.fail.Exception):
+        build(cfg)
+    assert {*folder.parent.iterdir()} == {folder, *others}
 
 
 def test_full_disk_is_reported_with_the_folder(cfg: Config, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,8 +38,10 @@ _CHOSEN = (
     "medi.tasks",
     "medi.instances_per_task",
     "medi.text_output",
+    "medi.instructions",
     "medi.pairs",
     "medi.instances_of_pairs",
+    "medi.pair_instructions",
     "medi.views",
     "medi.view_sets",
     "medi.crossed_views",
@@ -108,6 +110,11 @@ class MinedTask:
         return rows, {**self.about, "mining": negatives.facts}
 
 
+def chosen_keys(cfg: Config) -> list[str]:
+    """The settings by which the user chooses what is mined, and how."""
+    return [*miner.MINING_KEYS, *_CHOSEN, *(["views.sets"] if cfg.medi.views is not None else [])]
+
+
 def mixture_tasks(cfg: Config, encoder: miner.Miner, benchmark: leakage.BenchmarkTexts | None) -> list[MinedTask]:
     """Every task that is given by itself, to be built with those of another source; perhaps none.
 
@@ -150,7 +157,7 @@ def build_mixture(cfg: Config, folder: Path) -> Path:
     found = _candidates(cfg, leakage.BenchmarkTexts.of(cfg.medi, held_out_files(cfg)))
     tasks = found.tasks
     key = _key(cfg, tasks)
-    settings = settings_of(cfg, *miner.MINING_KEYS, *_CHOSEN)
+    settings = settings_of(cfg, *chosen_keys(cfg))
     if is_built(folder, key, settings):
         logger.info("the training data are built already: %s", folder)
         return folder

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -15,43 +14,35 @@ from one_embedder.config.schema import Config, HubDatasetConfig
 from one_embedder.errors import ConfigError, DataError
 from one_embedder.medi.mining import leakage, miner
 from one_embedder.medi.row import MediRow
-from one_embedder.medi.sources.assembly import GB, is_built, publish, require_space, settings_of, work_folder
+from one_embedder.medi.sources.assembly import (
+    GB,
+    is_built,
+    publish,
+    require_space,
+    settings_of,
+    work_folder,
+    work_place,
+)
 from one_embedder.medi.sources.build_key import build_key
 from one_embedder.medi.sources.hub.chosen_datasets import chosen
 from one_embedder.medi.sources.hub.fates import report_of
 from one_embedder.medi.sources.hub.files import Listings
 from one_embedder.medi.sources.hub.task import HubTask
+from one_embedder.medi.sources.mixture import chosen_keys, mixture_tasks
 from one_embedder.medi.sources.parts import Part, TaskBuilder, build_parts, finished
 from one_embedder.medi.sources.views import held_out_files
 from one_embedder.medi.store import write_medi
 
 logger = logging.getLogger(__name__)
 
-_CHOSEN = (
-    "seed",
-    "medi.datasets",
-    "medi.root",
-    "medi.tasks",
-    "medi.pairs",
-    "medi.views",
-    "medi.view_sets",
-    "medi.leakage",
-    "medi.rows_per_task",
-    "medi.min_rows_per_task",
-)
 
-OtherTasks = Callable[[miner.Miner, leakage.BenchmarkTexts | None], Sequence[TaskBuilder]]
-"""Makes the tasks of another source, mined with the encoder that it is given and without the texts of the benchmark."""
-
-
-def build_full(cfg: Config, folder: Path, others: OtherTasks = lambda encoder, benchmark: ()) -> Path:
-    """Build the training data; what an interrupted or failed try has finished is used.
+def build_full(cfg: Config, folder: Path) -> Path:
+    """Build the training data, tasks that are given by themselves first; what an earlier try has finished is used.
 
     Args:
         cfg: ``medi.hub`` and ``medi.datasets`` say which data sets; ``encoder`` mines; what stands in ``medi.leakage``
             is left out, and so are the texts of view sets that are not trained on.
         folder: the result.
-        others: makes further tasks, built before those of the hub.
 
     Returns:
         ``folder``, with ``medi/`` and ``report.md``.
@@ -63,18 +54,17 @@ def build_full(cfg: Config, folder: Path, others: OtherTasks = lambda encoder, b
     """
     datasets = chosen(cfg.medi)
     # One folder of parts whatever is chosen, so that a changed choice finds them; each part has a key of its own.
-    work_key = hashlib.sha256(b"full").hexdigest()
-    work = folder.parent / f".{folder.name}.{work_key[:12]}"
+    work = work_place(folder, "full")
     encoder, benchmark = miner.Miner(cfg.encoder, work), leakage.BenchmarkTexts.of(cfg.medi, held_out_files(cfg))
     hub = hub_tasks(cfg, datasets, encoder, benchmark)
-    tasks: list[TaskBuilder] = [*others(encoder, benchmark), *hub]
+    tasks: list[TaskBuilder] = [*mixture_tasks(cfg, encoder, benchmark), *hub]
     _require_different([task.name for task in tasks])
     key = build_key("full", tasks=[task.key for task in tasks], min_rows_per_task=cfg.medi.min_rows_per_task)
-    settings = settings_of(cfg, *miner.MINING_KEYS, *_CHOSEN)
+    settings = settings_of(cfg, "seed", "medi.hub", "medi.datasets", *chosen_keys(cfg))
     if is_built(folder, key, settings):
         logger.info("MEDI is built already: %s", folder)
         return folder
-    work_folder(folder, work_key)
+    work_folder(folder, "full")
     started = time.monotonic()
     _estimate([task for task in hub if finished(task, work) is None], len(tasks) - len(hub))
     parts = _large_enough(build_parts(tasks, work), cfg.medi.min_rows_per_task)
