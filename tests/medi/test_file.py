@@ -23,10 +23,10 @@ from one_embedder.medi.row import to_released
 from one_embedder.medi.sources.file import build as build_module
 from one_embedder.medi.sources.file import files as files_module
 from one_embedder.medi.sources.file.quarantine import QUARANTINE_FILE
-from one_embedder.medi.store import Medi, load_medi, row_of, write_medi
+from one_embedder.medi.store import Medi, load_medi, write_medi
 from scripts.make_medi_file import TASK_IDS, task_sizes, write_medi_file
 from tests.hub import StandInHub
-from tests.medi.toy import toy_rows
+from tests.medi.toy import row_of, toy_rows
 
 ROWS = toy_rows({1: 40, 7: 50, 3: 30})
 

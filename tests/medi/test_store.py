@@ -16,10 +16,9 @@ from one_embedder.medi.store import (
     further_negatives,
     load_medi,
     negative_labels,
-    row_of,
     write_medi,
 )
-from tests.medi.toy import toy_rows
+from tests.medi.toy import row_of, toy_rows
 
 ROWS = toy_rows({3: 5, 1: 4})
 

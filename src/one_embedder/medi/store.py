@@ -263,15 +263,6 @@ def negative_labels(row: Mapping[str, Any]) -> list[str | None]:
     return [row[LABEL_KEYS["negative_label"]], *further]
 
 
-def row_of(item: Mapping[str, Any]) -> MediRow:
-    """The row that an item of ``Medi.dataset`` holds."""
-    query, positive, negative = ((item[f"{key}_instruction"], item[f"{key}_text"]) for key in RELEASED_KEYS.values())
-    labels: dict[str, Any] = {name: item[key] for name, key in LABEL_KEYS.items()}
-    labels["further_negative_labels"] = tuple(item[FURTHER_LABELS])
-    further = tuple(further_negatives(item))
-    return MediRow(item["task_id"], item["task_name"], query, positive, negative, further, **labels)
-
-
 def _record_batch(rows: Iterable[MediRow]) -> pa.RecordBatch:
     columns: list[list[Any]] = [[] for _ in ARROW_SCHEMA]
     for row in rows:

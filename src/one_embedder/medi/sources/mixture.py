@@ -26,8 +26,7 @@ from one_embedder.medi.sources.build_key import build_key
 from one_embedder.medi.sources.pairs import read_pairs
 from one_embedder.medi.sources.report import Report, leakage_lines
 from one_embedder.medi.sources.super_ni.instructions import instruction_of
-from one_embedder.medi.sources.super_ni.tasks import NOT_STATED, read_tasks
-from one_embedder.medi.sources.super_ni.texts import candidate_task
+from one_embedder.medi.sources.super_ni.tasks import NOT_STATED, candidate_task, read_tasks
 from one_embedder.medi.sources.views import held_out_files, read_views
 from one_embedder.medi.store import write_medi
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -25,15 +25,17 @@ from one_embedder.medi.sources.assembly import (
 )
 from one_embedder.medi.sources.build_key import build_key
 from one_embedder.medi.sources.hub.chosen_datasets import chosen
-from one_embedder.medi.sources.hub.fates import report_of
 from one_embedder.medi.sources.hub.files import Listings
 from one_embedder.medi.sources.hub.task import HubTask
 from one_embedder.medi.sources.mixture import chosen_keys, mixture_tasks
 from one_embedder.medi.sources.parts import Part, TaskBuilder, build_parts, finished
+from one_embedder.medi.sources.report import Report, leakage_lines, table
 from one_embedder.medi.sources.views import held_out_files
 from one_embedder.medi.store import write_medi
 
 logger = logging.getLogger(__name__)
+
+_HEADS = ("task", "data set", "commit", "read", "drawn", "negatives", "in the paper's evaluation", "left out")
 
 
 def build_full(cfg: Config, folder: Path) -> Path:
@@ -56,7 +58,7 @@ def build_full(cfg: Config, folder: Path) -> Path:
     # One folder of parts whatever is chosen, so that a changed choice finds them; each part has a key of its own.
     work = work_place(folder, "full")
     encoder, benchmark = miner.Miner(cfg.encoder, work), leakage.BenchmarkTexts.of(cfg.medi, held_out_files(cfg))
-    hub = hub_tasks(cfg, datasets, encoder, benchmark)
+    hub = _hub_tasks(cfg, datasets, encoder, benchmark)
     tasks: list[TaskBuilder] = [*mixture_tasks(cfg, encoder, benchmark), *hub]
     _require_different([task.name for task in tasks])
     key = build_key("full", tasks=[task.key for task in tasks], min_rows_per_task=cfg.medi.min_rows_per_task)
@@ -76,7 +78,7 @@ def build_full(cfg: Config, folder: Path) -> Path:
         "tasks": {part.name: dict(part.about) for part in parts},
     }
     sha256 = write_medi(_rows(parts), work / "medi", about)
-    report_of(parts, datasets, compared=benchmark is not None).write(work, sha256)
+    _report(parts, datasets, compared=benchmark is not None).write(work, sha256)
     seconds = round(time.monotonic() - started, 1)
     done = {"key": key, "settings": settings, "sha256": sha256, "rows": sum(p.rows for p in parts)}
     publish(work, folder, done | {"seconds": seconds})
@@ -84,9 +86,9 @@ def build_full(cfg: Config, folder: Path) -> Path:
     return folder
 
 
-def hub_tasks(
+def _hub_tasks(
     cfg: Config,
-    datasets: dict[str, HubDatasetConfig],
+    datasets: Mapping[str, HubDatasetConfig],
     encoder: miner.Miner,
     benchmark: leakage.BenchmarkTexts | None,
 ) -> list[HubTask]:
@@ -164,3 +166,40 @@ def _large_enough(parts: Sequence[Part], smallest: int) -> list[Part]:
 
 def _rows(parts: Sequence[Part]) -> Iterator[MediRow]:
     return chain.from_iterable(part.read(task_id) for task_id, part in enumerate(parts))
+
+
+def _report(parts: Sequence[Part], datasets: Mapping[str, HubDatasetConfig], *, compared: bool) -> Report:
+    """The report of these tasks, some of which may be of another source.
+
+    Args:
+        parts: the tasks.
+        datasets: those that are from the hub.
+        compared: whether texts of a benchmark were left out.
+    """
+    hub = [part for part in parts if part.name in datasets]
+    doubts = [f"- {part.name}: {told}" for part in hub if (told := datasets[part.name].unverified)]
+    lost = {part.name: lost for part in parts if (lost := part.about.get("overlapping"))}
+    lines = [
+        f"{len(hub)} tasks are from the hub, {len(parts) - len(hub)} from another source.",
+        "",
+        *leakage_lines(lost if compared else None),
+        "## Data sets of the hub",
+        "",
+        *table(_HEADS, [_line(part, datasets[part.name]) for part in hub]),
+        *(["## Not verified on the hub", "", *doubts, ""] if doubts else []),
+    ]
+    return Report("MEDI", {part.name: part.about.get("licence", "not stated") for part in parts}, lines)
+
+
+def _line(part: Part, dataset: HubDatasetConfig) -> Sequence[object]:
+    lost = ", ".join(f"{count} {why}" for why, count in part.about["lost"].items() if count)
+    return (
+        part.name,
+        f"{dataset.repo}: {', '.join(part.about['files'])}",
+        part.about["commit"][:12],
+        part.about["read"],
+        part.about["drawn"],
+        dataset.negatives,
+        "yes" if dataset.seen_in_evaluation else "no",
+        lost or "-",
+    )
