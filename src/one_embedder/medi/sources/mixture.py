@@ -104,7 +104,7 @@ class MinedTask:
     def build(self) -> tuple[Sequence[MediRow], Mapping[str, Any]]:
         """Mine it."""
         negatives = HardNegatives(self.mining)
-        rows = mining.mine(self.task, 0, _embedded([self.task], self.encoder), self.limit, negatives)
+        rows = mining.mine(self.task, 0, mining.embed_texts([self.task], self.encoder.encode), self.limit, negatives)
         self.encoder.forget()
         return rows, {**self.about, "mining": negatives.facts}
 
@@ -243,7 +243,7 @@ def _mined(
     tasks: Sequence[CandidateTask], cfg: Config, encoder: miner.Miner, negatives: HardNegatives
 ) -> list[list[MediRow]]:
     """The rows of every task that has enough, numbered in order."""
-    embeddings = _embedded(tasks, encoder)
+    embeddings = mining.embed_texts(tasks, encoder.encode)
     kept: list[list[MediRow]] = []
     for task in tasks:
         rows = mining.mine(task, len(kept), embeddings, cfg.medi.rows_per_task, negatives)
@@ -254,10 +254,6 @@ def _mined(
     if not kept:
         raise DataError(f"no task has medi.min_rows_per_task={cfg.medi.min_rows_per_task} rows")
     return kept
-
-
-def _embedded(tasks: Sequence[CandidateTask], encoder: miner.Miner) -> mining.Embeddings:
-    return mining.embed_texts(tasks, encoder.encode) if any(task.texts() for task in tasks) else {}
 
 
 def _report(found: Candidates, source: str) -> Report:

@@ -138,8 +138,7 @@ class HubTask:
         query, document = instructions(self.dataset)
         pairs = tuple((example.query, example.positive, example.query.lower()) for example in examples)
         task = PairTask(self.name, query, document, pairs)
-        embeddings = mining.embed_texts([task], self.miner.encode) if pairs else {}
-        rows = mining.mine(task, 0, embeddings, len(pairs), negatives)
+        rows = mining.mine(task, 0, mining.embed_texts([task], self.miner.encode), len(pairs), negatives)
         self.miner.forget()
         return rows
 
