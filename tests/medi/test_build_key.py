@@ -43,7 +43,7 @@ from one_embedder.medi.sources.file import build as file
 from one_embedder.medi.sources.hub import build as hub_build
 from one_embedder.medi.sources.hub import formats
 from one_embedder.medi.sources.own import build as own
-from one_embedder.medi.sources.super_ni import texts as candidates
+from one_embedder.medi.sources.super_ni import tasks as super_ni
 from one_embedder.medi.store import load_medi
 from tests.composed import composed
 from tests.hub import StandInHub
@@ -242,7 +242,7 @@ MUTATIONS: Mapping[str, tuple[Any, str, Any, set[str]]] = {  # what -> (where, n
         record, "_pair", lambda value, where: (value[0].strip(), value[1]), {"full", "file"}
     ),
     "where long texts are cut": (formats, "MAX_CHARACTERS", 20, {"full"}),
-    "what is classification": (candidates, "MAX_LABELS", 1, {"super_ni", "mixture"}),
+    "what is classification": (super_ni, "MAX_LABELS", 1, {"super_ni", "mixture"}),
     "rows of the lesser kinds": (training_tasks, "SMALL_SHARE", 0.2, {"documentation"}),
     "how markup is undone": (documentation_text, "_SPACE", re.compile(r"\s+|mean"), {"documentation"}),
 }  # fmt: skip

@@ -10,20 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from one_embedder.config.schema import Config
 from one_embedder.errors import ConfigError, DataError
+from one_embedder.files.progress import Pace
 from one_embedder.medi.batches.sampler import SameTaskBatchSampler
 from one_embedder.medi.build import build
 from one_embedder.medi.row import to_released
 from one_embedder.medi.sources.file import build as build_module
 from one_embedder.medi.sources.file import files as files_module
 from one_embedder.medi.sources.file.quarantine import QUARANTINE_FILE
-from one_embedder.medi.store import Medi, load_medi, row_of, write_medi
+from one_embedder.medi.store import Medi, load_medi, write_medi
 from scripts.make_medi_file import TASK_IDS, task_sizes, write_medi_file
 from tests.hub import StandInHub
-from tests.medi.toy import toy_rows
+from tests.medi.toy import row_of, toy_rows
 
 ROWS = toy_rows({1: 40, 7: 50, 3: 30})
 
@@ -430,6 +433,30 @@ def test_a_task_smaller_than_a_batch_is_kept_and_gives_no_batch(cfg: Config, tmp
     shares = {share.task_id: share for share in sampler.summary()}
     assert shares[3].rows == 30 and shares[3].batches == 0
     assert {medi.task_ids[row] for batch in sampler for row in batch} == {1, 7}
+
+
+def test_parquet_with_text_that_is_not_utf8_is_refused(cfg: Config, tmp_path: Path) -> None:
+    offsets, content = pa.array([0, 2], pa.int32()).buffers()[1], pa.py_buffer(b"\xff\xfe")
+    column = pa.Array.from_buffers(pa.string(), 1, [None, offsets, content])
+    pq.write_table(pa.table({"query": column}), tmp_path / "medi.parquet")
+    with pytest.raises(DataError, match=r"medi\.parquet: cannot be read as parquet \('utf-8' codec"):
+        built(cfg, tmp_path / "medi.parquet")
+
+
+def test_progress_is_told_neither_of_nothing_nor_past_a_total_that_was_guessed() -> None:
+    said: list[str] = []
+    for rows in (0, 150, 50):
+        Pace(0, 100, said.append, ("MB", "MB/s")).tell(rows)
+    assert len(said) == 1 and said[0].startswith("50 of 100 MB, ")
+
+
+def test_the_folder_that_is_typed_is_the_one_that_is_looked_at(cfg: Config, tmp_path: Path) -> None:
+    cfg.medi.path, cfg.medi.folder = None, str(tmp_path / "there")
+    write_medi(ROWS, tmp_path / "there" / "medi", about={})
+    with pytest.raises(ConfigError, match=f"{cfg.output} holds no training data"):
+        build(cfg)
+    cfg.output = None
+    assert build(cfg) == tmp_path / "there"
 
 
 def test_a_disk_that_is_too_small_is_refused_before_reading(

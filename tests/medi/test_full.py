@@ -230,11 +230,10 @@ class OneTask:
         return [MediRow(99, "any", side, side, side)] * 40, {}
 
 
-def test_tasks_of_other_sources_come_first(cfg: Config) -> None:
+def test_tasks_of_other_sources_come_first(cfg: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     cfg.medi.datasets = ["wow"]
-    medi = load_medi(
-        build_module.build_full(cfg, Path(str(cfg.output)), lambda encoder, benchmark: [OneTask()]) / "medi"
-    )
+    monkeypatch.setattr(build_module, "mixture_tasks", lambda *_: [OneTask()])
+    medi = load_medi(build(cfg) / "medi")
     assert medi.task_names == {0: "task001", 1: "wow"}
     assert medi.manifest["about"]["tasks"]["wow"]["commit"]
 

@@ -15,8 +15,8 @@ from one_embedder.errors import ConfigError, DataError
 from one_embedder.files.location import CONF
 from one_embedder.instructions.template import Instruction
 from one_embedder.medi.sources.hub.chosen_datasets import chosen
-from one_embedder.medi.sources.hub.draw import draw
 from one_embedder.medi.sources.hub.formats import MAX_CHARACTERS, read_example
+from one_embedder.medi.sources.hub.task import draw
 from tests.medi.toy import full
 
 KEYS = "set query pos neg input output answer provenance title question opa opb opc opd cop".split()

@@ -22,10 +22,10 @@ from one_embedder.medi.mining.candidates import CandidateTask, LabelTask, Output
 from one_embedder.medi.mining.negatives import HardNegatives
 from one_embedder.medi.mining.rules import mine
 from one_embedder.medi.row import MediRow
-from one_embedder.medi.store import load_medi, row_of
+from one_embedder.medi.store import load_medi
 from tests.composed import composed
 from tests.medi.test_build import HashEmbedder
-from tests.medi.toy import compact_super_ni
+from tests.medi.toy import compact_super_ni, row_of
 
 ASK = Instruction("question")
 SIZE = 14

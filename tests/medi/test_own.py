@@ -23,8 +23,9 @@ from one_embedder.medi.build import build
 from one_embedder.medi.row import MediRow
 from one_embedder.medi.sources.own.held_back import divide, same
 from one_embedder.medi.sources.own.pairs import Pair, read_pairs
-from one_embedder.medi.store import load_medi, row_of
+from one_embedder.medi.store import load_medi
 from tests.composed import composed
+from tests.medi.toy import row_of
 
 ROWS = [{"query": f"How do I clean lamp {i}?", "positive": f"Wipe number {i} with a cloth."} for i in range(60)]
 

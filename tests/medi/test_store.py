@@ -16,10 +16,9 @@ from one_embedder.medi.store import (
     further_negatives,
     load_medi,
     negative_labels,
-    row_of,
     write_medi,
 )
-from tests.medi.toy import toy_rows
+from tests.medi.toy import row_of, toy_rows
 
 ROWS = toy_rows({3: 5, 1: 4})
 
@@ -152,7 +151,9 @@ def test_classes_are_kept_and_count_in_the_hash_only_where_there_are_any(tmp_pat
     items = load_medi(tmp_path / "classes").dataset.to_list()
     assert [(item["label"], item["neg_label"]) for item in items[:2]] == [("yes", "no"), (None, None)]
     other = write_medi([replace(classes, negative_label="maybe"), *ROWS[1:]], tmp_path / "other", about={})
-    assert len({load_medi(folder).sha256, known, other}) == 3
+    unlabelled = [replace(ROWS[0], negative_label=label) for label in ("yes", "no")]
+    alone = {write_medi([row, *ROWS[1:]], tmp_path / "alone", about={}) for row in unlabelled}
+    assert len({load_medi(folder).sha256, known, other, *alone}) == 5
 
 
 def test_the_class_of_every_negative_is_kept_and_counts_in_the_hash(tmp_path: Path) -> None:

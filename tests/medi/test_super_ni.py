@@ -190,6 +190,22 @@ def test_texts_of_a_benchmark_are_dropped(cfg: Config, tmp_path: Path) -> None:
     assert seen not in {*rows["query_text"], *rows["pos_text"], *rows["neg_text"]}
 
 
+@pytest.mark.parametrize("source", ["super_ni", "full"])
+def test_an_instruction_that_the_user_changed_replaces_no_data(cfg: Config, source: str) -> None:
+    if source == "full":  # the tasks of medi.root alone
+        cfg.medi.source, cfg.medi.hub, cfg.medi.datasets = "full", composed("build_medi", ["medi=full"]).medi.hub, []
+    folder = build(cfg)
+    sha256 = load_medi(folder / "medi").sha256
+    written, read = cfg.medi.instructions, cfg.medi.instances_per_task
+    cfg.medi.instructions = {**written, "task2_mood": {"text_type": "remark"}}
+    with pytest.raises(ConfigError, match=r"medi\.instructions\.task2_mood\.text_type was None and is 'remark'"):
+        build(cfg)
+    assert load_medi(folder / "medi").sha256 == sha256
+    cfg.medi.instructions, cfg.medi.instances_per_task = written, 30
+    with pytest.raises(ConfigError, match=rf"medi\.instances_per_task was {read} and is 30"):
+        build(cfg)
+
+
 def test_the_root_has_to_be_given(cfg: Config) -> None:
     cfg.medi.root = None
     with pytest.raises(ConfigError, match=r"medi\.root"):

@@ -20,7 +20,8 @@ from transformers import PreTrainedTokenizerFast
 from one_embedder.config.compose import load_config
 from one_embedder.config.schema import Config, ViewSetConfig
 from one_embedder.encoder.tokenize import InstructionTokenizer
-from one_embedder.medi.row import MediRow
+from one_embedder.medi.row import LABEL_KEYS, RELEASED_KEYS, MediRow
+from one_embedder.medi.store import FURTHER_LABELS, further_negatives
 
 TOPICS = 6
 WORDS = 4
@@ -32,6 +33,15 @@ def toy_rows(rows_by_task: dict[int, int], seed: int = 0) -> list[MediRow]:
     """Rows grouped by task, as many of each task as said."""
     rng = random.Random(seed)
     return [_row(task, rng) for task, rows in rows_by_task.items() for _ in range(rows)]
+
+
+def row_of(item: Mapping[str, Any]) -> MediRow:
+    """The row that an item of ``Medi.dataset`` holds."""
+    query, positive, negative = ((item[f"{key}_instruction"], item[f"{key}_text"]) for key in RELEASED_KEYS.values())
+    labels: dict[str, Any] = {name: item[key] for name, key in LABEL_KEYS.items()}
+    labels["further_negative_labels"] = tuple(item[FURTHER_LABELS])
+    further = tuple(further_negatives(item))
+    return MediRow(item["task_id"], item["task_name"], query, positive, negative, further, **labels)
 
 
 @cache

@@ -39,6 +39,13 @@ def test_what_agrees_was_not_typed_or_is_no_choice_of_the_build_passes(cfg: Conf
         require_built_with(cfg, [*passing, "medi.mining.first_rank=5"])
 
 
+def test_a_typed_instruction_of_a_task_that_had_none_is_told_too(cfg: Config, tmp_path: Path) -> None:
+    (tmp_path / "build.json").write_text(json.dumps({"settings": {"medi.instructions": {}}}))
+    cfg.medi.instructions = {"task": {"text_type": "remark"}}
+    with pytest.raises(ConfigError, match=r"instructions\.task\.text_type='remark' would .* were built with None"):
+        require_built_with(cfg, ["+medi.instructions.task.text_type=remark"])
+
+
 def test_data_without_a_record_of_their_build_pass(cfg: Config, tmp_path: Path) -> None:
     cfg.medi.rows_per_task = 50
     with pytest.raises(ConfigError, match="were built with 200"):

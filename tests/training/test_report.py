@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from one_embedder.config.schema import Config
-from one_embedder.medi.batches.sampler import TaskShare
+from one_embedder.medi.batches.strategies import TaskShare
 from one_embedder.training.plan import batch_facts, start_report
 
 

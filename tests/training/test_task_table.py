@@ -5,7 +5,8 @@ import csv
 import pytest
 
 from one_embedder.config.schema import Config
-from one_embedder.medi.batches.sampler import STRATEGIES, SameTaskBatchSampler, TaskShare
+from one_embedder.medi.batches.sampler import STRATEGIES, SameTaskBatchSampler
+from one_embedder.medi.batches.strategies import TaskShare
 from one_embedder.training.plan import batch_facts, left_out_tasks, start_report, task_table
 
 NAMES = {task: f"task{task}_of_some_length" for task in range(330)}

@@ -49,9 +49,8 @@ def read_yaml(path: Path) -> Any:
         return yaml.load(text, _loader())  # noqa: S506  # a safe loader, which also refuses a key that is there twice
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
-    except yaml.YAMLError as error:
-        raise ValueError(f"not YAML: {error!s:.{_SHOWN}}") from error
-    except (AttributeError, TypeError, OverflowError) as error:  # of values that name another type than they are
+    # The last three are of values that name another type than they are.
+    except (yaml.YAMLError, AttributeError, TypeError, OverflowError) as error:
         raise ValueError(f"not YAML: {error!s:.{_SHOWN}}") from error
 
 

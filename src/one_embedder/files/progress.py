@@ -27,9 +27,9 @@ class Pace:
         self._told = -_TELL_SECONDS
 
     def tell(self, rows: int) -> None:
-        """Say it, if it is time to; ``rows`` are done by now."""
+        """Say it, if it is time to; ``rows`` are done by now. Past a total that was only guessed nothing is said."""
         passed = time.monotonic() - self._began
-        if passed - self._told < _TELL_SECONDS or rows == self._total:
+        if passed - self._told < _TELL_SECONDS or not self._first < rows < self._total:
             return
         self._told = passed
         rate = (rows - self._first) / max(passed, 1e-9)

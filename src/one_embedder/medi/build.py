@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 from one_embedder.config.relations import require_buildable
 from one_embedder.config.schema import Config
 from one_embedder.errors import ConfigError, DataError
 from one_embedder.files.lock import holding
+from one_embedder.files.swap import standing
 
 
 def build(cfg: Config) -> Path:
@@ -36,14 +36,14 @@ def _build_from(cfg: Config, folder: Path) -> Path:
     if cfg.medi.source == "file" and cfg.medi.path is None:  # the user's own, built elsewhere
         from one_embedder.medi.store import load_medi
 
-        if not (Path(cfg.medi.folder) / "medi").exists():
+        if not standing(folder / "medi").exists():
             raise ConfigError(
-                f"medi.path is not given, and {cfg.medi.folder} holds no training data: name a file of MEDI "
+                f"medi.path is not given, and {folder} holds no training data: name a file of MEDI "
                 "(medi.path=FILE) or a folder that build_medi made (medi.folder=FOLDER); your own pairs are read by "
                 "profile=own medi.path=FILE"
             )
-        load_medi(Path(cfg.medi.folder) / "medi")
-        return Path(cfg.medi.folder)
+        load_medi(folder / "medi")
+        return folder
     with holding(folder, wait=True):  # whoever waited finds it built
         return _build_alone(cfg, folder)
 
@@ -60,9 +60,8 @@ def _build_alone(cfg: Config, folder: Path) -> Path:
             return build_mixture(cfg, folder)
         case "full":
             from one_embedder.medi.sources.hub.build import build_full
-            from one_embedder.medi.sources.mixture import mixture_tasks
 
-            return build_full(cfg, folder, partial(mixture_tasks, cfg))
+            return build_full(cfg, folder)
         case "own":
             from one_embedder.medi.sources.own.build import build_own
 

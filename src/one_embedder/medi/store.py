@@ -112,7 +112,7 @@ class Tally:
         if known != row.task_name:
             raise DataError(f"{where}: task {row.task_id} is called {row.task_name!r} here and {known!r} before")
         values = [row.task_id, row.task_name, *row.query, *row.positive, *itertools.chain(*row.negatives)]
-        if row.label is not None:
+        if row.label is not None or row.negative_label is not None:
             values += [{"label": row.label, "neg_label": row.negative_label}]
         if row.further_negative_labels:
             values += [row.further_negative_labels]
@@ -261,15 +261,6 @@ def negative_labels(row: Mapping[str, Any]) -> list[str | None]:
     """
     further = row[FURTHER_LABELS] or [None] * len(further_negatives(row))
     return [row[LABEL_KEYS["negative_label"]], *further]
-
-
-def row_of(item: Mapping[str, Any]) -> MediRow:
-    """The row that an item of ``Medi.dataset`` holds."""
-    query, positive, negative = ((item[f"{key}_instruction"], item[f"{key}_text"]) for key in RELEASED_KEYS.values())
-    labels: dict[str, Any] = {name: item[key] for name, key in LABEL_KEYS.items()}
-    labels["further_negative_labels"] = tuple(item[FURTHER_LABELS])
-    further = tuple(further_negatives(item))
-    return MediRow(item["task_id"], item["task_name"], query, positive, negative, further, **labels)
 
 
 def _record_batch(rows: Iterable[MediRow]) -> pa.RecordBatch:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from functools import reduce
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from one_embedder.config.schema import Config
 from one_embedder.errors import ConfigError
-from one_embedder.medi.sources.assembly import DONE
+from one_embedder.medi.sources.assembly import built_record, flat, settings_of
 
 
 def require_built_with(cfg: Config, overrides: Iterable[str]) -> None:
@@ -22,25 +20,23 @@ def require_built_with(cfg: Config, overrides: Iterable[str]) -> None:
 
     Raises:
         ConfigError: naming the setting, what the data were built with, and both remedies.
+        DataError: the record of the build cannot be read.
     """
-    built = Path(cfg.medi.folder) / DONE
-    if not built.is_file():  # data from before this record, from elsewhere, or none at all
-        return
-    then = dict(_flat(json.loads(built.read_text(encoding="utf-8")).get("settings", {})))
+    done = built_record(Path(cfg.medi.folder)) or {}  # data from before there were any, from elsewhere, or none at all
+    settings = done.get("settings", {})
     for override in overrides:
         key = override.lstrip("+").partition("=")[0]
-        if not key.startswith("medi.") or key not in then:
+        recorded = [name for name in settings if f"{key}.".startswith(f"{name}.")]
+        if not key.startswith("medi.") or not recorded:
             continue
-        if then[key] != (now := reduce(getattr, key.split("."), cfg)):
+        then, now = (_at(key, of) for of in (settings, settings_of(cfg, *recorded)))
+        if then != now:
             raise ConfigError(
-                f"{key}={now!r} would change nothing: the data in {cfg.medi.folder} were built with {then[key]!r}. "
+                f"{key}={now!r} would change nothing: the data in {cfg.medi.folder} were built with {then!r}. "
                 "Leave it out, or run build_medi with it and another medi.folder, and name that folder here too"
             )
 
 
-def _flat(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Dotted key -> value, also of the keys within ``medi.mining``."""
-    for key, value in settings.items():
-        yield key, value
-        if isinstance(value, dict):
-            yield from ((f"{key}.{name}", inner) for name, inner in value.items())
+def _at(key: str, settings: Mapping[str, Any]) -> Any:
+    """The value of a dotted key, which may lead into a setting that has keys of its own; None if it has not this."""
+    return {**dict(flat(settings)), **settings}.get(key)

@@ -9,7 +9,7 @@ from typing import Any
 
 from one_embedder.config.own_class import class_name
 from one_embedder.config.schema import Config, LossConfig
-from one_embedder.medi.batches.sampler import TaskShare
+from one_embedder.medi.batches.strategies import TaskShare
 from one_embedder.training.loss import ContrastiveLoss
 
 TASK_TABLE = "tasks.csv"

@@ -173,10 +173,9 @@ class ContrastiveCollator:
 
 
 def _labels(rows: Sequence[Mapping[str, Any]]) -> LabelNumbers:
-    """Numbers of the rows' classes; data written before there were any have no such columns."""
     of_rows, of_negatives = [], []
     for row in rows:
-        of_rows.append(_class_number(row["task_id"], row.get(LABEL_KEYS["label"])))
+        of_rows.append(_class_number(row["task_id"], row[LABEL_KEYS["label"]]))
         of_negatives += [_class_number(row["task_id"], label) for label in negative_labels(row)]
     return LabelNumbers(torch.tensor(of_rows), torch.tensor(of_negatives))
 

@@ -16,6 +16,7 @@ from one_embedder.medi.batches.chosen_tasks import selected_rows
 from one_embedder.medi.batches.collate import ContrastiveBatch, ContrastiveCollator
 from one_embedder.medi.batches.other_instructions import OtherInstructions
 from one_embedder.medi.batches.sampler import SameTaskBatchSampler, mixes_tasks
+from one_embedder.medi.batches.strategies import Rows
 from one_embedder.medi.store import Medi, load_medi
 
 
@@ -72,15 +73,13 @@ class MediDataModule(LightningDataModule):
 
     def sampler(self, rank: int = 0, world_size: int = 1) -> SameTaskBatchSampler:
         """The batches of one rank."""
-        return SameTaskBatchSampler.of(
-            self.settings, self.medi.task_ids, rank=rank, world_size=world_size, seed=self.seed, rows=self.rows
-        )
+        return self._sampler(self.rows, rank, world_size)
 
     def share_of_batches(self) -> float:
         """Part of an epoch over all tasks that the chosen ones have, above 0 and at most 1."""
         if self.rows is None:
             return 1.0
-        every = SameTaskBatchSampler.of(self.settings, self.medi.task_ids, seed=self.seed).summary()
+        every = self._sampler(None).summary()
         chosen = set(self.medi.task_ids[self.rows].tolist())
         return sum(share.batches for share in every if share.task_id in chosen) / sum(share.batches for share in every)
 
@@ -95,6 +94,19 @@ class MediDataModule(LightningDataModule):
                 )
         return ResumableLoader(self.medi.dataset, self.sampler(rank, world_size), self.collator)
 
+    def _sampler(self, rows: Rows | None, rank: int = 0, world_size: int = 1) -> SameTaskBatchSampler:
+        return SameTaskBatchSampler(
+            self.medi.task_ids,
+            self.settings.global_batch_size,
+            rank=rank,
+            world_size=world_size,
+            seed=self.seed,
+            strategy=self.settings.strategy,
+            temperature=self.settings.temperature,
+            cap=self.settings.cap,
+            rows=rows,
+        )
+
 
 class ResumableLoader(DataLoader[ContrastiveBatch]):
     """A loader whose position Lightning saves and restores, so that a resumed run continues within its epoch."""
@@ -105,12 +117,9 @@ class ResumableLoader(DataLoader[ContrastiveBatch]):
         The generator is the loader's own: torch draws a number from it at each epoch, which would otherwise come from
         the stream that dropout uses and make a resumed run differ.
         """
+        self._position = sampler
         super().__init__(
-            dataset,
-            batch_sampler=sampler,
-            collate_fn=collator,
-            num_workers=0,
-            generator=torch.Generator(),
+            dataset, batch_sampler=sampler, collate_fn=collator, num_workers=0, generator=torch.Generator()
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -120,10 +129,3 @@ class ResumableLoader(DataLoader[ContrastiveBatch]):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where the state was saved."""
         self._position.load_state_dict(state)
-
-    @property
-    def _position(self) -> SameTaskBatchSampler:
-        sampler = self.batch_sampler
-        if not isinstance(sampler, SameTaskBatchSampler):
-            raise TypeError(f"a resumable loader needs a SameTaskBatchSampler, not {type(sampler).__name__}")
-        return sampler

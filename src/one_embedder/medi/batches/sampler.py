@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from one_embedder.config.own_class import imported, made
-from one_embedder.config.schema import SamplerConfig
 from one_embedder.errors import ConfigError, DataError
 from one_embedder.medi.batches.strategies import (
     Mixed,
@@ -21,8 +20,6 @@ from one_embedder.medi.batches.strategies import (
     tempered,
     uniform,
 )
-
-__all__ = ["STRATEGIES", "SameTaskBatchSampler", "TaskShare"]
 
 STRATEGIES = ("proportional", "uniform", "temperature", "capped", "released", "mixed")
 
@@ -88,30 +85,6 @@ class SameTaskBatchSampler:
             raise DataError(_no_batch(self._strategy))
         self._first = 0  # where the next pass begins, once
         self._given = 0  # batches of this epoch that were handed out
-
-    @classmethod
-    def of(
-        cls,
-        settings: SamplerConfig,
-        task_ids: Rows,
-        *,
-        rank: int = 0,
-        world_size: int = 1,
-        seed: int = 0,
-        rows: Rows | None = None,
-    ) -> SameTaskBatchSampler:
-        """As configured; arguments as in ``__init__``."""
-        return cls(
-            task_ids,
-            settings.global_batch_size,
-            rank=rank,
-            world_size=world_size,
-            seed=seed,
-            strategy=settings.strategy,
-            temperature=settings.temperature,
-            cap=settings.cap,
-            rows=rows,
-        )
 
     def __len__(self) -> int:
         """Batches of a whole epoch."""

@@ -139,11 +139,8 @@ def _without(task: CandidateTask, bad: set[str]) -> tuple[CandidateTask, int]:
     if isinstance(task, TripleTask):
         triples = tuple(triple for triple in task.triples if bad.isdisjoint(triple))
         return replace(task, triples=triples), len(task.triples) - len(triples)
-    if isinstance(task, OutputTask):
-        clean = tuple(item for item in task.items if item[0] not in bad)  # outputs are not trained on
-        return replace(task, items=clean), len(task.items) - len(clean)
-    if isinstance(task, LabelTask):
-        items = tuple(item for item in task.items if item[0] not in bad)
+    if isinstance(task, OutputTask | LabelTask):
+        items = tuple(item for item in task.items if item[0] not in bad)  # outputs are not trained on
         return replace(task, items=items), len(task.items) - len(items)
     return _without_relation(task, bad)
 

@@ -50,7 +50,7 @@ Embeddings = Mapping[str, np.ndarray]
 def embed_texts(tasks: Iterable[CandidateTask], encode: Encode) -> dict[str, np.ndarray]:
     """Each distinct text of the tasks -> its unit-length embedding (D,), float32."""
     texts = sorted({text for task in tasks for text in task.texts()})
-    return dict(zip(texts, encode(texts), strict=True))
+    return dict(zip(texts, encode(texts), strict=True)) if texts else {}
 
 
 def mine(

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, is_dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from functools import reduce
 from pathlib import Path
 from typing import Any
 
 from one_embedder.config.schema import Config
 from one_embedder.errors import ConfigError, DataError
+from one_embedder.files.documents import read_json
 from one_embedder.files.swap import put_in_place
+from one_embedder.medi.store import load_medi
+
+logger = logging.getLogger(__name__)
 
 DONE = "build.json"
 """Written last: a folder with this file is whole."""
+_WORK = ".work-"
+_SHOWN = 12  # settings in a message
 
 GB = 1e9
 
@@ -41,13 +48,37 @@ def require_space(place: Path, needed: float, what: str, remedy: str) -> None:
 
 
 def settings_of(cfg: Config, *keys: str) -> dict[str, Any]:
-    """What the user chose for a build: dotted key -> value, the source among them."""
+    """What the user chose for a build: dotted key -> JSON value, the source among them."""
     values = {key: reduce(getattr, key.split("."), cfg) for key in ("medi.source", *keys)}
-    return {key: asdict(value) if is_dataclass(value) else value for key, value in values.items()}
+    return dict(json.loads(json.dumps(values, default=asdict)))
+
+
+def flat(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Dotted key -> value, where a value has keys of its own those."""
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from flat({f"{key}.{name}": inner for name, inner in value.items()})
+        else:
+            yield key, value
+
+
+def built_record(folder: Path) -> dict[str, Any] | None:
+    """The content of ``build.json``; None if the folder has none.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    path = folder / DONE
+    if not path.is_file():
+        return None
+    try:
+        return dict(read_json(path))
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"{path} is no record of a build ({error}); delete it, and the data are built again") from error
 
 
 def is_built(folder: Path, key: str, settings: Mapping[str, Any]) -> bool:
-    """Whether ``folder`` is the whole result of a build with this key.
+    """Whether ``folder`` is the result of a build with this key, its training data whole.
 
     Data of another key are replaced where the user chose the same: then the project, its packages or the source have
     changed. What was built with other choices stays, and these get another folder.
@@ -59,28 +90,44 @@ def is_built(folder: Path, key: str, settings: Mapping[str, Any]) -> bool:
 
     Raises:
         ConfigError: it holds data that were built with other settings.
+        DataError: ``build.json`` cannot be read.
     """
-    path = folder / DONE
-    if not path.is_file():
+    done = built_record(folder)
+    if done is None:
         return False
-    done = json.loads(path.read_text())
     if done.get("key") == key:
-        return True
-    then = done.get("settings", settings)  # folders that are older than this record have none
-    names = sorted({*then, *settings})
-    if told := [f"{n} was {then.get(n)!r} and is {settings.get(n)!r}" for n in names if then.get(n) != settings.get(n)]:
+        return _is_whole(folder)
+    recorded = done.get("settings", {}).keys() & settings  # an older version may have recorded fewer, or none
+    then, now = (dict(flat({key: of[key] for key in recorded})) for of in (done.get("settings", {}), settings))
+    names = sorted({*then, *now})
+    if told := [f"{n} was {then.get(n)!r} and is {now.get(n)!r}" for n in names if then.get(n) != now.get(n)]:
+        shown = "; ".join([*told[:_SHOWN], *([f"and {len(told) - _SHOWN} more"] if len(told) > _SHOWN else [])])
         raise ConfigError(
-            f"{folder} holds data that were built with other settings ({'; '.join(told)}), which are not replaced: "
+            f"{folder} holds data that were built with other settings ({shown}), which are not replaced: "
             f"name another folder, as in medi.folder={folder}-{key[:8]}, here and in the commands that use the data, "
             "or delete this one"
         )
     return False
 
 
+def _is_whole(folder: Path) -> bool:
+    try:
+        load_medi(folder / "medi")
+    except DataError as error:
+        logger.warning("%s", error)
+        return False
+    return True
+
+
+def work_place(folder: Path, key: str) -> Path:
+    """Where a build collects its parts: within ``folder``, which may be a disk of its own."""
+    return folder / f"{_WORK}{key[:12]}"
+
+
 def work_folder(folder: Path, key: str) -> Path:
-    """Where a build of ``folder`` collects its parts; those of an interrupted one with the same key are found there."""
-    work = folder.parent / f".{folder.name}.{key[:12]}"
-    for stale in folder.parent.glob(f".{folder.name}.*"):
+    """``work_place``, made; parts of an interrupted build with the same key are found there, of others removed."""
+    work = work_place(folder, key)
+    for stale in folder.glob(f"{_WORK}*"):
         if stale != work:
             shutil.rmtree(stale)
     work.mkdir(parents=True, exist_ok=True)

@@ -26,8 +26,7 @@ from one_embedder.medi.sources.build_key import build_key
 from one_embedder.medi.sources.pairs import read_pairs
 from one_embedder.medi.sources.report import Report, leakage_lines
 from one_embedder.medi.sources.super_ni.instructions import instruction_of
-from one_embedder.medi.sources.super_ni.tasks import NOT_STATED, read_tasks
-from one_embedder.medi.sources.super_ni.texts import candidate_task
+from one_embedder.medi.sources.super_ni.tasks import NOT_STATED, candidate_task, read_tasks
 from one_embedder.medi.sources.views import held_out_files, read_views
 from one_embedder.medi.store import write_medi
 
@@ -38,8 +37,10 @@ _CHOSEN = (
     "medi.tasks",
     "medi.instances_per_task",
     "medi.text_output",
+    "medi.instructions",
     "medi.pairs",
     "medi.instances_of_pairs",
+    "medi.pair_instructions",
     "medi.views",
     "medi.view_sets",
     "medi.crossed_views",
@@ -103,9 +104,14 @@ class MinedTask:
     def build(self) -> tuple[Sequence[MediRow], Mapping[str, Any]]:
         """Mine it."""
         negatives = HardNegatives(self.mining)
-        rows = mining.mine(self.task, 0, _embedded([self.task], self.encoder), self.limit, negatives)
+        rows = mining.mine(self.task, 0, mining.embed_texts([self.task], self.encoder.encode), self.limit, negatives)
         self.encoder.forget()
         return rows, {**self.about, "mining": negatives.facts}
+
+
+def chosen_keys(cfg: Config) -> list[str]:
+    """The settings by which the user chooses what is mined, and how."""
+    return [*miner.MINING_KEYS, *_CHOSEN, *(["views.sets"] if cfg.medi.views is not None else [])]
 
 
 def mixture_tasks(cfg: Config, encoder: miner.Miner, benchmark: leakage.BenchmarkTexts | None) -> list[MinedTask]:
@@ -150,7 +156,7 @@ def build_mixture(cfg: Config, folder: Path) -> Path:
     found = _candidates(cfg, leakage.BenchmarkTexts.of(cfg.medi, held_out_files(cfg)))
     tasks = found.tasks
     key = _key(cfg, tasks)
-    settings = settings_of(cfg, *miner.MINING_KEYS, *_CHOSEN)
+    settings = settings_of(cfg, *chosen_keys(cfg))
     if is_built(folder, key, settings):
         logger.info("the training data are built already: %s", folder)
         return folder
@@ -237,7 +243,7 @@ def _mined(
     tasks: Sequence[CandidateTask], cfg: Config, encoder: miner.Miner, negatives: HardNegatives
 ) -> list[list[MediRow]]:
     """The rows of every task that has enough, numbered in order."""
-    embeddings = _embedded(tasks, encoder)
+    embeddings = mining.embed_texts(tasks, encoder.encode)
     kept: list[list[MediRow]] = []
     for task in tasks:
         rows = mining.mine(task, len(kept), embeddings, cfg.medi.rows_per_task, negatives)
@@ -248,10 +254,6 @@ def _mined(
     if not kept:
         raise DataError(f"no task has medi.min_rows_per_task={cfg.medi.min_rows_per_task} rows")
     return kept
-
-
-def _embedded(tasks: Sequence[CandidateTask], encoder: miner.Miner) -> mining.Embeddings:
-    return mining.embed_texts(tasks, encoder.encode) if any(task.texts() for task in tasks) else {}
 
 
 def _report(found: Candidates, source: str) -> Report:

@@ -7,7 +7,8 @@ import logging
 import platform
 import shutil
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import metadata, packages_distributions, version
 from pathlib import Path
@@ -22,11 +23,11 @@ from one_embedder.medi.row import MediRow
 from one_embedder.medi.sources.assembly import is_built, publish, settings_of, work_folder, write_task_files
 from one_embedder.medi.sources.build_key import build_key
 from one_embedder.medi.sources.documentation.benchmark import documentation_benchmark
-from one_embedder.medi.sources.documentation.extract import extract
-from one_embedder.medi.sources.documentation.extracted import report_of
+from one_embedder.medi.sources.documentation.extract import DocObject, extract
 from one_embedder.medi.sources.documentation.packages import PACKAGES, STANDARD_LIBRARY
 from one_embedder.medi.sources.documentation.training_tasks import training_tasks
 from one_embedder.medi.sources.documentation.views import documentation_views
+from one_embedder.medi.sources.report import Report, leakage_lines, table
 from one_embedder.medi.sources.view_sets import TEXTS
 from one_embedder.medi.store import write_medi
 
@@ -66,7 +67,7 @@ def build_documentation(cfg: Config, folder: Path) -> Path:
     environment = {"python": platform.python_version(), "versions": package_versions()}
     about = {"source": "documentation", "key": key, **environment, "mining": negatives.facts}
     sha256 = write_medi(rows, work / "medi", about)
-    report_of(objects, lost, benchmark_sizes(work / "benchmark"), package_licences()).write(work, sha256)
+    _report(objects, lost, benchmark_sizes(work / "benchmark"), package_licences()).write(work, sha256)
     done = {"key": key, "settings": settings, "sha256": sha256, "rows": len(rows)}
     publish(work, folder, done | {"seconds": round(_since(started), 1)})
     logger.info("%d rows, sha256 %s, %.0f s; report: %s", len(rows), sha256[:12], _since(started), folder / "report.md")
@@ -143,3 +144,24 @@ def benchmark_sizes(root: Path) -> dict[str, dict[str, int]]:
                 1 for _ in lines
             )
     return sizes
+
+
+def _report(
+    objects: Sequence[DocObject],
+    lost: Mapping[str, int],
+    benchmark: Mapping[str, Mapping[str, int]],
+    licences: Mapping[str, str],
+) -> Report:
+    """Sources by side, leakage, benchmark sizes, licences of the packages."""
+    counts = Counter((obj.side, obj.domain, obj.package) for obj in objects)
+    files = [(task, ", ".join(f"{name} {n}" for name, n in sizes.items())) for task, sizes in benchmark.items()]
+    lines = [
+        "## Sources",
+        "",
+        *table(["side", "domain", "package", "documented objects"], [(*of, n) for of, n in sorted(counts.items())]),
+        *leakage_lines(lost),
+        "## Benchmark",
+        "",
+        *table(["task folder", "rows of its files"], files),
+    ]
+    return Report("MEDI-documentation", licences, lines)

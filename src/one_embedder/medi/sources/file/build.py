@@ -18,9 +18,8 @@ from one_embedder.medi.mining.leakage import BenchmarkTexts
 from one_embedder.medi.row import from_released
 from one_embedder.medi.sources.assembly import GB, is_built, publish, require_space, settings_of, work_folder
 from one_embedder.medi.sources.build_key import build_key, file_states
-from one_embedder.medi.sources.file.files import read_rows, source_files, unit_of, unpacked_size
+from one_embedder.medi.sources.file.files import located, read_rows, source_files, unit_of, unpacked_size
 from one_embedder.medi.sources.file.list_parser import Unreadable
-from one_embedder.medi.sources.file.place import located
 from one_embedder.medi.sources.file.quarantine import QUARANTINE_FILE, Quarantine
 from one_embedder.medi.sources.file.tasks import TaskNumbers
 from one_embedder.medi.sources.report import Report, leakage_lines, table

@@ -1,14 +1,16 @@
-"""Which files hold the rows, and the rows of a file one after another."""
+"""Which files hold the rows, on disk or on the hub, and the rows of a file one after another."""
 
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from one_embedder.errors import DataError
+from one_embedder.files.hub import reason
 from one_embedder.files.json_lines import decoded
 from one_embedder.files.unpacked import LONGEST, lines_of, too_long, unpacked
 from one_embedder.medi.sources.file.list_parser import ListParser, Unreadable, shown
@@ -21,6 +23,7 @@ SUFFIXES = ((".parquet",), (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz"), (".
 UNPACKED = 4  # a packed file's rows take at most about so many times its bytes
 PARQUET_ROWS = 1000  # decoded at a time
 _CHUNK = 1 << 20
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 class Row(NamedTuple):
@@ -64,6 +67,31 @@ def unit_of(path: Path) -> Unit:
 def unpacked_size(path: Path) -> int:
     """Bytes of the rows in a file; a guess where it is packed."""
     return path.stat().st_size * (UNPACKED if path.suffix in (".gz", ".parquet") else 1)
+
+
+def located(path: str) -> Path:
+    """The file or folder, in huggingface_hub's cache if it is a data set of the hub.
+
+    Raises:
+        DataError: the hub does not give it.
+    """
+    place = Path(path).expanduser()
+    if place.exists() or not _HUB_ID.fullmatch(path):
+        return place
+    from huggingface_hub import HfApi, constants, snapshot_download
+
+    wanted = [f"*{suffix}" for kind in SUFFIXES for suffix in kind]
+    try:
+        # Asked first, with a limit to the wait: snapshot_download has none where the hub says nothing.
+        commit = HfApi().dataset_info(path, timeout=constants.HF_HUB_ETAG_TIMEOUT).sha
+        return Path(snapshot_download(path, repo_type="dataset", revision=commit, allow_patterns=wanted))
+    # Out of it come huggingface_hub's errors and its HTTP library's; these have no class in common but Exception.
+    except Exception as error:
+        said = reason(error, f"datasets/{path}", "data set")
+        raise DataError(
+            f"medi.path={path} is neither on disk nor to be had from the hub: {said}; or download it elsewhere and "
+            "give its folder"
+        ) from error
 
 
 def source_files(path: Path) -> list[Path]:
@@ -137,7 +165,7 @@ def _parquet_file(path: Path) -> Iterator[ParquetFile]:
     try:
         with ParquetFile(path, pre_buffer=False) as table:
             yield table
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as parquet ({error}); fetch or copy it again") from error
 
 

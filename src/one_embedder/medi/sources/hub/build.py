@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -15,43 +14,37 @@ from one_embedder.config.schema import Config, HubDatasetConfig
 from one_embedder.errors import ConfigError, DataError
 from one_embedder.medi.mining import leakage, miner
 from one_embedder.medi.row import MediRow
-from one_embedder.medi.sources.assembly import GB, is_built, publish, require_space, settings_of, work_folder
+from one_embedder.medi.sources.assembly import (
+    GB,
+    is_built,
+    publish,
+    require_space,
+    settings_of,
+    work_folder,
+    work_place,
+)
 from one_embedder.medi.sources.build_key import build_key
 from one_embedder.medi.sources.hub.chosen_datasets import chosen
-from one_embedder.medi.sources.hub.fates import report_of
 from one_embedder.medi.sources.hub.files import Listings
 from one_embedder.medi.sources.hub.task import HubTask
+from one_embedder.medi.sources.mixture import chosen_keys, mixture_tasks
 from one_embedder.medi.sources.parts import Part, TaskBuilder, build_parts, finished
+from one_embedder.medi.sources.report import Report, leakage_lines, table
 from one_embedder.medi.sources.views import held_out_files
 from one_embedder.medi.store import write_medi
 
 logger = logging.getLogger(__name__)
 
-_CHOSEN = (
-    "seed",
-    "medi.datasets",
-    "medi.root",
-    "medi.tasks",
-    "medi.pairs",
-    "medi.views",
-    "medi.view_sets",
-    "medi.leakage",
-    "medi.rows_per_task",
-    "medi.min_rows_per_task",
-)
-
-OtherTasks = Callable[[miner.Miner, leakage.BenchmarkTexts | None], Sequence[TaskBuilder]]
-"""Makes the tasks of another source, mined with the encoder that it is given and without the texts of the benchmark."""
+_HEADS = ("task", "data set", "commit", "read", "drawn", "negatives", "in the paper's evaluation", "left out")
 
 
-def build_full(cfg: Config, folder: Path, others: OtherTasks = lambda encoder, benchmark: ()) -> Path:
-    """Build the training data; what an interrupted or failed try has finished is used.
+def build_full(cfg: Config, folder: Path) -> Path:
+    """Build the training data, tasks that are given by themselves first; what an earlier try has finished is used.
 
     Args:
         cfg: ``medi.hub`` and ``medi.datasets`` say which data sets; ``encoder`` mines; what stands in ``medi.leakage``
             is left out, and so are the texts of view sets that are not trained on.
         folder: the result.
-        others: makes further tasks, built before those of the hub.
 
     Returns:
         ``folder``, with ``medi/`` and ``report.md``.
@@ -63,18 +56,17 @@ def build_full(cfg: Config, folder: Path, others: OtherTasks = lambda encoder, b
     """
     datasets = chosen(cfg.medi)
     # One folder of parts whatever is chosen, so that a changed choice finds them; each part has a key of its own.
-    work_key = hashlib.sha256(b"full").hexdigest()
-    work = folder.parent / f".{folder.name}.{work_key[:12]}"
+    work = work_place(folder, "full")
     encoder, benchmark = miner.Miner(cfg.encoder, work), leakage.BenchmarkTexts.of(cfg.medi, held_out_files(cfg))
-    hub = hub_tasks(cfg, datasets, encoder, benchmark)
-    tasks: list[TaskBuilder] = [*others(encoder, benchmark), *hub]
+    hub = _hub_tasks(cfg, datasets, encoder, benchmark)
+    tasks: list[TaskBuilder] = [*mixture_tasks(cfg, encoder, benchmark), *hub]
     _require_different([task.name for task in tasks])
     key = build_key("full", tasks=[task.key for task in tasks], min_rows_per_task=cfg.medi.min_rows_per_task)
-    settings = settings_of(cfg, *miner.MINING_KEYS, *_CHOSEN)
+    settings = settings_of(cfg, "seed", "medi.hub", "medi.datasets", *chosen_keys(cfg))
     if is_built(folder, key, settings):
         logger.info("MEDI is built already: %s", folder)
         return folder
-    work_folder(folder, work_key)
+    work_folder(folder, "full")
     started = time.monotonic()
     _estimate([task for task in hub if finished(task, work) is None], len(tasks) - len(hub))
     parts = _large_enough(build_parts(tasks, work), cfg.medi.min_rows_per_task)
@@ -86,7 +78,7 @@ def build_full(cfg: Config, folder: Path, others: OtherTasks = lambda encoder, b
         "tasks": {part.name: dict(part.about) for part in parts},
     }
     sha256 = write_medi(_rows(parts), work / "medi", about)
-    report_of(parts, datasets, compared=benchmark is not None).write(work, sha256)
+    _report(parts, datasets, compared=benchmark is not None).write(work, sha256)
     seconds = round(time.monotonic() - started, 1)
     done = {"key": key, "settings": settings, "sha256": sha256, "rows": sum(p.rows for p in parts)}
     publish(work, folder, done | {"seconds": seconds})
@@ -94,9 +86,9 @@ def build_full(cfg: Config, folder: Path, others: OtherTasks = lambda encoder, b
     return folder
 
 
-def hub_tasks(
+def _hub_tasks(
     cfg: Config,
-    datasets: dict[str, HubDatasetConfig],
+    datasets: Mapping[str, HubDatasetConfig],
     encoder: miner.Miner,
     benchmark: leakage.BenchmarkTexts | None,
 ) -> list[HubTask]:
@@ -174,3 +166,40 @@ def _large_enough(parts: Sequence[Part], smallest: int) -> list[Part]:
 
 def _rows(parts: Sequence[Part]) -> Iterator[MediRow]:
     return chain.from_iterable(part.read(task_id) for task_id, part in enumerate(parts))
+
+
+def _report(parts: Sequence[Part], datasets: Mapping[str, HubDatasetConfig], *, compared: bool) -> Report:
+    """The report of these tasks, some of which may be of another source.
+
+    Args:
+        parts: the tasks.
+        datasets: those that are from the hub.
+        compared: whether texts of a benchmark were left out.
+    """
+    hub = [part for part in parts if part.name in datasets]
+    doubts = [f"- {part.name}: {told}" for part in hub if (told := datasets[part.name].unverified)]
+    lost = {part.name: lost for part in parts if (lost := part.about.get("overlapping"))}
+    lines = [
+        f"{len(hub)} tasks are from the hub, {len(parts) - len(hub)} from another source.",
+        "",
+        *leakage_lines(lost if compared else None),
+        "## Data sets of the hub",
+        "",
+        *table(_HEADS, [_line(part, datasets[part.name]) for part in hub]),
+        *(["## Not verified on the hub", "", *doubts, ""] if doubts else []),
+    ]
+    return Report("MEDI", {part.name: part.about.get("licence", "not stated") for part in parts}, lines)
+
+
+def _line(part: Part, dataset: HubDatasetConfig) -> Sequence[object]:
+    lost = ", ".join(f"{count} {why}" for why, count in part.about["lost"].items() if count)
+    return (
+        part.name,
+        f"{dataset.repo}: {', '.join(part.about['files'])}",
+        part.about["commit"][:12],
+        part.about["read"],
+        part.about["drawn"],
+        dataset.negatives,
+        "yes" if dataset.seen_in_evaluation else "no",
+        lost or "-",
+    )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from one_embedder.config.schema import HubDatasetConfig, MiningConfig
 from one_embedder.errors import DataError
@@ -18,11 +19,12 @@ from one_embedder.medi.mining.negatives import HardNegatives
 from one_embedder.medi.row import MediRow
 from one_embedder.medi.sources.build_key import build_key
 from one_embedder.medi.sources.hub.chosen_datasets import instructions
-from one_embedder.medi.sources.hub.draw import draw
 from one_embedder.medi.sources.hub.files import HubFiles, Listings
 from one_embedder.medi.sources.hub.formats import Example, read_example
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -136,10 +138,31 @@ class HubTask:
         query, document = instructions(self.dataset)
         pairs = tuple((example.query, example.positive, example.query.lower()) for example in examples)
         task = PairTask(self.name, query, document, pairs)
-        embeddings = mining.embed_texts([task], self.miner.encode) if pairs else {}
-        rows = mining.mine(task, 0, embeddings, len(pairs), negatives)
+        rows = mining.mine(task, 0, mining.embed_texts([task], self.miner.encode), len(pairs), negatives)
         self.miner.forget()
         return rows
+
+
+def draw(rows: Iterable[T], size: int, seed: str) -> tuple[list[T], int]:
+    """At most ``size`` rows, each row of all with the same chance, in their own order: Vitter's algorithm R, seeded.
+
+    Args:
+        rows: read once; only ``size`` of them are held.
+        size: at least 1.
+        seed: any text.
+
+    Returns:
+        The rows drawn, and how many there were.
+    """
+    rng = random.Random(seed)
+    kept: list[tuple[int, T]] = []
+    count = 0
+    for count, row in enumerate(rows, start=1):
+        if count <= size:
+            kept.append((count, row))
+        elif (place := rng.randrange(count)) < size:
+            kept[place] = (count, row)
+    return [row for _, row in sorted(kept, key=lambda numbered: numbered[0])], count
 
 
 def _told(lost: Mapping[str, int], overlapping: int) -> str:

@@ -102,7 +102,7 @@ def _refuse_printed_lists(rows: JsonLines) -> None:
 def _decoded(path: Path) -> Iterator[Line]:
     for number, line in enumerate(read_lines(path), start=1):
         try:
-            yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
+            yield number, line.decode()
         except UnicodeDecodeError as error:
             raise DataError(f"{path}, line {number} is not UTF-8 ({error}); save the file as UTF-8") from error
 

@@ -1,4 +1,4 @@
-"""Tasks of Super-NaturalInstructions on disk, in either of two layouts.
+"""Tasks of Super-NaturalInstructions: read from disk, in either of two layouts, and as the miner takes them.
 
 ``checkout``: the original repository (allenai/natural-instructions), ``tasks/task*.json`` and
 ``splits/default/train_tasks.txt``. ``compact``: ``tasks.jsonl.gz`` with one line a task, and each task's instances in
@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +17,17 @@ from typing import Any
 from one_embedder.errors import DataError
 from one_embedder.files.json_lines import JsonLines, decoded
 from one_embedder.files.text import fault
+from one_embedder.instructions.template import Instruction
+from one_embedder.medi.mining.candidates import LabelTask, OutputTask, PairTask
 
 TRAIN_LIST = "splits/default/train_tasks.txt"
 COMPACT_TABLE = "tasks"
 HELD_OUT = "heldout"
 NOT_STATED = "not stated"
+MAX_LABELS = 20
+TEXTS_PER_LABEL = 5
+"""A task is classification if it has at most so many distinct outputs, each of so many inputs on average. The paper
+does not say how it told the two kinds apart."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,31 @@ def read_tasks(root: Path, limit: int) -> Iterator[SuperNiTask]:
         f"{root} is not Super-NaturalInstructions: neither {TRAIN_LIST} (a checkout of allenai/natural-instructions) "
         f"nor {COMPACT_TABLE}.jsonl.gz (a compact copy) is in it; set medi.root to the folder that holds one"
     )
+
+
+def is_classification(task: SuperNiTask) -> bool:
+    """Whether the outputs are labels rather than texts of their own."""
+    labels = len({output for _, output in task.instances})
+    return labels <= MAX_LABELS and labels * TEXTS_PER_LABEL <= len(task.instances)
+
+
+def candidate_task(task: SuperNiTask, instruction: Instruction, text_output: str) -> LabelTask | OutputTask | PairTask:
+    """The task as the miner takes it.
+
+    Args:
+        task: the task.
+        instruction: of its inputs.
+        text_output: for tasks that are not classification: ``inputs`` pairs inputs of like outputs, the paper's rule;
+            ``outputs`` pairs each input with its own output.
+    """
+    if is_classification(task):
+        frequent = Counter(output for _, output in task.instances)
+        items = tuple(item for item in task.instances if frequent[item[1]] > 1)  # one alone has no positive
+        return LabelTask(task.name, instruction, items)
+    if text_output == "inputs":
+        return OutputTask(task.name, instruction, task.instances)
+    document = Instruction("output", instruction.domain, instruction.objective)
+    return PairTask(task.name, instruction, document, tuple((x, y, x) for x, y in task.instances))
 
 
 def _read_checkout(root: Path, limit: int) -> Iterator[SuperNiTask]:
