@@ -16,8 +16,7 @@ from one_embedder.medi.build import build
 from one_embedder.medi.mining.candidates import LabelTask, OutputTask, PairTask, TripleTask
 from one_embedder.medi.sources.pairs import read_pairs, untokenized
 from one_embedder.medi.sources.super_ni.instructions import instruction_of
-from one_embedder.medi.sources.super_ni.tasks import SuperNiTask, read_tasks
-from one_embedder.medi.sources.super_ni.texts import candidate_task, is_classification
+from one_embedder.medi.sources.super_ni.tasks import SuperNiTask, candidate_task, is_classification, read_tasks
 from one_embedder.medi.store import load_medi
 from tests.composed import composed
 from tests.medi.test_build import HashEmbedder
