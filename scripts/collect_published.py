@@ -41,8 +41,13 @@ def collect(source: Path) -> str:
     content = {
         "schema": 1,
         "scale": "points",
-        # Two-sided. A published model on the same data should come out the same; a training never does.
-        "tolerances": {"recheck": {"ok": 0.1, "near": 0.3}, "retrain": {"ok": 0.5, "near": 1.0}},
+        # Two-sided. A published model on the same data should come out the same; a training never does, and neither
+        # does clustering: the published scores are of k-means with other starts.
+        "tolerances": {
+            "recheck": {"ok": 0.1, "near": 0.3},
+            "retrain": {"ok": 0.5, "near": 1.0},
+            "clustering": {"ok": 1.5, "near": 3.0},
+        },
         "tasks": {row["task"]: row["category"] for row in rows if row["model"] == "hkunlp/instructor-large"},
         "models": models,
     }

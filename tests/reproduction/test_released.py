@@ -238,6 +238,20 @@ def test_a_folder_of_the_model_s_name_stands_for_it(models: PublishedModels) -> 
     assert beside.tolerances == {"backbone": (0.1, 0.3), "instructor": (0.5, 1.0)}
 
 
+def test_what_starts_of_k_means_do_to_a_clustering_task_is_allowed_and_less_to_their_mean(
+    models: PublishedModels,
+) -> None:
+    beside = models.beside(
+        "released", "hkunlp/instructor-large", backbone=None, with_language_model=True, told=["as told"]
+    )
+    assert beside.tolerance("instructor", "Clustering") == (1.5, 3.0)
+    assert beside.tolerance("instructor", "Retrieval") == (0.1, 0.3)
+    tasks = {task: category for task, category in categories().items() if category in ("Clustering", "STS")}
+    cells = beside.expected(tasks)["instructor"]
+    assert (cells["Clustering"].ok, cells["Clustering"].near) == pytest.approx((1.5 / 11**0.5, 3 / 11**0.5))
+    assert (cells["STS"].ok, cells["STS"].near) == (0.1, 0.3)
+
+
 def test_a_share_is_scored_without_a_table_and_only_where_nothing_is_trained(
     cfg: Config, models: PublishedModels, capsys: pytest.CaptureFixture[str]
 ) -> None:

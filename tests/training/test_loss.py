@@ -135,6 +135,8 @@ def test_accuracy_counts_queries_whose_own_positive_is_nearest() -> None:
     positive = torch.stack([query[0], query[1], -query[2], query[3]])  # row 2 misses
     metrics = ContrastiveLoss().compare(Sides(query, positive, -query.roll(1, dims=0))).metrics(0.1)
     assert metrics["accuracy"] == 0.75
+    alike = torch.ones(4, 2)
+    assert ContrastiveLoss().compare(Sides(alike, alike, alike)).metrics(0.1)["accuracy"] == 0  # all at the same place
 
 
 def test_similarities_leave_out_what_the_loss_leaves_out() -> None:

@@ -114,15 +114,16 @@ class Comparison:
 
     @torch.no_grad()
     def metrics(self, temperature: float | Tensor) -> dict[str, Tensor]:
-        """What is worth watching: the loss, each direction, and how often the own positive comes first (0-1).
+        """What is worth watching: the loss, each direction, and how often the own positive comes first, alone (0-1).
 
         With other instructions also how often the own one comes before the other (0-1): near 0.5 they are not read.
         """
         directions = self.directions(temperature)
-        accuracy = {"accuracy": (self.to_documents.argmax(dim=1) == 0).float().mean()}
+        own, others = self.to_documents[:, :1], self.to_documents[:, 1:]
+        accuracy = {"accuracy": (own > others).all(dim=1).float().mean()}
         if self.to_queries is not None and self.to_other_query is not None:
-            own = self.to_queries.diagonal(self.first)
-            accuracy["instruction_accuracy"] = (own > self.to_other_query.squeeze(1)).float().mean()
+            positives = self.to_queries.diagonal(self.first)
+            accuracy["instruction_accuracy"] = (positives > self.to_other_query.squeeze(1)).float().mean()
         return {"loss": torch.stack(list(directions.values())).sum(), **directions, **accuracy}
 
 

@@ -20,7 +20,7 @@ def freeze_layers(encoder: InstructionEncoder, layers: int) -> None:
 
     Frozen layers get no gradient and, since nothing below them learns either, autograd keeps no graph for them: they
     cost a forward pass and no memory. They compute without dropout, as when the encoder is
-    used. Position biases that all layers share (T5, MPNet) are frozen with them.
+    used; T5's dropout on the embeddings stays. Position biases that all layers share (T5, MPNet) are frozen with them.
 
     Args:
         encoder: changed in place; in training mode.
