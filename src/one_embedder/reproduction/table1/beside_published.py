@@ -52,7 +52,9 @@ def tasks_beside_grid(results: Results, beside: Beside) -> Grid:
                     format_number(published),
                     format_number(obtained) if obtained is not None else NOT_RUN,
                     format_number(_minus(obtained, published), signed=True),
-                    _verdict_of(obtained, published, beside.tolerance(row.spec.id, categories[task]), reasons.get(task)),
+                    _verdict_of(
+                        obtained, published, beside.tolerance(row.spec.id, categories[task]), reasons.get(task)
+                    ),
                 ]
             )
     return Grid(["task", "category", "published", "obtained", "difference", "verdict"], lines)
