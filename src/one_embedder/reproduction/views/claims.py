@@ -17,8 +17,8 @@ BY: Mapping[str, str] = {NEIGHBOURS: "nearest neighbours", CLUSTERING: "clusters
 """Measure -> what readers see."""
 
 _BETTER = "INSTRUCTOR with the right instruction is better than"
-CENTRAL = f"{_BETTER} finetuning without instructions, with none"
-"""The paper's central claim, where one text has several purposes; followed by the measure."""
+PAYING = f"{_BETTER} finetuning without instructions, with "
+"""The paper's central claim, where one text has several purposes; followed by what the other gets, and the measure."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ def _asked(measure: str) -> list[Asked]:
         Asked(f"INSTRUCTOR is steered more than finetuning without instructions{by}", steering, PLAIN.id, steering),
         Asked(f"{_BETTER} its untrained backbone with none{by}", right, UNTRAINED.id, none),
         Asked(f"{_BETTER} its untrained backbone with the same{by}", right, UNTRAINED.id, right),
-        Asked(f"{CENTRAL}{by}", right, PLAIN.id, none),
-        Asked(f"{_BETTER} finetuning without instructions, with the same{by}", right, PLAIN.id, right),
+        Asked(f"{PAYING}none{by}", right, PLAIN.id, none),
+        Asked(f"{PAYING}the same{by}", right, PLAIN.id, right),
     ]
 
 

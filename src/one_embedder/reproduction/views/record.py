@@ -17,7 +17,7 @@ from one_embedder.reproduction.show.page_model import Section, Table
 from one_embedder.reproduction.statistics.consistency import equal, inside
 from one_embedder.reproduction.steps.places import require_as_much
 from one_embedder.reproduction.table1.tables import format_difference, format_number
-from one_embedder.reproduction.views.claims import BY, CENTRAL, CLAIMS
+from one_embedder.reproduction.views.claims import BY, CLAIMS, PAYING
 from one_embedder.reproduction.views.rows import MEAN, cell
 
 SCHEMA = 1
@@ -102,7 +102,7 @@ def steering_grid(record: Record) -> Grid:
 
 
 def steering_in_short(path: Path) -> str:
-    """One recorded table: the models' scores with the right, another and no instruction, and the paper's central claim.
+    """One recorded table: the models' scores with the right, another and no instruction, and whether these pay.
 
     Raises:
         DataError: see ``read_steering``.
@@ -125,7 +125,7 @@ def steering_in_short(path: Path) -> str:
     return (
         f"{Grid(['model', *heads], rows).markdown()}\n\n"
         f"Points, means over {len(record['data']['views'])} {SETS[record['part']]}; {trained(record)}.\n\n"
-        f"{_claims(claim for claim in record['claims'] if claim['text'].startswith(CENTRAL))}"
+        f"{_claims(claim for claim in record['claims'] if claim['text'].startswith(PAYING))}"
     )
 
 
