@@ -63,7 +63,8 @@ def of_process(command: Sequence[str]) -> tuple[str, dict[str, float]]:
     said = process.stdout.read() if process.stdout else ""
     _, status, usage = os.wait4(process.pid, 0)
     if status:
-        raise OneEmbedderError(f"{shlex.join(command):.200} ended with {os.waitstatus_to_exitcode(status)}")
+        line = " ".join(shlex.join(command).split())
+        raise OneEmbedderError(f"{line:.120} ended with {os.waitstatus_to_exitcode(status)}")
     wall, cpu = time.monotonic() - began, usage.ru_utime + usage.ru_stime
     return said, {"wall_s": wall, "cpu_s": cpu, "peak_mb": _mb(usage)}
 
