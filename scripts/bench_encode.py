@@ -183,7 +183,9 @@ def _texts(source: str | None, most: int, kind: str) -> list[str]:
     if source is None:
         found = _documentation(kind)
     else:
-        path, _, field = source.rpartition(":")
+        path, colon, field = source.rpartition(":")
+        if not colon:
+            raise DataError(f"{source}: name the field that has the texts too, as in FILE:FIELD")
         records = (record.text.strip() for record in RecordFile(Path(path), text_field=field))
         found = list(islice((text for text in records if text), most))  # only one of the two would strip
     if len(found) < 2:

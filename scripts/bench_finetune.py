@@ -11,57 +11,49 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 from one_embedder.reproduction.show.grid import Grid
 from one_embedder.tracking.manifest import read_manifest
-from scripts.bench_record import origin, own_record, write_record
+from scripts.bench_record import of_process, origin, own_record, run
 
 
-def timed(words: list[str]) -> tuple[str, dict[str, float]]:
-    """What ``one-embedder WORDS`` printed, and its processor and clock seconds.
+def timed(*words: str) -> tuple[str, dict[str, float]]:
+    """What ``one-embedder WORDS`` printed, and its processor and clock seconds."""
+    said, took = of_process([sys.executable, "-m", "one_embedder", *words])
+    return said, {"processor_s": round(took["cpu_s"], 1), "clock_s": round(took["wall_s"], 1)}
+
+
+def bench(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The page carried out, in a folder that is removed afterwards.
 
     Raises:
-        RuntimeError: it failed.
+        OneEmbedderError: if a command failed.
     """
-    began = time.monotonic()
-    process = subprocess.Popen([sys.executable, "-m", "one_embedder", *words], stdout=subprocess.PIPE, text=True)
-    said = process.stdout.read() if process.stdout else ""
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise RuntimeError(f"one-embedder {' '.join(words)} ended with status {status}")
-    processor, clock = usage.ru_utime + usage.ru_stime, time.monotonic() - began
-    return said, {"processor_s": round(processor, 1), "clock_s": round(clock, 1)}
-
-
-def bench(pairs: Path, what: str, seed: int) -> dict[str, Any]:
-    """The page carried out, in a folder that is removed afterwards."""
     with tempfile.TemporaryDirectory() as place:
-        run = Path(place, "run")
+        output = Path(place, "run")
         own = [
             "profile=own",
             f"medi.folder={place}/data",
             f"paths.experiments={place}",
-            f"seed={seed}",
+            f"seed={arguments.seed}",
             "tracking=disabled",
         ]
-        _, building = timed(["build_medi", *own, f"medi.path={pairs.absolute()}"])
-        _, training = timed(["train", *own, f"output={run}"])
-        models = ["minilm", f"mine={run / 'checkpoint'}"]
-        table, comparing = timed(["compare", *models, "--task", f"{place}/data/benchmark/test"])
-        manifest = read_manifest(run)
+        _, building = timed("build_medi", *own, f"medi.path={arguments.pairs.absolute()}")
+        _, training = timed("train", *own, f"output={output}")
+        models = ["minilm", f"mine={output / 'checkpoint'}"]
+        table, comparing = timed("compare", *models, "--task", f"{place}/data/benchmark/test")
+        manifest = read_manifest(output)
         (data,) = manifest["data"]
     return {
-        "pairs": what,
+        "pairs": arguments.what,
         "rows": data["rows"],
         "data_sha256": data["sha256"],
         "run_id": manifest["run_id"],
-        "seed": seed,
+        "seed": arguments.seed,
         "steps": manifest["cost"]["steps"],
         "table": table,
         "commands": {"build_medi": building, "train": training, "compare": comparing},
@@ -94,15 +86,13 @@ def rendered(record: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Command line."""
+    """Measure and write the record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pairs", type=Path, help="a file as docs/finetune.md describes it")
     parser.add_argument("what", help="what the pairs are, in words")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--record", type=Path, default=own_record("finetune"))
-    asked = parser.parse_args()
-    record = bench(asked.pairs, asked.what, asked.seed)
-    write_record(asked.record, record, rendered(record))
+    run(parser, bench, rendered)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,15 +25,15 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from one_embedder.config.compose import load_config
-from one_embedder.config.schema import LossConfig
 from one_embedder.encoder.checkpoint import load_encoder
+from one_embedder.errors import OneEmbedderError
 from one_embedder.medi.batches.collate import ContrastiveBatch
 from one_embedder.medi.batches.datamodule import MediDataModule
 from one_embedder.training.grad_cache import cached_backward
 from one_embedder.training.loss import Sides
 from one_embedder.training.module import InstructorModule
-from one_embedder.training.objective import objective
-from scripts.bench_record import origin, own_record, peak_mb, write_record
+from one_embedder.training.objective import InstructorLoss
+from scripts.bench_record import of_process, origin, own_record, peak_mb, run
 from tests.reference.released_loss import released_loss
 
 DIMENSION = 384
@@ -45,17 +44,21 @@ NAMES = {"plain": "of all rows at once", "cached": "cached, {} texts at a time"}
 
 def main() -> None:
     """Measure and write the record, or compute one gradient for the process that does."""
-    arguments = _parser().parse_args()
     torch.set_num_threads(1)
+    parser = _parser()
+    arguments = parser.parse_args()
     if arguments.way:
         sys.stdout.write(json.dumps(_one_gradient(arguments)))
-        return
-    record = bench(arguments)
-    write_record(arguments.record, record, rendered(record))
+    else:
+        run(parser, bench, rendered)
 
 
 def bench(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The record: what was measured, on what, and with what."""
+    """The record: what was measured, on what, and with what.
+
+    Raises:
+        OneEmbedderError: if the gradients differ, or a process failed.
+    """
     loss = _loss_alone(arguments.rows, arguments.rounds)
     rounds: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
     with tempfile.TemporaryDirectory() as folder:
@@ -65,7 +68,7 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
         plain, cached = (torch.load(Path(folder) / f"{way}.pt", weights_only=True) for way in WAYS)
     distance = float((plain - cached).norm() / plain.norm())
     if not distance <= TOLERANCE:
-        sys.exit(f"error: the gradients differ by {distance:.1e} of their length: not the same work")
+        raise OneEmbedderError(f"the gradients differ by {distance:.1e} of their length: not the same work")
     ratios = [b["seconds"] / a["seconds"] for a, b in zip(rounds["plain"], rounds["cached"], strict=True)]
     return {
         "settings": {name: getattr(arguments, name) for name in ("rows", "mini_batch", "rounds", "frozen")}
@@ -81,18 +84,18 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
 def _loss_alone(rows: int, rounds: int) -> dict[str, float]:
     """Seconds of processor time, and how far the two values differ."""
     query, positive, negative = normalize(torch.randn(3, rows, DIMENSION, generator=torch.manual_seed(0)), dim=-1)
-    ours = objective(LossConfig(temperature=0.05, mask_same_text=False, mask_same_label=False))
+    ours = InstructorLoss(temperature=0.05, mask_same_text=False, mask_same_label=False)
     sides = Sides(query, positive, negative)
     with torch.no_grad():
         seconds = []
         for _ in range(rounds):
             began = time.process_time()
-            value = ours(sides)
+            value = ours(sides).loss
             seconds.append(time.process_time() - began)
         began = time.process_time()
         literal = released_loss(query, positive, negative, 0.05)
         loops = time.process_time() - began
-    difference = abs(float(getattr(value, "loss", value)) - float(literal))
+    difference = abs(float(value) - float(literal))
     return {"ours_s": statistics.median(seconds), "loops_s": loops, "difference": difference}
 
 
@@ -100,8 +103,7 @@ def _in_own_process(way: str, folder: Path, arguments: argparse.Namespace) -> di
     command = [sys.executable, "-m", "scripts.bench_large_batch", "--way", way, "--gradient", str(folder / f"{way}.pt")]
     for name in ("rows", "mini_batch", "frozen"):
         command += [f"--{name.replace('_', '-')}", str(getattr(arguments, name))]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    found: dict[str, float] = json.loads(done.stdout)
+    found: dict[str, float] = json.loads(of_process(command)[0])
     return found
 
 
@@ -135,8 +137,7 @@ def _prepared(frozen: int) -> tuple[InstructorModule, Callable[[int], Contrastiv
 
 
 def _backward(module: InstructorModule, batch: ContrastiveBatch, mini_batch: int | None) -> None:
-    """Add the gradient of the loss of all rows, at once or ``mini_batch`` rows at a time."""
-
+    """Add the gradient of the loss of all rows, at once or ``mini_batch`` texts at a time."""
     passes, apart = module.passes(batch)
 
     def loss(embeddings: Sequence[Tensor]) -> Tensor:

@@ -13,13 +13,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
-import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from scripts.bench_record import origin, own_record, write_record
+from one_embedder.errors import OneEmbedderError
+from scripts.bench_record import of_process, origin, own_record, run
 
 COLUMNS = ("wall_s", "cpu_s", "peak_gb", "data_wall_s", "data_cpu_s")
 JSON_LOAD = "import json, sys; rows = json.load(open(sys.argv[1], encoding='utf-8')); assert len(rows) > 0"
@@ -44,31 +44,23 @@ def measured(command: list[str]) -> dict[str, float]:
     """Seconds and peak resident GB of a process; and wall and CPU seconds that it printed of a part of its work.
 
     Raises:
-        RuntimeError: it failed.
+        OneEmbedderError: it failed.
     """
-    began = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    said = process.stdout.read().split() if process.stdout else []
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise RuntimeError(f"{command[:3]} ended with status {status}")
-    part = {f"data_{name}": round(float(value), 1) for name, value in zip(("wall_s", "cpu_s"), said, strict=False)}
-    return {
-        "wall_s": round(time.monotonic() - began, 1),
-        "cpu_s": round(usage.ru_utime + usage.ru_stime, 1),
-        "peak_gb": round(usage.ru_maxrss * 1024 / 1e9, 2),
-        **part,
-    }
+    said, took = of_process(command)
+    part = zip(("data_wall_s", "data_cpu_s"), map(float, said.split()), strict=False)
+    found = {"wall_s": took["wall_s"], "cpu_s": took["cpu_s"], **dict(part)}
+    return {name: round(value, 1) for name, value in found.items()} | {"peak_gb": round(took["peak_mb"] / 1000, 2)}
 
 
-def bench(file: Path, output: Path) -> dict[str, Any]:
-    """All three, with what is needed to judge them; ``output`` must not hold a finished build.
+def bench(arguments: argparse.Namespace) -> dict[str, Any]:
+    """All three, with what is needed to judge them.
 
     Raises:
-        RuntimeError: ``output`` is built already, or a process failed.
+        OneEmbedderError: the output is built already, or a process failed.
     """
+    file, output = arguments.file, arguments.output
     if (output / "build.json").exists():
-        raise RuntimeError(f"{output} is built already; name a new folder")
+        raise OneEmbedderError(f"{output} is built already; name a new folder")
     python = sys.executable
     build = [python, "-m", "one_embedder.build_medi", "medi=file", f"medi.path={file}", f"output={output}"]
     results = {
@@ -78,7 +70,7 @@ def bench(file: Path, output: Path) -> dict[str, Any]:
         "first batch": measured([python, "-c", FIRST_BATCH, str(output)]),
     }
     found = origin()
-    found["environment"] |= {"ijson": _version("ijson"), "pyarrow": _version("pyarrow")}
+    found["environment"] |= {name: version(name) for name in ("ijson", "pyarrow")}
     manifest = json.loads((output / "medi" / "manifest.json").read_text(encoding="utf-8"))
     return {
         "file_bytes": file.stat().st_size,
@@ -121,21 +113,13 @@ def rendered(record: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _version(name: str) -> str:
-    from importlib.metadata import version
-
-    return version(name)
-
-
 def main() -> None:
-    """Command line."""
+    """Measure and write the record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path)
     parser.add_argument("output", type=Path)
     parser.add_argument("--record", type=Path, default=own_record("read_medi"))
-    arguments = parser.parse_args()
-    record = bench(arguments.file, arguments.output)
-    write_record(arguments.record, record, rendered(record))
+    run(parser, bench, rendered)
 
 
 if __name__ == "__main__":

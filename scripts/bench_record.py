@@ -1,13 +1,16 @@
-"""What the benchmarks share: clocks, peak memory, where a record lies, and how it is written."""
+"""What the benchmarks share: clocks, what a process takes, where a record lies, and how it is written."""
 
 from __future__ import annotations
 
 import json
+import os
 import resource
+import shlex
+import subprocess
 import sys
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +52,28 @@ def write_record(path: Path, record: dict[str, Any], text: str) -> None:
     sys.stdout.write(text)
 
 
+def of_process(command: Sequence[str]) -> tuple[str, dict[str, float]]:
+    """What a command printed, and what it took: ``wall_s``, ``cpu_s`` and ``peak_mb``, resident.
+
+    Raises:
+        OneEmbedderError: it failed; why is what it wrote to standard error.
+    """
+    began = time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    said = process.stdout.read() if process.stdout else ""
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        line = " ".join(shlex.join(command).split())
+        raise OneEmbedderError(f"{line:.120} ended with {os.waitstatus_to_exitcode(status)}")
+    wall, cpu = time.monotonic() - began, usage.ru_utime + usage.ru_stime
+    return said, {"wall_s": wall, "cpu_s": cpu, "peak_mb": _mb(usage)}
+
+
 def peak_mb() -> float:
     """The most memory that this process has had so far, MB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e6 if sys.platform == "darwin" else 1e3)
+    return _mb(resource.getrusage(resource.RUSAGE_SELF))
+
+
+def _mb(usage: resource.struct_rusage) -> float:
+    """Peak memory; macOS counts bytes, Linux KiB."""
+    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6

@@ -14,7 +14,6 @@ import argparse
 import json
 import random
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -27,7 +26,6 @@ import torch
 from torch.nn.functional import normalize
 
 from one_embedder.config.compose import load_config
-from one_embedder.config.schema import LossConfig
 from one_embedder.embedding.embedder import InstructionEmbedder
 from one_embedder.encoder.checkpoint import load_encoder
 from one_embedder.instructions.template import Instruction
@@ -37,8 +35,8 @@ from one_embedder.medi.mining.candidates import LabelTask
 from one_embedder.medi.mining.rules import mine
 from one_embedder.training.loss import Sides
 from one_embedder.training.module import InstructorModule
-from one_embedder.training.objective import objective
-from scripts.bench_record import origin, own_record, peak_mb, write_record
+from one_embedder.training.objective import InstructorLoss
+from scripts.bench_record import of_process, origin, own_record, peak_mb, write_record
 
 DIMENSION = 384
 WORDS = ("array", "model", "table", "time", "value", "path", "server", "tree", "color", "price", "water", "city")
@@ -104,13 +102,9 @@ def step_rows(rows: int) -> Work:
 def loss_rows(rows: int) -> Work:
     """The loss alone of so many rows, forward and backward."""
     query, positive, negative = normalize(torch.randn(3, rows, DIMENSION, generator=torch.manual_seed(0)), dim=-1)
-    loss = objective(LossConfig(mask_same_text=False, mask_same_label=False))
+    loss = InstructorLoss(mask_same_text=False, mask_same_label=False)
 
-    def work() -> None:
-        value = loss(Sides(query.clone().requires_grad_(), positive, negative))
-        getattr(value, "loss", value).backward()
-
-    return work
+    return lambda: loss(Sides(query.clone().requires_grad_(), positive, negative)).loss.backward()
 
 
 def mine_texts(count: int) -> Work:
@@ -165,10 +159,8 @@ def main() -> None:
 def in_own_process(name: str, size: int, rounds: int) -> dict[str, float]:
     """What ``measured`` gives, computed in a new process."""
     command = [sys.executable, "-m", "scripts.bench_scaling", "--only", name]
-    done = subprocess.run(
-        [*command, "--size", str(size), "--rounds", str(rounds)], check=True, capture_output=True, text=True
-    )
-    found: dict[str, float] = json.loads(done.stdout)
+    said, _ = of_process([*command, "--size", str(size), "--rounds", str(rounds)])
+    found: dict[str, float] = json.loads(said)
     return found
 
 

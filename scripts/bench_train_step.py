@@ -76,8 +76,8 @@ def _row(with_instructions: bool, arguments: argparse.Namespace) -> dict[str, An
     drawn = list(islice(iter(data.sampler()), arguments.batches))
     batches = [data.collator([data.medi.dataset[row] for row in rows]) for rows in drawn]
     weights = [weight for weight in module.parameters() if weight.requires_grad]
-    ours = _ours(module)
-    ways = {"ours": ours, "padded": _padded(module), "sentence-transformers": _sentence_transformers(module)}
+    ours, padded = (_own(module, skip_padding=skip) for skip in (True, False))
+    ways = {"ours": ours, "padded": padded, "sentence-transformers": _sentence_transformers(module)}
     distance = max(_distance(ours(batch), way(batch), weights) for way in ways.values() for batch in batches)
     if not distance <= TOLERANCE:
         raise OneEmbedderError(f"the gradients differ by {distance:.1e} of their length: not the same work")
@@ -139,17 +139,9 @@ def _seconds(
     return seconds
 
 
-def _ours(module: InstructorModule) -> Loss:
+def _own(module: InstructorModule, *, skip_padding: bool) -> Loss:
     def loss(batch: ContrastiveBatch) -> Tensor:
-        module.encoder.skip_padding = True
-        return module.measure(module.embed(batch), batch).loss
-
-    return loss
-
-
-def _padded(module: InstructorModule) -> Loss:
-    def loss(batch: ContrastiveBatch) -> Tensor:
-        module.encoder.skip_padding = False
+        module.encoder.skip_padding = skip_padding
         return module.measure(module.embed(batch), batch).loss
 
     return loss

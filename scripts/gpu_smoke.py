@@ -210,8 +210,8 @@ def _seconds(work: Callable[[], object], times: int, device: torch.device) -> fl
 
 
 def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
 
 
 def _bf16(device: torch.device) -> AbstractContextManager[Any]:

@@ -19,10 +19,12 @@ import argparse
 import gzip
 import hashlib
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from one_embedder.ending import told
 from one_embedder.errors import DataError
 from one_embedder.evaluation.tasks.folder import TaskFolder, discover
 from one_embedder.files.json_lines import JsonLines
@@ -46,12 +48,15 @@ def make_dev_benchmark(
         Names of the tasks that were written.
 
     Raises:
-        DataError: if ``output`` exists, or a file of a task cannot be read.
+        DataError: if ``output`` exists, a task to leave out does not, or a file of a task cannot be read.
     """
     if output.exists():
         raise DataError(f"{output} exists; name a new folder or remove it")
+    tasks = discover(root)
+    if unknown := sorted(set(leave_out) - {task.name for task in tasks}):
+        raise DataError(f"{root} has no task {', '.join(unknown)} to leave out")
     written = []
-    for task in discover(root):
+    for task in tasks:
         files = {} if task.name in leave_out else _files(task, max_rows, max_documents)
         for name, rows in files.items():
             _write(rows, output / task.path.relative_to(root) / f"{name}.jsonl.gz")
@@ -68,7 +73,7 @@ def _files(task: TaskFolder, max_rows: int, max_documents: int) -> dict[str, lis
     if _has(task, "validation"):
         drawn = _draw(JsonLines.read(task.path, "validation").rows, max_rows)
         return {test: drawn} | ({"train": train} if train else {})
-    if not train:
+    if len(train) < 2:
         return {}
     drawn = _draw(train, min(max_rows, len(train) // 2))
     kept = {json.dumps(row, sort_keys=True) for row in drawn}
@@ -113,9 +118,9 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--leave-out", nargs="*", default=[], metavar="TASK")
     arguments = parser.parse_args()
-    for name in make_dev_benchmark(arguments.folder, arguments.output, leave_out=arguments.leave_out):
-        print(name)  # noqa: T201
+    written = make_dev_benchmark(arguments.folder, arguments.output, leave_out=arguments.leave_out)
+    sys.stdout.write("".join(f"{name}\n" for name in written))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(told(main))

@@ -26,12 +26,13 @@ NEEDED_GIB = 3.0  # installed size with a CPU build of torch, and room to unpack
 
 _REMEDIES = {
     r"No space left on device|Errno 28|Disk quota exceeded": (
-        "the disk is full: free some space and run `make setup` again"
+        "the disk is full: free some space and run the same command again"
     ),
     r"Max retries exceeded|NewConnectionError|Name or service not known|name resolution|Network is unreachable"
     r"|Connection refused|ConnectTimeout|Read timed out|Retrying \(Retry|ProxyError|SSLError": (
         "no package index could be reached: connect to a network, or name an index with PIP_INDEX_URL or a folder of "
-        "wheels with PIP_FIND_LINKS, or one that `make wheelhouse` made (WHEELHOUSE=FOLDER), and run `make setup` again"
+        "wheels with PIP_FIND_LINKS, or one that `make wheelhouse` made (WHEELHOUSE=FOLDER), and run the same command "
+        "again"
     ),
     r"No matching distribution found": (
         "the package index, or the wheelhouse, lacks a locked version: is it complete, and made for this Python, this "
@@ -168,17 +169,18 @@ def fingerprint() -> str:
 
 
 def prepare(folder: Path, system_torch: bool = False) -> None:
-    """An environment to install into: the existing one, or a new one where there is none or half of one."""
-    half_made = (folder / BEGUN).is_file() and not (folder / STAMP).is_file()
+    """An environment to install into: the existing one, or a new one for none, half of one, or another Python's."""
+    whole = (folder / STAMP).is_file() and _is_of_this_python(folder)
+    to_be_removed = (folder / BEGUN).is_file() and not whole
     (folder / STAMP).unlink(missing_ok=True)
-    if (folder / "bin" / "python").exists() and not half_made:  # complete but outdated, or the user's own
+    if (folder / "bin" / "python").exists() and not to_be_removed:  # complete but outdated, or the user's own
         if system_torch and not sees_the_system(folder):
             raise SetupError(f"{folder} does not see the machine's torch: remove it, or make another with VENV=/path")
         tell(f"1/4 {folder} exists, bringing it up to date")
         return
     check_space(folder)
     tell(f"1/4 new environment in {folder} with Python {sys.version.split()[0]}")
-    if half_made:
+    if to_be_removed:
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / BEGUN).touch()
@@ -187,20 +189,25 @@ def prepare(folder: Path, system_torch: bool = False) -> None:
     run(folder, [sys.executable, "-m", "venv", *(["--system-site-packages"] if system_torch else []), str(folder)])
 
 
+def _is_of_this_python(folder: Path) -> bool:
+    """Whether an environment's packages are where the Python that runs this looks for them."""
+    return (folder / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}").is_dir()
+
+
 def sees_the_system(folder: Path) -> bool:
     """Whether an environment shows the packages of the Python that made it."""
     settings = folder / "pyvenv.cfg"
     return settings.is_file() and "include-system-site-packages = true" in settings.read_text()
 
 
-def check_space(folder: Path) -> None:
-    """Refuse before the download rather than in its middle."""
+def check_space(folder: Path, setting: str = "VENV") -> None:
+    """Refuse before the download rather than in its middle; the setting is make's for the folder."""
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(existing).free / 1024**3
     if free < NEEDED_GIB:
         raise SetupError(
             f"{existing} has {free:.1f} GiB free, the environment takes about {NEEDED_GIB:.0f}: free some space, "
-            "or put it elsewhere with VENV=/path"
+            f"or put it elsewhere with {setting}=/path"
         )
 
 
@@ -215,7 +222,7 @@ def run(folder: Path, command: list[str]) -> None:
     Raises:
         SetupError: if it fails, with the likely remedy and the log's end.
     """
-    with (folder / LOG).open("a+", encoding="utf-8") as log:
+    with (folder / LOG).open("a+", encoding="utf-8", errors="replace") as log:
         start = log.tell()
         log.write(f"$ {' '.join(command)}\n")
         log.flush()

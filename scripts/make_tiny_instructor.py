@@ -2,7 +2,8 @@
 
     python -m scripts.make_tiny_instructor
 
-The reference embeddings come from tests/reference/literal_instructor.py, which shares no code with the package.
+The reference embeddings come from tests/reference/literal_instructor.py, which shares no code with the package. The
+tokenizer is trained on README.md: with another one, tokenizer and embeddings are others than the committed ones.
 """
 
 from __future__ import annotations

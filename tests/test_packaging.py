@@ -168,6 +168,23 @@ def test_an_interrupted_setup_is_made_anew(tmp_path: Path, monkeypatch: pytest.M
     assert [command[1:3] for command in commands] == [["-m", "venv"]]
 
 
+def test_an_environment_of_another_python_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = recorded(monkeypatch)
+    ours = half_made(tmp_path)
+    for lib, venvs in ((f"python{sys.version_info.major}.{sys.version_info.minor}", 0), ("python3.9", 1)):
+        shutil.rmtree(ours / "lib", ignore_errors=True)
+        (ours / "lib" / lib).mkdir(parents=True)
+        (ours / STAMP).write_text("of an older lock")
+        prepare(ours)
+        assert len(commands) == venvs and (ours / "lib").exists() is (venvs == 0)
+
+
+def test_what_a_command_says_in_another_encoding_is_told_all_the_same(tmp_path: Path) -> None:
+    program = "import sys; sys.stdout.buffer.write(b'caf\\xe9: No space left on device'); sys.exit(1)"
+    with pytest.raises(SetupError, match="the disk is full"):
+        make_environment.run(tmp_path, [sys.executable, "-c", program])
+
+
 def test_an_environment_of_the_users_own_is_never_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commands = recorded(monkeypatch)
     own = half_made(tmp_path)

@@ -71,11 +71,26 @@ def test_every_command_of_the_list_composes_and_leaves_the_table_of_its_settings
             assert Path(step.leaves).name == "mixture.json" and cfg.table.name in step.leaves
 
 
-def test_a_setting_that_a_verb_refuses_ends_it_before_anything_runs(tmp_path: Path) -> None:
+def test_a_setting_that_a_verb_refuses_ends_it_before_anything_runs() -> None:
     with pytest.raises(ConfigError, match=r"grid.yaml, data: .*loss.temperatur"):
         read_list(LIST, [*FOLDERS, "loss.temperatur=1"])
-    (tmp_path / "list.yaml").write_text(yaml.safe_dump([{"name": "a", "minutes": 3}]))
-    with pytest.raises(ConfigError, match="a step has name and command"):
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "cannot be read"),
+        ("- {name: a, command: ", "cannot be read: not YAML"),
+        ("", "no list of steps"),
+        ("[{name: a, minutes: 3}]", "a step has name and command"),
+        ("[{name: a, command: ''}]", "a: a step needs a name of its own and a command"),
+        ("[{name: a, command: train}, {name: a, command: train seed=1}]", "a: a step needs a name of its own"),
+    ],
+)
+def test_a_list_that_is_none_is_told_by_its_file(tmp_path: Path, content: str | None, told: str) -> None:
+    if content is not None:
+        (tmp_path / "list.yaml").write_text(content)
+    with pytest.raises(ConfigError, match=rf"list\.yaml.*{told}"):
         read_list(tmp_path / "list.yaml", [])
 
 
@@ -127,7 +142,16 @@ def test_a_command_that_would_have_less_than_a_minute_is_not_begun(tmp_path: Pat
 
 def test_tables_are_looked_for_where_the_settings_put_them(tmp_path: Path, project_root: Path) -> None:
     assert own_folder([]) == project_root / "experiments" / "own"
-    assert own_folder([f"paths.experiments={tmp_path}", "seed=1"]) == tmp_path / "own"
+    for quote in ("", "'"):
+        assert own_folder([f"paths.experiments={quote}{tmp_path}{quote}", "seed=1"]) == tmp_path / "own"
+
+
+def test_what_a_step_leaves_moves_with_the_folder_of_experiments(listed: list[Step], tmp_path: Path) -> None:
+    moved = [step for step in listed if any(word.startswith("output=") for word in step.words)]
+    assert len(moved) == 2
+    for step in moved:
+        cfg = load_config(step.words[0], [*step.words[1:], f"paths.experiments={tmp_path}"])
+        assert tmp_path / "own" / str(step.leaves) == Path(cfg.output) / "mixture.json"
 
 
 @pytest.mark.slow

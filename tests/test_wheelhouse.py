@@ -56,6 +56,15 @@ def test_what_is_collected_is_what_the_lock_pins_with_a_hash_of_each(tmp_path: P
     assert subprocess.run(["sha256sum", "--check", "--quiet", SUMS], cwd=tmp_path, check=False).returncode == 0
 
 
+def test_a_full_disk_is_told_with_the_setting_of_the_folder(
+    tmp_path: Path, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(make_environment, "NEEDED_GIB", 1e9)
+    with pytest.raises(SetupError, match=r"GiB free.* WHEELHOUSE=/path"):
+        collect(tmp_path / "house", Config())
+    assert commands == [] and not (tmp_path / "house").exists()
+
+
 def test_without_torch_nothing_that_torch_brings_is_collected(
     tmp_path: Path, commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:

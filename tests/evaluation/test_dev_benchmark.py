@@ -78,3 +78,9 @@ def test_the_same_folder_gives_the_same_bytes(root: Path, tmp_path: Path) -> Non
 def test_an_existing_output_is_never_written_into(root: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="tasks exists; name a new folder"):
         make_dev_benchmark(root, root)
+
+
+def test_a_task_to_leave_out_that_is_not_there_is_refused(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="has no task split to leave out"):
+        make_dev_benchmark(root, tmp_path / "dev", leave_out=["split", "Search"])
+    assert not (tmp_path / "dev").exists()

@@ -13,7 +13,6 @@ from tqdm.auto import tqdm
 
 from one_embedder.tracking.machine import code_state
 from one_embedder.tracking.manifest import write_atomically
-from tests.torture.log import whole_lines
 
 Case = Mapping[str, Any]
 
@@ -44,6 +43,15 @@ def judged(
                 file.write(json.dumps(known[name]) + "\n")
                 file.flush()
     return [known[name] for name in cases if name in known]
+
+
+def whole_lines(log: Path) -> list[dict[str, Any]]:
+    """The cases that an earlier try has done; the one that it was writing when it was cut off is done again."""
+    if not log.is_file():
+        return []
+    whole = log.read_text(encoding="utf-8").rpartition("\n")[0]
+    log.write_text(f"{whole}\n" if whole else "", encoding="utf-8")
+    return [json.loads(line) for line in whole.splitlines()]
 
 
 def write_record(path: Path, content: Mapping[str, Any], kinds: Mapping[str, Mapping[str, int]]) -> None:

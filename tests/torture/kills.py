@@ -193,7 +193,10 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--record", action="store_true", help=f"write the figures to {RECORD.relative_to(PROJECT_ROOT)}"
     )
-    return parser.parse_args(arguments)
+    asked = parser.parse_args(arguments)
+    if asked.record and set(asked.commands) != set(COMMANDS):
+        parser.error("--record is of every command: leave --commands out")
+    return asked
 
 
 if __name__ == "__main__":

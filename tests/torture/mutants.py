@@ -25,8 +25,8 @@ from one_embedder.files.documents import read_yaml
 from one_embedder.files.location import PROJECT_ROOT
 from one_embedder.tracking.machine import code_state
 from one_embedder.tracking.manifest import write_atomically
+from tests.torture.case_log import whole_lines
 from tests.torture.forks import Outcome, import_libraries, in_fork
-from tests.torture.log import whole_lines
 from tests.torture.mutations import sites
 
 RECORD = PROJECT_ROOT / "experiments" / "torture" / "mutants.json"
@@ -89,7 +89,7 @@ def main(arguments: list[str]) -> int:
         for survivor in module["survivors"]:
             open_ += not survivor["reason"]
             sys.stdout.write(f"  line {survivor['line']}, {survivor['mutant']}: {survivor['reason'] or 'SURVIVED'}\n")
-    if asked.record and not asked.only:
+    if asked.record:
         content = {"commit": state["commit"], "dirty": state["dirty"], "most": asked.most, "modules": found}
         write_atomically(RECORD, json.dumps(content, indent=1) + "\n")
     return int(open_ > 0)
@@ -99,10 +99,13 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
     own = PROJECT_ROOT / "experiments" / "own" / "torture" / "mutants.jsonl"
     parser = argparse.ArgumentParser(prog="python -m tests.torture.mutants", description=__doc__)
     parser.add_argument("--most", type=int, default=12, help="mutants of a module; of more, a sample")
-    parser.add_argument("--only", default="", help="modules whose name holds this; without a record")
+    parser.add_argument("--only", default="", help="modules whose name holds this")
     parser.add_argument("--log", type=Path, default=own)
     parser.add_argument("--record", action="store_true", help=f"write {RECORD.relative_to(PROJECT_ROOT)}")
-    return parser.parse_args(arguments)
+    asked = parser.parse_args(arguments)
+    if asked.record and asked.only:
+        parser.error("--record is of every module: leave --only out")
+    return asked
 
 
 def listed() -> list[Module]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.torture import kills, mutants
 from tests.torture.commands import Command
 from tests.torture.forked import Blow, forked
 from tests.torture.kills import KILL, SIGNALS, Bench, counted
@@ -68,6 +69,13 @@ def test_the_figures_tell_kills_from_what_asked_and_from_what_struck() -> None:
     assert counted([verdict, asked, full]) == {
         "train": {"runs": 3, "kills": 2, "asked": 1, "full": 1, "struck": 2, "equal": 1}
     }
+
+
+def test_a_part_is_never_recorded_as_the_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    for main, part in ((kills.main, "--commands"), (mutants.main, "--only")):
+        with pytest.raises(SystemExit, match="2"):
+            main(["--record", part, "train"])
+        assert f"leave {part} out" in capsys.readouterr().err
 
 
 @pytest.mark.slow

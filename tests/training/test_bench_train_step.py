@@ -10,7 +10,7 @@ import torch
 from one_embedder.config.schema import Config, LossConfig, OptimizerConfig, SamplerConfig
 from one_embedder.medi.batches.datamodule import MediDataModule
 from one_embedder.training.module import InstructorModule
-from scripts.bench_train_step import _distance, _flops, _ours, _padded, _released, _sentence_transformers, rendered
+from scripts.bench_train_step import _distance, _flops, _own, _released, _sentence_transformers, rendered
 from tests.medi.toy import instruction_tokenizer
 from tests.training.tiny import tiny_encoder
 
@@ -26,7 +26,8 @@ def test_all_ways_compute_one_loss_and_those_with_our_loss_one_gradient(workplac
         seed=0,
     )
     batch = data.collator([data.medi.dataset[row] for row in (0, 1, 2, 3)])
-    ours, padded, peer, released = (way(module) for way in (_ours, _padded, _sentence_transformers, _released))
+    ours, padded = (_own(module, skip_padding=skip) for skip in (True, False))
+    peer, released = _sentence_transformers(module), _released(module)
     weights = list(module.parameters())
     torch.testing.assert_close(ours(batch), released(batch), rtol=1e-4, atol=1e-5)
     assert _distance(ours(batch), padded(batch), weights) < 1e-5

@@ -79,3 +79,13 @@ def test_the_documented_estimates_are_what_the_script_prints(project_root: Path)
     page = (project_root / "docs" / "gpu.md").read_text(encoding="utf-8")
     assert estimates(Step(rows=4, length=512), steps=20000).markdown() in page
     assert f"{shapes.ACHIEVED / 1e12:.0f} TFLOP/s" in page and set(SHAPES) == {"base", "large", "xl"}
+
+
+@pytest.mark.parametrize(("device", "waits"), [("cpu", 0), ("cuda", 1), ("mps", 1)])
+def test_a_clock_waits_for_every_device_that_computes_on_its_own(
+    device: str, waits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[torch.device] = []
+    monkeypatch.setattr(torch.accelerator, "synchronize", waited.append)
+    gpu_smoke._wait(torch.device(device))
+    assert waited == [torch.device(device)] * waits
