@@ -55,6 +55,8 @@ def write_record(path: Path, record: dict[str, Any], text: str) -> None:
 def of_process(command: Sequence[str]) -> tuple[str, dict[str, float]]:
     """What a command printed, and what it took: ``wall_s``, ``cpu_s`` and ``peak_mb``, resident.
 
+    To Linux a process has had what its parent had when it was started: ``peak_mb`` is never less than that.
+
     Raises:
         OneEmbedderError: it failed; why is what it wrote to standard error.
     """

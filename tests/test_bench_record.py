@@ -18,12 +18,11 @@ def test_what_a_process_printed_and_took_in_units_of_the_platform(
 ) -> None:
     said, here = of_process([sys.executable, "-c", PROGRAM, "0"])
     assert said == "done\n" and here["wall_s"] > 0 and here["cpu_s"] > 0
-    assert 60 < here["peak_mb"] < 1000
+    assert 60 < here["peak_mb"] < 60 + 2 * peak_mb()
     monkeypatch.setattr(sys, "platform", platform)
     assert of_process([sys.executable, "-c", PROGRAM, "0"])[1]["peak_mb"] == pytest.approx(
         here["peak_mb"] / (1024 if platform == "darwin" else 1), rel=0.1
     )
-    assert peak_mb() > 0
 
 
 def test_why_a_process_failed_stays_to_be_read(capfd: pytest.CaptureFixture[str]) -> None:

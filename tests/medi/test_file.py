@@ -334,7 +334,7 @@ def test_plain_pairs_are_told_which_profile_reads_them(row: dict[str, Any], cfg:
 
 
 def test_without_a_path_and_without_data_it_is_said_what_to_name(cfg: Config, tmp_path: Path) -> None:
-    cfg.medi.folder = str(tmp_path / "nothing")
+    cfg.medi.folder, cfg.output = str(tmp_path / "nothing"), None
     with pytest.raises(
         ConfigError, match=r"medi\.path is not given, and .*nothing holds no training data: .*profile=own"
     ):
