@@ -11,7 +11,7 @@ from mteb._evaluators.retrieval_metrics import max_over_subqueries
 from scipy.stats import spearmanr
 
 from one_embedder.config.compose import load_config
-from one_embedder.config.schema import BenchmarkConfig, Config
+from one_embedder.config.schema import BenchmarkConfig, Config, TaskFolderConfig
 from one_embedder.errors import ConfigError, DataError
 from one_embedder.evaluation.benchmarks import (
     AGGREGATES,
@@ -133,6 +133,12 @@ def test_a_task_that_is_a_folder_and_the_hubs_is_refused_and_not_counted_twice(t
     both = BenchmarkConfig(root=str(tmp_path), mteb=BENCHMARK, folders={"STS12": "STS"})
     with pytest.raises(ConfigError, match=r"benchmark\.folders names \['STS12'\].*benchmark\.mteb"):
         select_tasks(both)
+
+
+def test_a_folder_s_setting_for_a_task_of_the_hub_is_refused_and_not_ignored() -> None:
+    typed = BenchmarkConfig(mteb=BENCHMARK, protocol={"EmotionClassification": TaskFolderConfig(samples_per_label=16)})
+    with pytest.raises(ConfigError, match=r"benchmark\.protocol names \['EmotionClassification'\].*only folders"):
+        select_tasks(typed)
 
 
 def test_an_aggregate_is_named_by_its_own_name_and_scored_by_its_parts() -> None:

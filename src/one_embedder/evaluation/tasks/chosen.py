@@ -37,8 +37,8 @@ def select_tasks(benchmark: BenchmarkConfig) -> Selection:
 
     Raises:
         DataError: if there is no task below ``root``, or its layout is wrong.
-        ConfigError: if mteb does not know its benchmark, one of its tasks is named in ``folders`` too, or a name of
-            ``tasks`` does not exist.
+        ConfigError: if mteb does not know its benchmark, one of its tasks is named in ``folders`` or ``protocol`` too,
+            or a name of ``tasks`` does not exist.
     """
     if benchmark.mteb is None and not benchmark.folders:
         return Selection(discover(Path(benchmark.root), benchmark.tasks, benchmark.protocol), [])
@@ -46,6 +46,11 @@ def select_tasks(benchmark: BenchmarkConfig) -> Selection:
     found: list[Task] = [*(hub_tasks(benchmark.mteb) if benchmark.mteb else ())]
     if twice := sorted(benchmark.folders.keys() & {task.name for task in found}):
         raise ConfigError(f"benchmark.folders names {twice}, which benchmark.mteb={benchmark.mteb} has too; drop one")
+    if unread := sorted(benchmark.protocol.keys() & {task.name for task in found}):
+        raise ConfigError(
+            f"benchmark.protocol names {unread}, but only folders of rows read it: benchmark.mteb={benchmark.mteb} brings "
+            "its own protocol; leave them out"
+        )
     found += [task for task in named if isinstance(task, TaskFolder)]
     absent = [task for task in named if isinstance(task, NotRun)]
     kept = _kept_names(benchmark, [task.name for task in found] + [task.task for task in absent])
