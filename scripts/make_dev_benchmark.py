@@ -16,7 +16,6 @@ holds the other splits too. Draws depend on the rows alone: the same folder give
 from __future__ import annotations
 
 import argparse
-import gzip
 import hashlib
 import json
 import sys
@@ -28,6 +27,7 @@ from one_embedder.ending import told
 from one_embedder.errors import DataError
 from one_embedder.evaluation.tasks.folder import TaskFolder, discover
 from one_embedder.files.json_lines import JsonLines
+from one_embedder.medi.sources.assembly import write_task_files
 
 Row = dict[str, Any]
 
@@ -58,8 +58,7 @@ def make_dev_benchmark(
     written = []
     for task in tasks:
         files = {} if task.name in leave_out else _files(task, max_rows, max_documents)
-        for name, rows in files.items():
-            _write(rows, output / task.path.relative_to(root) / f"{name}.jsonl.gz")
+        write_task_files({str(task.path.relative_to(root)): files}, output)
         written += [task.name] if files else []
     return written
 
@@ -103,12 +102,6 @@ def _draw(rows: Sequence[Row], count: int) -> list[Row]:
     hashes = [hashlib.sha256(json.dumps(row, sort_keys=True).encode()).digest() for row in rows]
     chosen = sorted(sorted(range(len(rows)), key=lambda number: hashes[number])[:count])
     return [rows[number] for number in chosen]
-
-
-def _write(rows: Sequence[Row], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with gzip.GzipFile(path, "wb", mtime=0) as file:
-        file.writelines(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""View sets as a folder of clustering tasks, one a labeling, for what scores tasks and not view sets, such as ablations.
+"""View sets as a folder of clustering tasks, one for each labeling, so that an ablation can score them.
 
     python -m scripts.make_view_benchmark OUTPUT profile=mixture views.root=FOLDER [views.part=train]
 
@@ -18,8 +18,8 @@ from one_embedder.config.compose import load_config
 from one_embedder.config.schema import Config
 from one_embedder.ending import told
 from one_embedder.errors import ConfigError, DataError
-from one_embedder.medi.sources.assembly import write_task_files
 from one_embedder.evaluation.views.plan import ViewJob, view_jobs
+from one_embedder.medi.sources.assembly import write_task_files
 
 
 def make_view_benchmark(cfg: Config, output: Path) -> list[str]:
