@@ -1,11 +1,14 @@
 """Measure ``encode`` against sentence-transformers, on the same folder and the same texts.
 
     python -m scripts.bench_encode [--encoder minilm] [--short FILE:FIELD --long FILE:FIELD] [--threads 1 --clock cpu]
+    python -m scripts.bench_encode --peer-python PYTHON --peer-backend openvino
 
 Both encode the short texts, the long ones and a mix of the two, with one instruction and one batch size, turn and turn
 about in one process, so that whatever else the machine does falls on both. Without files the texts are an installed
 package's documentation, which is there for everybody. Ours computes in float32 and in bfloat16, theirs in float32. The
 embeddings have to be equal, those of bfloat16 nearly so, else nothing is recorded.
+Its backends onnx and openvino need other versions than this project has, so they run in an environment of their own,
+whose Python is given; texts and embeddings then pass between two processes, which is in the peer's time (milliseconds).
 Writes ``experiments/own/bench/encode.{json,md}``; ``--record experiments/bench/encode`` records instead.
 """
 
@@ -13,11 +16,16 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
+import os
 import statistics
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
+from subprocess import PIPE, Popen
 from typing import Any
 
 import numpy as np
@@ -61,36 +69,87 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
         "texts_sha256": hashlib.sha256("\0".join(short + long).encode()).hexdigest(),
         **origin(),
     }
-    with tempfile.TemporaryDirectory() as folder:
-        ours, theirs = encoders(arguments.encoder, Path(folder) / "model", arguments.batch_size)
-        clock = CLOCKS[arguments.clock]
-        rows = [
-            {"texts": kind, "dtype": dtype} | compared(texts, encode, theirs, arguments.rounds, clock, dtype)
-            for dtype, encode in ours.items()
-            for kind, texts in {"short": short, "long": long, "mixed": mixed(short, long)}.items()
-        ]
-    return record | {"rows": rows}
+    with tempfile.TemporaryDirectory() as work:
+        folder = Path(work) / "model"
+        ours = own_encoders(arguments.encoder, folder, arguments.batch_size)
+        with peer(arguments, folder) as (theirs, versions):
+            rows = [
+                {"texts": kind, "dtype": dtype}
+                | compared(texts, encode, theirs, arguments.rounds, CLOCKS[arguments.clock], dtype)
+                for dtype, encode in ours.items()
+                for kind, texts in {"short": short, "long": long, "mixed": mixed(short, long)}.items()
+            ]
+    return record | {"peer": versions, "rows": rows}
 
 
-def encoders(name: str, folder: Path, batch_size: int) -> tuple[dict[str, Encode], Encode]:
-    """Our ``encode`` by dtype, and sentence-transformers', all reading ``folder``, made from the named encoder."""
-    from sentence_transformers import SentenceTransformer
-
+def own_encoders(name: str, folder: Path, batch_size: int) -> dict[str, Encode]:
+    """Our ``encode`` by dtype, reading ``folder``, which is made from the named encoder."""
     from one_embedder.embedding.embedder import InstructionEmbedder
     from one_embedder.encoder.checkpoint import load_encoder, save_encoder
 
     save_encoder(load_encoder(name), folder)
-    settings: Any = {"batch_size": batch_size, "show_progress_bar": False}
 
     def ours(dtype: str) -> Encode:
         embedder = InstructionEmbedder(folder, dtype=dtype)
-        return lambda texts: embedder.encode(texts, INSTRUCTION, **settings)
+        return lambda texts: embedder.encode(texts, INSTRUCTION, batch_size=batch_size, show_progress_bar=False)
 
-    peer = SentenceTransformer(str(folder))
-    return (
-        {dtype: ours(dtype) for dtype in LEAST_COSINE},
-        lambda texts: np.asarray(peer.encode(texts, prompt=INSTRUCTION, **settings)),
-    )
+    return {dtype: ours(dtype) for dtype in LEAST_COSINE}
+
+
+@contextmanager
+def peer(arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[Encode, dict[str, str]]]:
+    """sentence-transformers in float32 on ``folder``, with its backend and versions.
+
+    Raises:
+        OneEmbedderError: another backend than torch has no environment, cannot load the folder there, or is to be
+            timed by this process's clock.
+    """
+    if arguments.peer_backend == "torch":
+        from sentence_transformers import SentenceTransformer
+
+        model = SentenceTransformer(str(folder))
+        settings: Any = {"batch_size": arguments.batch_size, "show_progress_bar": False}
+        names = ("sentence-transformers", "transformers", "torch")
+        yield (
+            lambda texts: np.asarray(model.encode(texts, prompt=INSTRUCTION, **settings)),
+            {"backend": "torch"} | {name: version(name) for name in names},
+        )
+        return
+    if arguments.peer_python is None or arguments.clock != "wall":
+        raise OneEmbedderError(f"--peer-backend {arguments.peer_backend} needs --peer-python and --clock wall")
+    with _PeerProcess(arguments, folder) as process:
+        yield process.encode, {"backend": arguments.peer_backend, **process.versions}
+
+
+class _PeerProcess:
+    """``scripts/encode_peer.py`` in another environment."""
+
+    def __init__(self, arguments: argparse.Namespace, folder: Path) -> None:
+        command = [arguments.peer_python, str(Path(__file__).with_name("encode_peer.py")), str(folder)]
+        threads = {} if arguments.threads is None else {"OMP_NUM_THREADS": str(arguments.threads)}
+        kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | threads
+        self._process = Popen([*command, arguments.peer_backend], stdin=PIPE, stdout=PIPE, text=True, env=kept)
+        self._rows, self._batch_size = folder.parent / "rows.npy", arguments.batch_size
+        self.versions: dict[str, str] = json.loads(self._answer())
+
+    def __enter__(self) -> _PeerProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait()
+
+    def encode(self, texts: list[str]) -> np.ndarray:
+        """Embed there, and read the embeddings here."""
+        asked = {"texts": texts, "prompt": INSTRUCTION, "batch_size": self._batch_size, "file": str(self._rows)}
+        print(json.dumps(asked), file=self._process.stdin, flush=True)
+        self._answer()
+        return np.asarray(np.load(self._rows))
+
+    def _answer(self) -> str:
+        if self._process.stdout is None or not (line := self._process.stdout.readline()):
+            raise OneEmbedderError(f"the peer's process ended with {self._process.wait()}; it says above why")
+        return line
 
 
 def compared(
@@ -142,7 +201,7 @@ def rendered(record: dict[str, Any]) -> str:
     """The record as Markdown."""
     from one_embedder.reproduction.show.grid import Grid
 
-    settings, environment, hardware = record["settings"], record["environment"], record["hardware"]
+    settings, other, hardware = record["settings"], record["peer"], record["hardware"]
     head = [
         "texts",
         "number",
@@ -166,14 +225,15 @@ def rendered(record: dict[str, Any]) -> str:
         ]
         for row in record["rows"]
     ]
-    versions = ", ".join(f"{name} {environment[name]}" for name in ("sentence-transformers", "transformers", "torch"))
+    versions = ", ".join(f"{name} {found}" for name, found in other.items() if name != "backend")
     note = (
-        f"Encoder `{settings['encoder']}`; the peer is sentence-transformers in float32; batches of "
+        f"Encoder `{settings['encoder']}`; the peer is sentence-transformers in float32, backend "
+        f"{other['backend']} ({versions}); batches of "
         f"{settings['batch_size']}, {settings['threads']} thread(s), {hardware['gpu'] or hardware['cpu']}; "
         f"{settings['clock']} time, medians (range) over "
         f"{settings['rounds']} rounds in which the two take turns. Texts: {record['sources']['short']} (short), "
-        f"{record['sources']['long']} (long), and half of each (mixed). {versions}, commit "
-        f"{str(record['code']['commit'])[:7]}. Written by scripts/bench_encode.py."
+        f"{record['sources']['long']} (long), and half of each (mixed). Ours: torch {record['environment']['torch']}, "
+        f"commit {str(record['code']['commit'])[:7]}. Written by scripts/bench_encode.py."
     )
     return f"# Speed of encode\n\n{note}\n\n{Grid(head, body).markdown()}\n"
 
@@ -214,6 +274,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--rounds", type=int, default=7, help="[%(default)s]")
     add("--threads", type=int, help="of torch [its own choice]")
     add("--clock", choices=CLOCKS, default="wall", help="cpu: the process's own seconds, for a busy CPU [%(default)s]")
+    add("--peer-backend", choices=("torch", "onnx", "openvino"), default="torch", help="[%(default)s]")
+    add("--peer-python", metavar="PYTHON", help="of an environment with sentence-transformers and that backend")
     add("--record", type=Path, default=own_record("encode"), help="where to write .json and .md [%(default)s]")
     return parser
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 from one_embedder.encoder.checkpoint import save_encoder
 from one_embedder.errors import DataError, OneEmbedderError
 from scripts import bench_encode
-from scripts.bench_encode import compared, mixed
+from scripts.bench_encode import _PeerProcess, compared, mixed, peer
 from tests.training.tiny import tiny_encoder
 
 
@@ -57,6 +59,32 @@ def test_the_mix_has_half_of_each_kind_spread_evenly() -> None:
     assert mixed(["s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7"], ["l0", "l1", "l2", "l3"]) == [
         "s0", "s1", "l0", "s2", "s3", "l1",
     ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_peer_in_its_own_environment_gives_what_it_gives_here(tmp_path: Path) -> None:
+    save_encoder(tiny_encoder(), tmp_path / "model")
+    here = Namespace(peer_backend="torch", peer_python=sys.executable, batch_size=2, threads=1, clock="wall")
+    texts = ["q0_1 q0_2", "d1_0", "q0_1"]
+    with peer(here, tmp_path / "model") as (encode, versions):
+        expected = encode(texts)
+    with _PeerProcess(here, tmp_path / "model") as process:
+        assert process.versions | {"backend": "torch"} == versions
+        np.testing.assert_allclose(process.encode(texts), expected, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_peer_that_cannot_load_the_folder_is_told(tmp_path: Path) -> None:
+    here = Namespace(peer_backend="torch", peer_python=sys.executable, batch_size=2, threads=1, clock="wall")
+    with pytest.raises(OneEmbedderError, match="the peer's process ended with 1"):
+        _PeerProcess(here, tmp_path / "absent")
+
+
+@pytest.mark.parametrize("given", [{"peer_python": None}, {"peer_python": sys.executable, "clock": "cpu"}])
+def test_a_backend_of_another_environment_needs_its_python_and_the_wall_clock(given: dict[str, str | None]) -> None:
+    arguments = Namespace(**{"peer_backend": "openvino", "clock": "wall", **given})
+    with pytest.raises(OneEmbedderError, match="--peer-python and --clock wall"), peer(arguments, Path("model")):
+        pass
 
 
 def test_too_few_texts_are_refused(tmp_path: Path) -> None:

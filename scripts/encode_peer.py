@@ -1,0 +1,36 @@
+"""sentence-transformers in an environment of its own, asked by ``bench_encode``: backends that need other versions.
+
+    PYTHON scripts/encode_peer.py FOLDER BACKEND
+
+First tells its versions as a line of JSON. Then each line of JSON on stdin, ``{"texts", "prompt", "batch_size",
+"file"}``, is answered by the embeddings in that file (``.npy``) and a line on stdout.
+"""
+
+import json
+import sys
+from importlib.metadata import version
+
+import numpy as np
+from sentence_transformers import SentenceTransformer
+
+PACKAGES = {"torch": [], "onnx": ["onnxruntime", "optimum-onnx"], "openvino": ["openvino", "optimum-intel"]}
+
+
+def main() -> None:
+    """Answer until stdin ends."""
+    folder, backend = sys.argv[1:]
+    answers, sys.stdout = sys.stdout, sys.stderr  # what exporting prints is no answer
+    model = SentenceTransformer(folder, backend=backend, local_files_only=True)
+    names = ["sentence-transformers", "transformers", "torch", *PACKAGES[backend]]
+    print(json.dumps({name: version(name) for name in names}), file=answers, flush=True)
+    for line in sys.stdin:
+        asked = json.loads(line)
+        rows = model.encode(
+            asked["texts"], prompt=asked["prompt"], batch_size=asked["batch_size"], show_progress_bar=False
+        )
+        np.save(asked["file"], rows)
+        print("done", file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()
