@@ -1,12 +1,12 @@
 """Measure ``encode`` against sentence-transformers, on the same folder and the same texts.
 
     python -m scripts.bench_encode [--encoder minilm] [--short FILE:FIELD --long FILE:FIELD] [--threads 1 --clock cpu]
-    python -m scripts.bench_encode --peer-python PYTHON --peer-backend openvino
+    python -m scripts.bench_encode --peer-python PYTHON --peer-backend openvino [--peer-dtype bfloat16]
 
 Both encode the short texts, the long ones and a mix of the two, with one instruction and one batch size, turn and turn
 about in one process, so that whatever else the machine does falls on both. Without files the texts are an installed
-package's documentation, which is there for everybody. Ours computes in float32 and in bfloat16, theirs in float32. The
-embeddings have to be equal, those of bfloat16 nearly so, else nothing is recorded.
+package's documentation, which is there for everybody. Ours computes in float32 and in bfloat16, theirs in float32
+unless told. The embeddings have to be equal, those of bfloat16 nearly so, else nothing is recorded.
 Its backends onnx and openvino need other versions than this project has, so they run in an environment of their own,
 whose Python is given; texts and embeddings then pass between two processes, which is in the peer's time (milliseconds).
 Writes ``experiments/own/bench/encode.{json,md}``; ``--record experiments/bench/encode`` records instead.
@@ -77,6 +77,7 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
                 {"texts": kind, "dtype": dtype}
                 | compared(texts, encode, theirs, arguments.rounds, CLOCKS[arguments.clock], dtype)
                 for dtype, encode in ours.items()
+                if arguments.peer_dtype in ("float32", dtype)
                 for kind, texts in {"short": short, "long": long, "mixed": mixed(short, long)}.items()
             ]
     return record | {"peer": versions, "rows": rows}
@@ -98,27 +99,28 @@ def own_encoders(name: str, folder: Path, batch_size: int) -> dict[str, Encode]:
 
 @contextmanager
 def peer(arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[Encode, dict[str, str]]]:
-    """sentence-transformers in float32 on ``folder``, with its backend and versions.
+    """sentence-transformers on ``folder``, with its backend, dtype and versions.
 
     Raises:
         OneEmbedderError: another backend than torch has no environment, cannot load the folder there, or is to be
             timed by this process's clock.
     """
+    told = {"backend": arguments.peer_backend, "dtype": arguments.peer_dtype}
     if arguments.peer_backend == "torch":
         from sentence_transformers import SentenceTransformer
 
-        model = SentenceTransformer(str(folder))
+        model = SentenceTransformer(str(folder), model_kwargs={"dtype": arguments.peer_dtype})
         settings: Any = {"batch_size": arguments.batch_size, "show_progress_bar": False}
         names = ("sentence-transformers", "transformers", "torch")
         yield (
             lambda texts: np.asarray(model.encode(texts, prompt=INSTRUCTION, **settings)),
-            {"backend": "torch"} | {name: version(name) for name in names},
+            told | {name: version(name) for name in names},
         )
         return
     if arguments.peer_python is None or arguments.clock != "wall":
         raise OneEmbedderError(f"--peer-backend {arguments.peer_backend} needs --peer-python and --clock wall")
     with _PeerProcess(arguments, folder) as process:
-        yield process.encode, {"backend": arguments.peer_backend, **process.versions}
+        yield process.encode, told | process.versions
 
 
 class _PeerProcess:
@@ -128,7 +130,8 @@ class _PeerProcess:
         command = [arguments.peer_python, str(Path(__file__).with_name("encode_peer.py")), str(folder)]
         threads = {} if arguments.threads is None else {"OMP_NUM_THREADS": str(arguments.threads)}
         kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | threads
-        self._process = Popen([*command, arguments.peer_backend], stdin=PIPE, stdout=PIPE, text=True, env=kept)
+        command += [arguments.peer_backend, arguments.peer_dtype]
+        self._process = Popen(command, stdin=PIPE, stdout=PIPE, text=True, env=kept)
         self._rows, self._batch_size = folder.parent / "rows.npy", arguments.batch_size
         self.versions: dict[str, str] = json.loads(self._answer())
 
@@ -225,9 +228,9 @@ def rendered(record: dict[str, Any]) -> str:
         ]
         for row in record["rows"]
     ]
-    versions = ", ".join(f"{name} {found}" for name, found in other.items() if name != "backend")
+    versions = ", ".join(f"{name} {found}" for name, found in other.items() if name not in ("backend", "dtype"))
     note = (
-        f"Encoder `{settings['encoder']}`; the peer is sentence-transformers in float32, backend "
+        f"Encoder `{settings['encoder']}`; the peer is sentence-transformers in {other['dtype']}, backend "
         f"{other['backend']} ({versions}); batches of "
         f"{settings['batch_size']}, {settings['threads']} thread(s), {hardware['gpu'] or hardware['cpu']}; "
         f"{settings['clock']} time, medians (range) over "
@@ -275,6 +278,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--threads", type=int, help="of torch [its own choice]")
     add("--clock", choices=CLOCKS, default="wall", help="cpu: the process's own seconds, for a busy CPU [%(default)s]")
     add("--peer-backend", choices=("torch", "onnx", "openvino"), default="torch", help="[%(default)s]")
+    add("--peer-dtype", choices=tuple(LEAST_COSINE), default="float32", help="[%(default)s]")
     add("--peer-python", metavar="PYTHON", help="of an environment with sentence-transformers and that backend")
     add("--record", type=Path, default=own_record("encode"), help="where to write .json and .md [%(default)s]")
     return parser

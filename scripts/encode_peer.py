@@ -1,6 +1,6 @@
 """sentence-transformers in an environment of its own, asked by ``bench_encode``: backends that need other versions.
 
-    PYTHON scripts/encode_peer.py FOLDER BACKEND
+    PYTHON scripts/encode_peer.py FOLDER BACKEND DTYPE
 
 First tells its versions as a line of JSON. Then each line of JSON on stdin, ``{"texts", "prompt", "batch_size",
 "file"}``, is answered by the embeddings in that file (``.npy``) and a line on stdout.
@@ -14,13 +14,19 @@ import numpy as np
 from sentence_transformers import SentenceTransformer
 
 PACKAGES = {"torch": [], "onnx": ["onnxruntime", "optimum-onnx"], "openvino": ["openvino", "optimum-intel"]}
+OPENVINO_DTYPES = {"float32": "f32", "bfloat16": "bf16"}
 
 
 def main() -> None:
     """Answer until stdin ends."""
-    folder, backend = sys.argv[1:]
+    folder, backend, dtype = sys.argv[1:]
     answers, sys.stdout = sys.stdout, sys.stderr  # what exporting prints is no answer
-    model = SentenceTransformer(folder, backend=backend, local_files_only=True)
+    settings = {
+        "torch": {"dtype": dtype},
+        "onnx": {},
+        "openvino": {"ov_config": {"INFERENCE_PRECISION_HINT": OPENVINO_DTYPES[dtype]}},
+    }
+    model = SentenceTransformer(folder, backend=backend, model_kwargs=settings[backend], local_files_only=True)
     names = ["sentence-transformers", "transformers", "torch", *PACKAGES[backend]]
     print(json.dumps({name: version(name) for name in names}), file=answers, flush=True)
     for line in sys.stdin:
