@@ -46,7 +46,7 @@ NEGATIVES = "negatives_"
 PAGES: Mapping[str, tuple[str, ...]] = {
     "README.md": ("table1", "growth", "steering"),
     "docs/results.md": ("table1_columns", "super_ni", "mixture", "mixture_longer", "folder", "harness", "paper"),
-    "docs/ablations.md": ("ablations", "headroom", "negatives", "ablations_super_ni"),
+    "docs/ablations.md": ("ablations", "headroom", "negatives", "ablations_mixture", "ablations_super_ni"),
     "docs/views.md": ("views",),
     "docs/training.md": ("profiles",),
     "docs/reliability.md": ("torture", "kills", "mutants"),
@@ -88,8 +88,9 @@ def generated_parts(root: Path = PROJECT_ROOT, conf: Path = CONF) -> dict[str, s
     """
     expected = root / "experiments" / "expected"
     ablations = read_records(root / "experiments" / "ablations")
-    of_default, of_super_ni = (
-        [record for record in ablations if record.profile == profile] for profile in ("documentation", "super_ni")
+    of_default, of_mixture, of_super_ni = (
+        [record for record in ablations if record.profile == profile]
+        for profile in ("documentation", "mixture", "super_ni")
     )
     unrecorded = [name for name in configured_ablations(conf) if name not in {record.name for record in ablations}]
     return {
@@ -108,6 +109,7 @@ def generated_parts(root: Path = PROJECT_ROOT, conf: Path = CONF) -> dict[str, s
         "growth": recorded_growth(of_default),
         "headroom": recorded_headroom(ablations),
         "negatives": recorded_negatives(sorted((root / "experiments" / "folder").glob(f"{NEGATIVES}*.json"))),
+        "ablations_mixture": recorded_ablations(of_mixture, []),
         "ablations_super_ni": recorded_ablations(of_super_ni, []),
         "views": recorded_steering(root / "experiments" / "views"),
         "steering": steering_in_short(root / "experiments" / "views" / "mixture.json"),
