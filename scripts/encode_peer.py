@@ -9,6 +9,7 @@ First tells its versions as a line of JSON. Then each line of JSON on stdin, ``{
 import json
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 from sentence_transformers import SentenceTransformer
@@ -21,6 +22,10 @@ def main() -> None:
     """Answer until stdin ends."""
     folder, backend, dtype = sys.argv[1:]
     answers, sys.stdout = sys.stdout, sys.stderr  # what exporting prints is no answer
+    if backend == "onnx":  # optimum-onnx passes on what it does not know, and then refuses it
+        path = Path(folder) / "sentence_bert_config.json"
+        config = json.loads(path.read_text())
+        path.write_text(json.dumps({key: value for key, value in config.items() if key != "model_args"}))
     settings = {
         "torch": {"dtype": dtype},
         "onnx": {},
