@@ -144,8 +144,8 @@ def test_keys_that_came_later_are_left_out_of_the_hash_at_their_neutral_value() 
 @pytest.mark.parametrize(
     ("overrides", "known"),
     [
-        ([], "train-s0-65688001"),
-        (["with_instructions=false"], "train-s0-1e0ae80c"),
+        ([], "train-s0-53693531"),
+        (["with_instructions=false"], "train-s0-14f3f41e"),
         (["profile=super_ni", "medi.root=a", "benchmark.root=b"], "train-s0-f639ec5f"),
     ],
 )
