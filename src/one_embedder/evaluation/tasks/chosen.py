@@ -48,8 +48,8 @@ def select_tasks(benchmark: BenchmarkConfig) -> Selection:
         raise ConfigError(f"benchmark.folders names {twice}, which benchmark.mteb={benchmark.mteb} has too; drop one")
     if unread := sorted(benchmark.protocol.keys() & {task.name for task in found}):
         raise ConfigError(
-            f"benchmark.protocol names {unread}, but only folders of rows read it: benchmark.mteb={benchmark.mteb} brings "
-            "its own protocol; leave them out"
+            f"benchmark.protocol names {unread}, but only folders of rows read it: benchmark.mteb={benchmark.mteb} has "
+            "a protocol of its own; leave them out"
         )
     found += [task for task in named if isinstance(task, TaskFolder)]
     absent = [task for task in named if isinstance(task, NotRun)]
