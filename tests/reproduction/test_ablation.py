@@ -178,7 +178,7 @@ def test_the_csv_has_a_row_for_each_run_and_variant_in_points(cfg: Config, work:
     markdown = (folder(tmp_path) / "documentation.md").read_text()
     assert (
         "| cold, right | 0, 1 |" in markdown
-        and "**supported (2 seeds, 800 steps)**: Warm is better than cold. (ours)" in markdown
+        and "**supported (2 seeds, 600 steps)**: Warm is better than cold. (ours)" in markdown
     )
 
 
@@ -315,7 +315,7 @@ def trained(**changes: Any) -> dict[str, Any]:
 
 def test_the_plan_counts_what_is_left_and_goes_by_earlier_runs(cfg: Config, work: AblationWork, tmp_path: Path) -> None:
     told = plan(cfg)
-    assert "4 trainings of 800 steps (seeds 0, 1), 0 of them found; 9 evaluations to do; 0 of 5" in told
+    assert "4 trainings of 600 steps (seeds 0, 1), 0 of them found; 9 evaluations to do; 0 of 5" in told
     assert "there is no earlier run" in told
     manifest = tmp_path / "experiments" / "runs" / "earlier" / "manifest.yaml"
     manifest.parent.mkdir(parents=True)
@@ -324,7 +324,7 @@ def test_the_plan_counts_what_is_left_and_goes_by_earlier_runs(cfg: Config, work
     results.mkdir(parents=True)
     for task, seconds in (("Cheap", 20.0), ("Dear", 40.0)):
         (results / f"{task}.json").write_text(json.dumps({"evaluation_time": seconds}))
-    assert "16 minutes of training and 9 of evaluation" in plan(cfg)
+    assert "12 minutes of training and 9 of evaluation" in plan(cfg)
     cfg.benchmark.tasks = ["Cheap"]
     assert "and 3 of evaluation" in plan(cfg)
     cfg.benchmark.tasks = None
@@ -347,7 +347,7 @@ def test_the_plan_counts_neither_trainings_nor_results_that_something_else_has_m
     made.mkdir(parents=True)
     (made / "config.yaml").write_text(yaml.safe_dump(resolved(require_possible(cfg)["cold-s0"])))
     (made / "manifest.yaml").write_text(yaml.safe_dump(trained(data=[{"sha256": "abc"}])))
-    assert "4 trainings of 800 steps (seeds 0, 1), 1 of them found; 9 evaluations to do" in plan(cfg)
+    assert "4 trainings of 600 steps (seeds 0, 1), 1 of them found; 9 evaluations to do" in plan(cfg)
 
     results = tmp_path / "experiments" / "results" / made.name / "documentation_test" / "results"
     results.mkdir(parents=True)
@@ -369,7 +369,7 @@ def test_a_recorded_ablation_is_not_replaced_by_a_smaller_one(cfg: Config, work:
     with pytest.raises(DataError, match=r"toy/documentation\.json: not recorded anew.*1 seeds where it has 2"):
         run(cfg, work, "cold-s0")
     cfg.ablation.seeds, cfg.trainer.max_steps = [0, 1], 4
-    with pytest.raises(DataError, match="4 steps where it has 800"):
+    with pytest.raises(DataError, match="4 steps where it has 600"):
         run(cfg, work, "cold-s0")
     assert len(work.calls) == done, "told before any work"
     cfg.trainer.max_steps, cfg.ablation.child = 800, None

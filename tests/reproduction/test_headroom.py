@@ -243,7 +243,7 @@ def cfg(configure: Configure, tmp_path: Path) -> Config:
 
 
 def test_a_kind_that_the_data_do_not_have_is_refused_with_the_plan(cfg: Config) -> None:
-    assert "18 trainings of 800 steps" in plan(cfg)
+    assert "18 trainings of 600 steps" in plan(cfg)
     cfg.ablation.axes["kind"].levels["aera"] = {"sampler.tasks": ["aera/*"]}
     with pytest.raises(
         ConfigError, match=r"child without\+aera-s0: sampler\.tasks: 'aera/\*' fits none of the 2 tasks"
@@ -257,7 +257,7 @@ def test_the_plan_counts_a_specialist_by_the_share_of_its_rows(
     """Both kinds, on both sides, with three seeds: six runs' worth of specialists beside six generalists."""
     manifest = tmp_path / "experiments" / "runs" / "earlier" / "manifest.yaml"
     manifest.parent.mkdir(parents=True)
-    cost = {"wall_s": 60.0, "steps": 800}
+    cost = {"wall_s": 60.0, "steps": 600}
     earlier = {"schema": 1, "status": "completed", "name": "train", "data": [], "cost": cost, "run_id": "earlier"}
     manifest.write_text(json.dumps({**earlier, "model": {"base": "minilm"}, "code": {"commit": None}}))
     scored = (
@@ -265,10 +265,10 @@ def test_the_plan_counts_a_specialist_by_the_share_of_its_rows(
     )
     scored.mkdir(parents=True)
     (scored / "STSTask.json").write_text(json.dumps({"evaluation_time": 1.0}))
-    assert "18 trainings of 800 steps" in plan(cfg) and " 18 minutes of training" in plan(cfg)
+    assert "18 trainings of 600 steps" in plan(cfg) and " 18 minutes of training" in plan(cfg)
     for kind in MIRRORS:
         cfg.ablation.axes["kind"].levels[kind]["trainer.share_of_steps"] = True
-    assert "18 trainings of up to 800 steps" in plan(cfg) and " 12 minutes of training" in plan(cfg)
+    assert "18 trainings of up to 600 steps" in plan(cfg) and " 12 minutes of training" in plan(cfg)
 
 
 def test_a_mirrored_task_that_the_benchmark_does_not_have_is_refused_with_the_plan(cfg: Config) -> None:

@@ -66,7 +66,7 @@ def test_table1_and_errors_conclude_from_a_run_of_one_seed_without_saying_every_
     reproduce(configure("table.bootstrap_resamples=199"), work.stages)
     table = execute("table1")
     assert table.count("image/png") == 2 and "No curves are kept" in table
-    assert conclusion(table).startswith("Your run: INSTRUCTOR minus") and "one seed (800 steps)" in conclusion(table)
+    assert conclusion(table).startswith("Your run: INSTRUCTOR minus") and "one seed (600 steps)" in conclusion(table)
     errors = execute("errors")
     assert errors.count("image/png") == 2 and "Instructions cost points in" in conclusion(errors)
     assert "wins, one seed" in errors and "every seed" not in errors

@@ -102,7 +102,7 @@ def test_a_recorded_run_is_shown_with_intervals_seeds_and_claims(
     table = recorded_table(recorded(cfg))
     assert "seeds 0, 1" in table
     assert "95 % interval" in table
-    assert table.count("supported (2 seeds, 800 steps); +") == table.count(", p 0.0") == 3
+    assert table.count("supported (2 seeds, 600 steps); +") == table.count(", p 0.0") == 3
     assert "Kind of machine: torch " in table
     with monkeypatch.context() as patch:
         patch.setattr("one_embedder.reproduction.steps.machine.arithmetic", lambda: "another machine")
@@ -115,7 +115,7 @@ def test_a_recorded_run_is_shown_with_intervals_seeds_and_claims(
 def test_a_recorded_claim_from_one_seed_says_so(configure: Callable[..., Config], work: FakeWork) -> None:
     cfg = configure("table.record=true", "table.bootstrap_resamples=199")
     reproduce(cfg, work.stages)
-    assert recorded_table(recorded(cfg)).count(": one seed (800 steps); +") == 3
+    assert recorded_table(recorded(cfg)).count(": one seed (600 steps); +") == 3
 
 
 def test_an_ablations_claims_from_one_seed_say_so() -> None:

@@ -138,7 +138,7 @@ def test_the_verdicts_come_with_what_their_intervals_hold(
 def test_a_verdict_tells_seeds_and_steps_and_with_one_seed_no_more_than_that(
     configure: Configure, work: FakeWork, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for seeds, verdict, trained in (("[0]", "one seed", "800 steps"), ("[0,1]", "supported", "2 seeds, 800 steps")):
+    for seeds, verdict, trained in (("[0]", "one seed", "600 steps"), ("[0,1]", "supported", "2 seeds, 600 steps")):
         reproduce(configure(f"table.seeds={seeds}", "table.bootstrap_resamples=199"), work.stages)
         folder = tmp_path / "experiments" / "own" / "table1"
         assert capsys.readouterr().out.count(f": {verdict} ({trained}); +") == 3
@@ -424,9 +424,9 @@ def test_an_evaluation_error_ends_the_run_and_leaves_no_table(
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("overrides", "told"),
     [
-        ("encoder.layers=1", r"encoder\.layers=1 .*: add optimizer\.frozen_layers=0"),
+        ("encoder.layers=1 optimizer.frozen_layers=3", r"encoder\.layers=1 .*: add optimizer\.frozen_layers=0"),
         ("encoder.layers=9", r"minilm .*encoder\.layers=9: this encoder has 6 layers"),
         ("optimizer.frozen_layers=7", r"optimizer\.frozen_layers=7: this encoder has 6 layers"),
         ("encoder.max_length=600", r"encoder\.max_length=600: this encoder has positions for 512 tokens"),
@@ -435,10 +435,10 @@ def test_an_evaluation_error_ends_the_run_and_leaves_no_table(
     ],
 )
 def test_settings_that_contradict_each_other_or_the_encoder_come_before_the_plan_and_any_work(
-    configure: Configure, work: FakeWork, capsys: pytest.CaptureFixture[str], override: str, told: str
+    configure: Configure, work: FakeWork, capsys: pytest.CaptureFixture[str], overrides: str, told: str
 ) -> None:
     with pytest.raises(ConfigError, match=re.compile(told, re.DOTALL)):
-        reproduce(configure(override), work.stages)
+        reproduce(configure(*overrides.split()), work.stages)
     assert not work.calls and capsys.readouterr().out == ""
 
 
@@ -505,7 +505,7 @@ def test_a_recorded_table_is_not_replaced_by_one_of_fewer_seeds_steps_or_tasks(
     before, done = path.read_text(), len(work.calls)
     for less, told in (
         (["table.seeds=[0]"], "1 seeds where it has 2"),
-        (["table.seeds=[0,1]", "trainer.max_steps=4"], "4 steps where it has 800"),
+        (["table.seeds=[0,1]", "trainer.max_steps=4"], "4 steps where it has 600"),
     ):
         with pytest.raises(DataError, match=rf"table1/documentation\.json: not recorded anew.*{told}.*delete this"):
             reproduce(configure("table.record=true", *less), work.stages)
