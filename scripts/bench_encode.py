@@ -4,7 +4,7 @@
     python -m scripts.bench_encode --peer-python PYTHON --peer-backend openvino [--peer-dtype bfloat16]
 
 Both encode the short texts, the long ones and a mix of the two, with one instruction and one batch size, turn and turn
-about in one process, so that whatever else the machine does falls on both. Without files the texts are an installed
+about, so that whatever else the machine does falls on both. Without files the texts are an installed
 package's documentation, which is there for everybody. Ours computes in float32 and in bfloat16, theirs in float32
 unless told. The embeddings have to be equal, those of bfloat16 nearly so, else nothing is recorded.
 Its backends onnx and openvino need other versions than this project has, so they run in an environment of their own,
@@ -119,6 +119,8 @@ def peer(arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[Encode, 
         return
     if arguments.peer_python is None or arguments.clock != "wall":
         raise OneEmbedderError(f"--peer-backend {arguments.peer_backend} needs --peer-python and --clock wall")
+    if (arguments.peer_backend, arguments.peer_dtype) == ("onnx", "bfloat16"):
+        raise OneEmbedderError("--peer-backend onnx computes in float32 here; leave out --peer-dtype")
     with _PeerProcess(arguments, folder) as process:
         yield process.encode, told | process.versions
 
@@ -127,10 +129,11 @@ class _PeerProcess:
     """``scripts/encode_peer.py`` in another environment."""
 
     def __init__(self, arguments: argparse.Namespace, folder: Path) -> None:
+        import torch
+
         command = [arguments.peer_python, str(Path(__file__).with_name("encode_peer.py")), str(folder)]
-        threads = {} if arguments.threads is None else {"OMP_NUM_THREADS": str(arguments.threads)}
-        kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | threads
-        command += [arguments.peer_backend, arguments.peer_dtype]
+        command += [arguments.peer_backend, arguments.peer_dtype, str(torch.get_num_threads())]  # as many as ours
+        kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # of this environment
         self._process = Popen(command, stdin=PIPE, stdout=PIPE, text=True, env=kept)
         self._rows, self._batch_size = folder.parent / "rows.npy", arguments.batch_size
         self.versions: dict[str, str] = json.loads(self._answer())

@@ -61,33 +61,26 @@ def test_the_mix_has_half_of_each_kind_spread_evenly() -> None:
     ]  # fmt: skip
 
 
-def elsewhere(python: str) -> Namespace:
-    return Namespace(
-        peer_backend="torch", peer_dtype="float32", peer_python=python, batch_size=2, threads=1, clock="wall"
-    )
+ELSEWHERE = Namespace(
+    peer_backend="torch", peer_dtype="float32", peer_python=sys.executable, batch_size=2, threads=1, clock="wall"
+)
 
 
 @pytest.mark.slow
 def test_a_peer_in_its_own_environment_gives_what_it_gives_here(tmp_path: Path) -> None:
     save_encoder(tiny_encoder(), tmp_path / "model")
-    here = Namespace(
-        peer_backend="torch", peer_dtype="float32", peer_python=sys.executable, batch_size=2, threads=1, clock="wall"
-    )
     texts = ["q0_1 q0_2", "d1_0", "q0_1"]
-    with peer(here, tmp_path / "model") as (encode, versions):
+    with peer(ELSEWHERE, tmp_path / "model") as (encode, versions):
         expected = encode(texts)
-    with _PeerProcess(here, tmp_path / "model") as process:
+    with _PeerProcess(ELSEWHERE, tmp_path / "model") as process:
         assert process.versions | {"backend": "torch", "dtype": "float32"} == versions
         np.testing.assert_allclose(process.encode(texts), expected, atol=1e-6)
 
 
 @pytest.mark.slow
 def test_a_peer_that_cannot_load_the_folder_is_told(tmp_path: Path) -> None:
-    here = Namespace(
-        peer_backend="torch", peer_dtype="float32", peer_python=sys.executable, batch_size=2, threads=1, clock="wall"
-    )
     with pytest.raises(OneEmbedderError, match="the peer's process ended with 1"):
-        _PeerProcess(here, tmp_path / "absent")
+        _PeerProcess(ELSEWHERE, tmp_path / "absent")
 
 
 @pytest.mark.parametrize("given", [{"peer_python": None}, {"peer_python": sys.executable, "clock": "cpu"}])

@@ -372,7 +372,7 @@ def test_a_recorded_ablation_is_not_replaced_by_a_smaller_one(cfg: Config, work:
     with pytest.raises(DataError, match="4 steps where it has 600"):
         run(cfg, work, "cold-s0")
     assert len(work.calls) == done, "told before any work"
-    cfg.trainer.max_steps, cfg.ablation.child = 800, None
+    cfg.trainer.max_steps, cfg.ablation.child = 600, None
     shutil.rmtree(path.parent / "documentation" / "warm-s1")
     with pytest.raises(DataError, match="5 runs where it has 9"):
         ablate(cfg, work.stages)
