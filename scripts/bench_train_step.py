@@ -54,7 +54,8 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
     rows = [_row(with_instructions, arguments) for with_instructions in (True, False)]
     settings = {name: getattr(arguments, name) for name in ("batches", "rounds", "clock")}
     return {
-        "settings": settings | {"threads": torch.get_num_threads()},
+        "settings": settings
+        | {"threads": torch.get_num_threads(), "frozen_layers": load_config("train").optimizer.frozen_layers},
         "peak_flops_per_s": round(_peak(CLOCKS[arguments.clock])),
         **origin(),
         "rows": rows,
@@ -214,7 +215,8 @@ def rendered(record: dict[str, Any]) -> str:
         body.append([*cells, f"{100 * row['flops'] / seconds['ours'] / peak:.0f} %"])
     distance = max(row["gradient_distance"] for row in record["rows"])
     note = (
-        f"Forward, loss and backward of the default profile on {settings['batches']} of its batches, "
+        f"Forward, loss and backward of the default profile ({settings['frozen_layers']} layers frozen) on {settings['batches']} "
+        "of its batches, "
         f"{settings['threads']} thread(s), {hardware['gpu'] or hardware['cpu']}; {settings['clock']} time, medians "
         f"(range) over {settings['rounds']} rounds in which the ways take turns; `released` on one batch. All but the "
         f"last have our loss, and gradients that differ by at most {distance:.0e} of their length. Share of the peak: "

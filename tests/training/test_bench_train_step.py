@@ -48,7 +48,7 @@ def test_the_record_is_told_as_a_table() -> None:
         "flops": 6e10,
     }
     record = {
-        "settings": {"batches": 2, "rounds": 3, "clock": "cpu", "threads": 1},
+        "settings": {"batches": 2, "rounds": 3, "clock": "cpu", "threads": 1, "frozen_layers": 0},
         "code": {"commit": "0123456789"},
         "environment": {"transformers": "5", "torch": "2", "sentence-transformers": "6"},
         "hardware": {"gpu": None, "cpu": "some CPU"},
