@@ -215,8 +215,8 @@ def rendered(record: dict[str, Any]) -> str:
         body.append([*cells, f"{100 * row['flops'] / seconds['ours'] / peak:.0f} %"])
     distance = max(row["gradient_distance"] for row in record["rows"])
     note = (
-        f"Forward, loss and backward of the default profile ({settings['frozen_layers']} layers frozen) on {settings['batches']} "
-        "of its batches, "
+        f"Forward, loss and backward of the default profile, {settings['frozen_layers']} layers frozen, on "
+        f"{settings['batches']} of its batches, "
         f"{settings['threads']} thread(s), {hardware['gpu'] or hardware['cpu']}; {settings['clock']} time, medians "
         f"(range) over {settings['rounds']} rounds in which the ways take turns; `released` on one batch. All but the "
         f"last have our loss, and gradients that differ by at most {distance:.0e} of their length. Share of the peak: "
