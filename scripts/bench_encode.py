@@ -1,12 +1,13 @@
 """Measure ``encode`` against sentence-transformers, on the same folder and the same texts.
 
-    python -m scripts.bench_encode [--encoder minilm] [--short FILE:FIELD --long FILE:FIELD] [--threads 1 --clock cpu]
+    python -m scripts.bench_encode [--shape small] [--short FILE:FIELD --long FILE:FIELD] [--threads 1 --clock cpu]
     python -m scripts.bench_encode --peer-python PYTHON --peer-backend openvino [--peer-dtype bfloat16]
 
 Both encode the short texts, the long ones and a mix of the two, with one instruction and one batch size, turn and turn
 about, so that whatever else the machine does falls on both. Without files the texts are an installed
 package's documentation, which is there for everybody. Ours computes in float32 and in bfloat16, theirs in float32
-unless told. The embeddings have to be equal, those of bfloat16 nearly so, else nothing is recorded.
+unless told; processors without arithmetic for bfloat16 are very slow at it (``--dtypes float32`` leaves it out). The
+embeddings have to be equal, those of bfloat16 nearly so, else nothing is recorded.
 Its backends onnx and openvino need other versions than this project has, so they run in an environment of their own,
 whose Python is given; texts and embeddings then pass between two processes, which is in the peer's time (milliseconds).
 Writes ``experiments/own/bench/encode.{json,md}``; ``--record experiments/bench/encode`` records instead.
@@ -29,10 +30,14 @@ from subprocess import PIPE, Popen
 from typing import Any
 
 import numpy as np
+import torch
 
+from one_embedder.embedding.embedder import InstructionEmbedder
 from one_embedder.embedding.records import RecordFile
+from one_embedder.encoder.checkpoint import save_encoder
 from one_embedder.errors import DataError, OneEmbedderError
 from scripts.bench_record import CLOCKS, origin, own_record, run
+from scripts.shapes import SHAPES, chosen_encoder
 
 INSTRUCTION = "Represent the sentence for retrieval: "
 TOLERANCE = 1e-5
@@ -55,14 +60,12 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
         DataError: if a file of texts cannot be read or holds too few.
         OneEmbedderError: if the two give different embeddings.
     """
-    import torch
-
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     short = _texts(arguments.short, arguments.texts, "short")
     long = _texts(arguments.long, max(2, arguments.texts // 8), "long")
     sources = {"short": arguments.short or _PACKAGE, "long": arguments.long or _PACKAGE}
-    settings = {name: getattr(arguments, name) for name in ("encoder", "batch_size", "rounds", "clock")}
+    settings = {name: getattr(arguments, name) for name in ("encoder", "shape", "batch_size", "rounds", "clock")}
     record = {
         "settings": settings | {"threads": torch.get_num_threads(), "instruction": INSTRUCTION},
         "sources": {kind: "/".join(Path(source).parts[-2:]) for kind, source in sources.items()},
@@ -71,24 +74,21 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
     }
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work) / "model"
-        ours = own_encoders(arguments.encoder, folder, arguments.batch_size)
+        save_encoder(chosen_encoder(arguments.encoder, arguments.shape), folder)
+        ours = own_encoders(folder, arguments.batch_size)
         with peer(arguments, folder) as (theirs, versions):
             rows = [
                 {"texts": kind, "dtype": dtype}
                 | compared(texts, encode, theirs, arguments.rounds, CLOCKS[arguments.clock], dtype)
                 for dtype, encode in ours.items()
-                if arguments.peer_dtype in ("float32", dtype)
+                if dtype in arguments.dtypes and arguments.peer_dtype in ("float32", dtype)
                 for kind, texts in {"short": short, "long": long, "mixed": mixed(short, long)}.items()
             ]
     return record | {"peer": versions, "rows": rows}
 
 
-def own_encoders(name: str, folder: Path, batch_size: int) -> dict[str, Encode]:
-    """Our ``encode`` by dtype, reading ``folder``, which is made from the named encoder."""
-    from one_embedder.embedding.embedder import InstructionEmbedder
-    from one_embedder.encoder.checkpoint import load_encoder, save_encoder
-
-    save_encoder(load_encoder(name), folder)
+def own_encoders(folder: Path, batch_size: int) -> dict[str, Encode]:
+    """Our ``encode`` by dtype, reading an encoder's folder."""
 
     def ours(dtype: str) -> Encode:
         embedder = InstructionEmbedder(folder, dtype=dtype)
@@ -129,8 +129,6 @@ class _PeerProcess:
     """``scripts/encode_peer.py`` in another environment."""
 
     def __init__(self, arguments: argparse.Namespace, folder: Path) -> None:
-        import torch
-
         command = [arguments.peer_python, str(Path(__file__).with_name("encode_peer.py")), str(folder)]
         command += [arguments.peer_backend, arguments.peer_dtype, str(torch.get_num_threads())]  # as many as ours
         kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # of this environment
@@ -233,7 +231,7 @@ def rendered(record: dict[str, Any]) -> str:
     ]
     versions = ", ".join(f"{name} {found}" for name, found in other.items() if name not in ("backend", "dtype"))
     note = (
-        f"Encoder `{settings['encoder']}`; the peer is sentence-transformers in {other['dtype']}, backend "
+        f"{_named(settings)}; the peer is sentence-transformers in {other['dtype']}, backend "
         f"{other['backend']} ({versions}); batches of "
         f"{settings['batch_size']}, {settings['threads']} thread(s), {hardware['gpu'] or hardware['cpu']}; "
         f"{settings['clock']} time, medians (range) over "
@@ -242,6 +240,11 @@ def rendered(record: dict[str, Any]) -> str:
         f"commit {str(record['code']['commit'])[:7]}. Written by scripts/bench_encode.py."
     )
     return f"# Speed of encode\n\n{note}\n\n{Grid(head, body).markdown()}\n"
+
+
+def _named(settings: dict[str, Any]) -> str:
+    shape, name = settings["shape"], settings["encoder"]
+    return f"Encoder `{name}`" if shape is None else f"A random encoder of T5-{shape}'s shape, tokenizer `{name}`"
 
 
 def _texts(source: str | None, most: int, kind: str) -> list[str]:
@@ -273,6 +276,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     add = parser.add_argument
     add("--encoder", default="minilm", help="minilm, a local folder or a hub id [%(default)s]")
+    add("--shape", choices=SHAPES, help="a random encoder of T5's shape instead, with its tokenizer")
     add("--short", metavar="FILE:FIELD", help=f"short texts (.jsonl, .csv, ...) [summaries of {_PACKAGE}]")
     add("--long", metavar="FILE:FIELD", help=f"long texts [docstrings of {_PACKAGE}]")
     add("--texts", type=int, default=512, help="short texts; an eighth of them long ones [%(default)s]")
@@ -280,6 +284,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--rounds", type=int, default=7, help="[%(default)s]")
     add("--threads", type=int, help="of torch [its own choice]")
     add("--clock", choices=CLOCKS, default="wall", help="cpu: the process's own seconds, for a busy CPU [%(default)s]")
+    add("--dtypes", nargs="+", choices=tuple(LEAST_COSINE), default=list(LEAST_COSINE), help="of ours [both]")
     add("--peer-backend", choices=("torch", "onnx", "openvino"), default="torch", help="[%(default)s]")
     add("--peer-dtype", choices=tuple(LEAST_COSINE), default="float32", help="[%(default)s]")
     add("--peer-python", metavar="PYTHON", help="of an environment with sentence-transformers and that backend")

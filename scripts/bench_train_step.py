@@ -1,10 +1,11 @@
 """Measure the default profile's training step against the same step as others compute it.
 
-    python -m scripts.bench_train_step [--threads 1 --clock cpu] [--rounds 5]
+    python -m scripts.bench_train_step [--shape small] [--rows 32] [--threads 1 --clock cpu] [--rounds 5]
 
 One step is forward, loss and backward on one batch of the data that the profile trains on, with its frozen layers and
-without dropout. ``padded``: a plain transformers loop, one pass a side, each padded to its own longest text, with this
-project's loss. ``sentence-transformers``: the same with that package's modules, called as its trainer calls them.
+without dropout, of its encoder or of a random one of T5's shape. ``padded``: a plain transformers loop, one pass a
+side, each padded to its own longest text, with this project's loss.
+``sentence-transformers``: the same with that package's modules, called as its trainer calls them.
 ``released``: every text padded to 512 tokens and the loss in Python loops, as the published script does it (measured on
 one batch). All take turns in one process. The gradients have to agree, else nothing is recorded.
 The arithmetic of our step is counted too, and set against what a large matrix product reaches in the same run.
@@ -26,13 +27,14 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from one_embedder.config.compose import load_config
-from one_embedder.encoder.checkpoint import load_encoder, save_encoder
+from one_embedder.encoder.checkpoint import save_encoder
 from one_embedder.encoder.tokenize import TokenizedBatch
 from one_embedder.errors import OneEmbedderError
 from one_embedder.medi.batches.collate import ContrastiveBatch
 from one_embedder.medi.batches.datamodule import MediDataModule
 from one_embedder.training.module import InstructorModule
 from scripts.bench_record import CLOCKS, origin, own_record, run
+from scripts.shapes import SHAPES, chosen_encoder
 from tests.reference.released_loss import released_loss
 
 TOLERANCE = 1e-5
@@ -52,10 +54,11 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     rows = [_row(with_instructions, arguments) for with_instructions in (True, False)]
-    settings = {name: getattr(arguments, name) for name in ("batches", "rounds", "clock")}
+    settings = {name: getattr(arguments, name) for name in ("shape", "batches", "rounds", "clock")}
+    profile = load_config("train", _settings(arguments))
+    settings |= {"rows": profile.sampler.global_batch_size, "frozen_layers": profile.optimizer.frozen_layers}
     return {
-        "settings": settings
-        | {"threads": torch.get_num_threads(), "frozen_layers": load_config("train").optimizer.frozen_layers},
+        "settings": settings | {"threads": torch.get_num_threads()},
         "peak_flops_per_s": round(_peak(CLOCKS[arguments.clock])),
         **origin(),
         "rows": rows,
@@ -63,8 +66,8 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _row(with_instructions: bool, arguments: argparse.Namespace) -> dict[str, Any]:
-    cfg = load_config("train", [f"with_instructions={with_instructions}".lower()])
-    encoder = load_encoder(cfg.encoder.name_or_path)
+    cfg = load_config("train", [f"with_instructions={with_instructions}".lower(), *_settings(arguments)])
+    encoder = chosen_encoder(cfg.encoder.name_or_path, arguments.shape)
     module = InstructorModule(encoder, cfg)
     data = MediDataModule(
         Path(cfg.medi.folder) / "medi",
@@ -99,6 +102,10 @@ def _row(with_instructions: bool, arguments: argparse.Namespace) -> dict[str, An
         "gradient_distance": distance,
         "flops": round(statistics.mean(_flops(ours, batch, weights) for batch in batches)),
     }
+
+
+def _settings(arguments: argparse.Namespace) -> list[str]:
+    return [f"sampler.global_batch_size={arguments.rows}"] if arguments.rows else []
 
 
 def _flops(way: Loss, batch: ContrastiveBatch, weights: list[Tensor]) -> int:
@@ -215,8 +222,8 @@ def rendered(record: dict[str, Any]) -> str:
         body.append([*cells, f"{100 * row['flops'] / seconds['ours'] / peak:.0f} %"])
     distance = max(row["gradient_distance"] for row in record["rows"])
     note = (
-        f"Forward, loss and backward of the default profile, {settings['frozen_layers']} layers frozen, on "
-        f"{settings['batches']} of its batches, "
+        f"Forward, loss and backward of {_named(settings['shape'])}, {settings['frozen_layers']} layers frozen, on "
+        f"{settings['batches']} batches of {settings['rows']} rows of its data, "
         f"{settings['threads']} thread(s), {hardware['gpu'] or hardware['cpu']}; {settings['clock']} time, medians "
         f"(range) over {settings['rounds']} rounds in which the ways take turns; `released` on one batch. All but the "
         f"last have our loss, and gradients that differ by at most {distance:.0e} of their length. Share of the peak: "
@@ -229,9 +236,15 @@ def rendered(record: dict[str, Any]) -> str:
     return f"# Speed of a training step\n\n{note}\n\n{Grid(head, body).markdown()}\n"
 
 
+def _named(shape: str | None) -> str:
+    return "the default profile" if shape is None else f"a random encoder of T5-{shape}'s shape in the default profile"
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     add = parser.add_argument
+    add("--shape", choices=SHAPES, help="a random encoder of T5's shape instead of the profile's")
+    add("--rows", type=int, help="of a batch [the profile's]")
     add("--batches", type=int, default=16, help="[%(default)s]")
     add("--rounds", type=int, default=5, help="[%(default)s]")
     add("--threads", type=int, help="of torch [its own choice]")

@@ -27,9 +27,7 @@ import torch
 from torch.nn.functional import cosine_similarity
 
 from one_embedder.config.schema import Config, LossConfig, OptimizerConfig
-from one_embedder.encoder.checkpoint import load_encoder
 from one_embedder.encoder.device import find_device
-from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.encoder.tokenize import InstructionTokenizer, TokenizedBatch
 from one_embedder.errors import OneEmbedderError
 from one_embedder.medi.batches.collate import ContrastiveBatch, ContrastiveCollator
@@ -37,7 +35,7 @@ from one_embedder.medi.store import ARROW_SCHEMA, FURTHER_COLUMNS
 from one_embedder.training.module import InstructorModule
 from scripts.bench_encode import INSTRUCTION
 from scripts.bench_train_step import gradient
-from scripts.shapes import SHAPES, operations, shaped
+from scripts.shapes import SHAPES, chosen_encoder, operations
 
 RECORD = Path(__file__).parent.parent / "experiments" / "own" / "bench" / "gpu_smoke.json"
 COMPARED_ROWS = 8  # the CPU computes them too
@@ -71,7 +69,10 @@ def smoke(arguments: argparse.Namespace) -> dict[str, Any]:
     device = find_device(arguments.device)
     sizes = SIZES.get(device.type, SIZES["cuda"])
     rows, steps = arguments.rows or sizes["rows"], arguments.steps or sizes["steps"]
-    module = InstructorModule(_encoder(arguments), Config(optimizer=OptimizerConfig(dropout=False), loss=LossConfig()))
+    module = InstructorModule(
+        chosen_encoder(arguments.encoder, arguments.shape),
+        Config(optimizer=OptimizerConfig(dropout=False), loss=LossConfig()),
+    )
     batch = batch_of(module.encoder.tokenizer.with_max_length(arguments.length), rows)
     compared = comparisons(module, _first(batch, min(rows, COMPARED_ROWS)), device)
     speed = speeds(module.to(device), batch.to(device), steps, sizes["matrix"])
@@ -178,15 +179,6 @@ def told(record: dict[str, Any]) -> str:
     return "\n".join([head, *lines, *(f"  {name:32} {value}" for name, value in record["speed"].items())]) + "\n"
 
 
-def _encoder(arguments: argparse.Namespace) -> InstructionEncoder:
-    """The named one, or a random one of a shape, with the tokenizer of the named one."""
-    encoder = load_encoder(arguments.encoder)
-    if arguments.shape is None:
-        return encoder
-    torch.manual_seed(0)
-    return InstructionEncoder(shaped(arguments.shape, "cpu"), encoder.tokenizer).eval()
-
-
 def _first(batch: ContrastiveBatch, rows: int) -> ContrastiveBatch:
     return ContrastiveBatch(
         **{side: getattr(batch, side)[:rows] for side in ("query", "positive", "negative", "other_query")},
@@ -233,7 +225,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     add = parser.add_argument
     add("--encoder", default="minilm", help="minilm, a local folder or a hub id [%(default)s]")
-    add("--shape", choices=SHAPES, help="a random encoder of GTR's shape instead")
+    add("--shape", choices=SHAPES, help="a random encoder of T5's shape instead")
     add("--device", help="[the GPU if there is one]")
     add("--rows", type=int, help="of a batch [256; on a CPU 8]")
     add("--length", type=int, default=64, help="tokens of a text at most [%(default)s]")

@@ -1,4 +1,4 @@
-"""What GTR's three sizes take, from their shapes alone: memory and arithmetic of a training step. Estimates.
+"""Random encoders of T5's shapes, and what GTR's sizes take by theirs: memory and arithmetic of a step, estimated.
 
     python -m scripts.shapes [--rows 4 --length 512 --steps 20000]
 
@@ -20,14 +20,19 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from transformers import T5Config, T5EncoderModel
 
+from one_embedder.encoder.checkpoint import load_encoder
+from one_embedder.encoder.model import InstructionEncoder
 from one_embedder.reproduction.show.grid import Grid
 
 SHAPES = {
+    "small": {"d_model": 512, "d_kv": 64, "d_ff": 2048, "num_layers": 6, "num_heads": 8},
     "base": {"d_model": 768, "d_kv": 64, "d_ff": 3072, "num_layers": 12, "num_heads": 12},
     "large": {"d_model": 1024, "d_kv": 64, "d_ff": 4096, "num_layers": 24, "num_heads": 16},
     "xl": {"d_model": 1024, "d_kv": 128, "d_ff": 16384, "num_layers": 24, "num_heads": 32},
 }
-"""The encoder halves of T5 v1.0 that GTR and INSTRUCTOR are, as their config.json gives them."""
+"""The encoder halves of T5 v1.0, as their config.json gives them."""
+GTR = ("base", "large", "xl")
+"""The shapes that GTR and INSTRUCTOR have."""
 VOCABULARY = 32128
 STATE_BYTES = 16  # a parameter: float32 weight and gradient, AdamW's two moments
 TEXTS = 3  # of a row: query, positive, negative
@@ -49,16 +54,29 @@ class Step:
 
 
 def shaped(name: str, device: str = "meta", **changes: int) -> T5EncoderModel:
-    """A random encoder of GTR's shape, without dropout.
+    """A random backbone of T5's shape, without dropout.
 
     Args:
-        name: base, large or xl.
+        name: of the shape.
         device: meta has no weights at all.
         changes: to the shape, such as ``num_layers=2``.
     """
     config = T5Config(**(SHAPES[name] | {"vocab_size": VOCABULARY, "dropout_rate": 0.0} | changes))
     with torch.device(device):
         return T5EncoderModel(config).train()
+
+
+def chosen_encoder(name: str, shape: str | None) -> InstructionEncoder:
+    """The named encoder, or with a shape a random one that has the named one's tokenizer.
+
+    Raises:
+        CheckpointError: if there is no such encoder.
+    """
+    encoder = load_encoder(name)
+    if shape is None:
+        return encoder
+    torch.manual_seed(0)
+    return InstructionEncoder(shaped(shape, "cpu"), encoder.tokenizer).eval()
 
 
 def kept_bytes(backbone: nn.Module, texts: int, length: int) -> int:
@@ -90,7 +108,7 @@ def operations(backbone: nn.Module, tokens: int) -> float:
     return 6.0 * matrix_parameters(backbone) * tokens
 
 
-def estimates(step: Step, steps: int, names: Iterable[str] = SHAPES) -> Grid:
+def estimates(step: Step, steps: int, names: Iterable[str] = GTR) -> Grid:
     """A row for each size."""
     head = ["size", "parameters, millions", "weights, gradients, AdamW, GiB", "activations, GiB", "in bfloat16, GiB",
             "with gradient_checkpointing, GiB", f"10^15 operations for {steps:,} steps", "hours"]  # fmt: skip

@@ -48,7 +48,15 @@ def test_the_record_is_told_as_a_table() -> None:
         "flops": 6e10,
     }
     record = {
-        "settings": {"batches": 2, "rounds": 3, "clock": "cpu", "threads": 1, "frozen_layers": 0},
+        "settings": {
+            "shape": "small",
+            "rows": 32,
+            "batches": 2,
+            "rounds": 3,
+            "clock": "cpu",
+            "threads": 1,
+            "frozen_layers": 0,
+        },
         "code": {"commit": "0123456789"},
         "environment": {"transformers": "5", "torch": "2", "sentence-transformers": "6"},
         "hardware": {"gpu": None, "cpu": "some CPU"},
@@ -56,4 +64,6 @@ def test_the_record_is_told_as_a_table() -> None:
         "rows": [row],
     }
     cells = "1.000 | 2.000 | 2.00 (1.90 to 2.10) | 2.500 | 2.50 (2.40 to 2.60) | 40.0 | 40 | 60 %"
-    assert f"| with | 10 (20) | {cells} |" in rendered(record)
+    text = rendered(record)
+    assert f"| with | 10 (20) | {cells} |" in text
+    assert "a random encoder of T5-small's shape" in text and "2 batches of 32 rows" in text

@@ -11,7 +11,7 @@ import torch
 from one_embedder.encoder.checkpoint import save_encoder
 from scripts import gpu_smoke, shapes
 from scripts.gpu_smoke import COMPARED_ROWS, TOLERANCES, batch_of, comparisons, told
-from scripts.shapes import SHAPES, Step, estimates, kept_bytes, matrix_parameters, operations, shaped
+from scripts.shapes import GTR, Step, estimates, kept_bytes, matrix_parameters, operations, shaped
 from tests.medi.toy import instruction_tokenizer
 from tests.training.tiny import tiny_encoder
 
@@ -78,7 +78,7 @@ def test_operations_count_every_matrix_and_no_embedding() -> None:
 def test_the_documented_estimates_are_what_the_script_prints(project_root: Path) -> None:
     page = (project_root / "docs" / "gpu.md").read_text(encoding="utf-8")
     assert estimates(Step(rows=4, length=512), steps=20000).markdown() in page
-    assert f"{shapes.ACHIEVED / 1e12:.0f} TFLOP/s" in page and set(SHAPES) == {"base", "large", "xl"}
+    assert f"{shapes.ACHIEVED / 1e12:.0f} TFLOP/s" in page and set(GTR) == {"base", "large", "xl"}
 
 
 @pytest.mark.parametrize(("device", "waits"), [("cpu", 0), ("cuda", 1), ("mps", 1)])

@@ -29,6 +29,7 @@ from one_embedder.reproduction.compare.side_by_side_record import (
 from one_embedder.reproduction.show.figures import growth_figure, svg_file
 from one_embedder.reproduction.show.grid import Grid
 from one_embedder.reproduction.show.hash_list import write_hashes
+from one_embedder.reproduction.show.speed import recorded_speed, recorded_takes
 from one_embedder.reproduction.show.torture import recorded_kills, recorded_mutants, recorded_torture
 from one_embedder.reproduction.statistics.layout import AVERAGE, COLUMNS, ROWS
 from one_embedder.reproduction.steps.profiles import others_grid, read_about
@@ -44,12 +45,13 @@ NOT_RUN = "not run"
 NEGATIVES = "negatives_"
 """How the names of records begin that compare a specialist's negatives; its kind of training task follows."""
 PAGES: Mapping[str, tuple[str, ...]] = {
-    "README.md": ("table1", "growth", "steering"),
+    "README.md": ("table1", "growth", "steering", "takes"),
     "docs/results.md": ("table1_columns", "super_ni", "mixture", "mixture_longer", "folder", "harness", "paper"),
     "docs/ablations.md": ("ablations", "headroom", "negatives", "ablations_mixture", "ablations_super_ni"),
     "docs/views.md": ("views",),
     "docs/training.md": ("profiles",),
     "docs/reliability.md": ("torture", "kills", "mutants"),
+    "experiments/bench/README.md": ("speed",),
 }
 """Page -> the generated parts it holds."""
 
@@ -113,6 +115,8 @@ def generated_parts(root: Path = PROJECT_ROOT, conf: Path = CONF) -> dict[str, s
         "ablations_super_ni": recorded_ablations(of_super_ni, []),
         "views": recorded_steering(root / "experiments" / "views"),
         "steering": steering_in_short(root / "experiments" / "views" / "mixture.json"),
+        "takes": recorded_takes(root / "experiments" / "bench" / "fresh_clone.json"),
+        "speed": recorded_speed(root / "experiments" / "bench"),
         "torture": recorded_torture(root / "experiments" / "torture" / "malformed.json"),
         "kills": recorded_kills(root / "experiments" / "torture" / "kills.json"),
         "mutants": recorded_mutants(root / "experiments" / "torture" / "mutants.json"),
