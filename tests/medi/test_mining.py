@@ -79,6 +79,20 @@ def test_label_rule_pairs_similar_texts_by_label(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
+def test_texts_with_a_label_in_common_are_never_negatives(seed: int) -> None:
+    labels = {f"t{i}": {"even" if i % 2 == 0 else "odd"} | ({"third"} if i % 3 == 0 else set()) for i in range(20)}
+    items = tuple((text, label) for label in ("even", "odd", "third") for text in labels if label in labels[text])
+    found = embeddings(list(labels), seed)
+    rows = mine(LabelTask("toy", ASK, items), 0, found, limit=100)
+    assert {row.query[1] for row in rows} == labels.keys()
+    for row in rows:
+        others = [text for text in labels if labels[text].isdisjoint(labels[row.query[1]])]
+        eligible = [text for text in others if found[row.query[1]] @ found[text] <= FALSE_NEGATIVE_SIMILARITY]
+        assert row.label in labels[row.query[1]] & labels[row.positive[1]]
+        assert row.negative[1] == max(eligible, key=lambda text: found[row.query[1]] @ found[text])
+
+
+@pytest.mark.parametrize("seed", range(3))
 def test_output_rule_adds_similarities_for_positives_and_subtracts_them_for_negatives(seed: int) -> None:
     items = tuple((f"x{i}", f"y{i}") for i in range(14))
     found = embeddings([text for item in items for text in item], seed)

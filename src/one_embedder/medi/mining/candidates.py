@@ -56,7 +56,8 @@ class LabelTask:
     """Texts with labels; one instruction for both sides.
 
     Attributes:
-        items: (text, label).
+        items: (text, label). A text may have several labels, each in an item of its own; texts with a label in common
+            are never each other's negatives.
         crossing: text -> its classes in other labelings of the same texts, None where it has none; empty: there are
             none that matter. A positive then has none of them in common with its query, a negative at least one, where
             there are such, so that only the label that is asked for tells one from the other.

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from one_embedder.medi.mining.candidates import (
     CandidateTask,
@@ -140,14 +141,14 @@ def _mine_labels(
 ) -> list[MediRow]:
     texts, labels = (list(column) for column in zip(*task.items, strict=True))
     matrix, text, label = _matrix(texts, embeddings), _codes(texts), _codes(labels)
-    crossing = _crossing(task)
+    crossing, in_common = _crossing(task), _labels_in_common(text, label)
     instructions = (task.instruction.render(),) * 2
     rows: list[MediRow] = []
     for block in _blocks(len(texts), len(texts), limit, rows):
         similarity = _similarity(matrix[block], matrix)
         same_label = _same(label, block)
         positive = np.where(same_label & ~_same(text, block), similarity, -np.inf)
-        negative = np.where(same_label | (similarity > FALSE_NEGATIVE_SIMILARITY), -np.inf, similarity)
+        negative = np.where(in_common(block) | (similarity > FALSE_NEGATIVE_SIMILARITY), -np.inf, similarity)
         if crossing:
             alike = np.any([_same(codes, block) & (codes >= 0) for codes in crossing], axis=0)
             positive, negative = _narrowed(positive, ~alike), _narrowed(negative, alike)
@@ -162,6 +163,19 @@ def _mine_labels(
                 classes = {"label": labels[i], "negative_label": first}
                 rows.append(replace(row, **classes, further_negative_labels=tuple(further)))
     return rows[:limit]
+
+
+def _labels_in_common(text: np.ndarray, label: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Of a block of items: (block, N), whether the text of item j has a label of item i's text, in any of its items.
+
+    Args:
+        text: (N,) codes of the items' texts; one may stand in several items.
+        label: (N,) codes of their labels.
+    """
+    if len(np.unique(np.stack([text, label]), axis=1).T) == len(np.unique(text)):
+        return lambda block: _same(label, block)
+    has = csr_array((np.ones(len(text), np.int32), (text, label)))  # (texts, labels)
+    return lambda block: (has[text[block]] @ has[text].T).toarray() > 0
 
 
 def _crossing(task: LabelTask) -> list[np.ndarray]:
