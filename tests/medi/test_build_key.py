@@ -50,7 +50,7 @@ from tests.hub import StandInHub
 from tests.medi.made_up import NOUNS, VERBS, made_up
 from tests.medi.test_documentation import SOURCE
 from tests.medi.test_full import write_lines
-from tests.medi.toy import compact_super_ni, full, toy_rows, view_rows, view_set, write_rows, write_view_set
+from tests.medi.toy import compact_super_ni, full, sentiment, toy_rows, view_rows, view_set, write_rows, write_view_set
 
 BUILT = {
     1: {
@@ -64,6 +64,14 @@ BUILT = {
     2: {
         "documentation": "d7ade2af04ae503aabcefb15e08a5a9b62573b83c9e8bc7975516fcbc7b32b26",
         "super_ni": "aae9a140bc3c799478050b8ddfc3621c8d06b5497e331d1e4ba9318fbc8c452b",
+        "mixture": "1ba4766afbc9e09fc5f0e42b6ac92ffe94b17ef63aa921e724c2d43d66bc03c9",
+        "full": "6bf85e6a6b5c5aab29d336060b9ca0d9f45b063820c967a38a4779e3457461ec",
+        "file": "8ad3d423119ceb0725fc4f399c8347dc13fe6ed6bf888b3a9bb6bd4f28f28b7d",
+        "own": "882c99f0a6b4f7451680b57c24d0ee15af66da6e04e58b6079cb2f27be693b8b",
+    },
+    3: {
+        "documentation": "d7ade2af04ae503aabcefb15e08a5a9b62573b83c9e8bc7975516fcbc7b32b26",
+        "super_ni": "25cd44ad68156e497eaf41d7c71878a5031638139d82a8d5317d85b32738e6cf",
         "mixture": "1ba4766afbc9e09fc5f0e42b6ac92ffe94b17ef63aa921e724c2d43d66bc03c9",
         "full": "6bf85e6a6b5c5aab29d336060b9ca0d9f45b063820c967a38a4779e3457461ec",
         "file": "8ad3d423119ceb0725fc4f399c8347dc13fe6ed6bf888b3a9bb6bd4f28f28b7d",
@@ -134,6 +142,8 @@ def config_of(tmp_path: Path, hub: StandInHub, monkeypatch: pytest.MonkeyPatch) 
 
 def _super_ni(folder: Path) -> Config:
     root = compact_super_ni(folder / "super_ni")
+    both = [row | {"output": [label]} for row in sentiment()[::3] for label in ("good", "bad")]
+    write_rows(root / "train_core" / "task2_mood.jsonl.gz", sentiment() + both)
     nli = [
         {"premise": f"Premise {i}.", "hypothesis": f"{i} {label}.", "label": label}
         for i in range(4)
@@ -234,6 +244,9 @@ MUTATIONS: Mapping[str, tuple[Any, str, Any, set[str]]] = {  # what -> (where, n
         mining, "FALSE_NEGATIVE_SIMILARITY", -0.5, {"documentation", "super_ni", "mixture", "full", "own"}
     ),
     "where a positive is drawn from": (mining, "POSITIVE_POOL", 2, {"documentation", "super_ni", "mixture"}),
+    "a text with several labels": (
+        mining, "_labels_in_common", lambda text, label: lambda block: mining._same(label, block), {"super_ni"}
+    ),
     "tokens that the miner reads": (miner, "MAX_LENGTH", 16, {"documentation", "super_ni", "mixture", "full", "own"}),
     "what counts as leakage": (
         leakage, "normalised", lambda text: text[:7], {"documentation", "super_ni", "mixture", "full", "file"}
