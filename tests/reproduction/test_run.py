@@ -272,6 +272,15 @@ def test_the_kind_of_machine_is_that_of_the_runs_and_not_of_whoever_tabulates(
     write()
     with pytest.raises(DataError, match=r"several kinds of machine \(AVX2, trained in .*; AVX512, trained in"):
         reproduce(cfg, work.stages)
+    for name in ("minilm-plain", "minilm-with_instructions"):
+        (
+            tmp_path / "experiments" / "results" / name / "documentation_test" / "manifest.yaml"
+        ).unlink()  # made anew, here
+    work.calls.clear()
+    with pytest.raises(DataError, match="several kinds of machine"):
+        reproduce(cfg, work.stages)
+    assert [name for name, _ in work.calls].count("train") == 1, "the second training would be in vain"
+    write()
     assert reproduce(configure("table.accept_near=true"), work.stages) == 0, "a mixture is a kind that is not recorded"
 
 

@@ -11,7 +11,7 @@ from one_embedder.config.schema import Config
 from one_embedder.errors import DataError
 from one_embedder.files.location import PROJECT_ROOT
 from one_embedder.reproduction.statistics.rows import RowRuns
-from one_embedder.reproduction.steps.machine import run_folders
+from one_embedder.reproduction.steps.machine import machine_kind, run_folders
 from one_embedder.reproduction.steps.places import require_as_much
 from one_embedder.reproduction.table1.expected import RecordedRun, write_expected
 from one_embedder.reproduction.table1.lines import runs_of
@@ -34,15 +34,9 @@ def record(cfg: Config, report: Report, now: Circumstances, folder: Path) -> lis
         What was written.
 
     Raises:
-        DataError: if the runs were made on several kinds of machine, or the recorded table rests on more.
+        DataError: if the recorded table rests on more.
     """
     require_recordable(cfg, folder, extent_of(report.record))
-    kinds = report.provenance["machine_kind"]
-    if len(kinds) > 1:
-        raise DataError(
-            f"{cfg.table.expected}: not recorded, because these runs were made on several kinds of machine "
-            f"({'; '.join(kinds)}): make all of them on one, with another paths.experiments"
-        )
     runs = Path(cfg.paths.experiments) / "runs"
     # Beside published numbers there is nothing else to be judged by.
     expected = [_write_expected(cfg, report, now)] if report.beside is None else []
@@ -54,6 +48,20 @@ def require_recordable(cfg: Config, folder: Path, extent: Mapping[str, int]) -> 
     path = folder / f"{cfg.profile}.json"
     if path.is_file():
         require_as_much(path, extent_of(read_table1(path)), extent)
+
+
+def require_one_kind(cfg: Config, rows: Sequence[RowRuns]) -> None:
+    """Refuse to record runs of several kinds of machine; asked after each row, so that the next ones are not made.
+
+    Raises:
+        DataError: naming the kinds.
+    """
+    kinds = machine_kind(rows, Path(cfg.paths.experiments) / "runs")
+    if len(kinds) > 1:
+        raise DataError(
+            f"{cfg.table.expected}: not recorded, because these runs were made on several kinds of machine "
+            f"({'; '.join(kinds)}): make all of them on one, with another paths.experiments"
+        )
 
 
 def extent_of(record: Mapping[str, Any]) -> dict[str, int]:

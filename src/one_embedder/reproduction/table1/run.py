@@ -36,7 +36,7 @@ from one_embedder.reproduction.table1.lines import runs_of, with_differences
 from one_embedder.reproduction.table1.preamble import preamble
 from one_embedder.reproduction.table1.published import PublishedTable, load_published
 from one_embedder.reproduction.table1.published_models import Beside, load_published_models
-from one_embedder.reproduction.table1.recording import record, require_recordable
+from one_embedder.reproduction.table1.recording import record, require_one_kind, require_recordable
 from one_embedder.reproduction.table1.report import Report, write_report
 from one_embedder.reproduction.table1.results import Results
 from one_embedder.reproduction.table1.tables import points, tasks_frame
@@ -181,7 +181,12 @@ def _obtain(
             stages.build(replace(cfg, output=None))  # `output` is the table's place, not the data's
         now = circumstances(cfg, stages.data_identity(cfg))
         require_categories(cfg.benchmark, [AVERAGE])
-    return [_obtain_row(cfg, spec, instructions, stages, clock) for spec in rows], now
+    obtained: list[RowRuns] = []
+    for spec in rows:
+        obtained.append(_obtain_row(cfg, spec, instructions, stages, clock))
+        if cfg.table.record:
+            require_one_kind(cfg, obtained)
+    return obtained, now
 
 
 def _obtain_row(
