@@ -27,6 +27,7 @@ from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from subprocess import PIPE, Popen
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ INSTRUCTION = "Represent the sentence for retrieval: "
 TOLERANCE = 1e-5
 LEAST_COSINE = {"float32": 1 - TOLERANCE, "bfloat16": 0.995}
 _PACKAGE = "networkx"
-_LONG_CHARACTERS = 800  # about the 256 tokens that MiniLM takes
+_LONG_CHARACTERS = 1200  # about the 256 tokens that MiniLM takes
 
 Encode = Callable[[list[str]], np.ndarray]
 
@@ -269,7 +270,7 @@ def _documentation(kind: str) -> list[str]:
     objects = extract([package for package in PACKAGES if package.name == _PACKAGE], workers=1)
     if kind == "short":
         return [item.summary for item in objects]
-    return [text for item in objects if len(text := f"{item.summary} {item.details}") > _LONG_CHARACTERS]
+    return wrap(" ".join(f"{item.summary} {item.details}" for item in objects), _LONG_CHARACTERS)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -278,7 +279,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--encoder", default="minilm", help="minilm, a local folder or a hub id [%(default)s]")
     add("--shape", choices=SHAPES, help="a random encoder of T5's shape instead, with its tokenizer")
     add("--short", metavar="FILE:FIELD", help=f"short texts (.jsonl, .csv, ...) [summaries of {_PACKAGE}]")
-    add("--long", metavar="FILE:FIELD", help=f"long texts [docstrings of {_PACKAGE}]")
+    add("--long", metavar="FILE:FIELD", help=f"long texts [docstrings of {_PACKAGE}, joined]")
     add("--texts", type=int, default=512, help="short texts; an eighth of them long ones [%(default)s]")
     add("--batch-size", type=int, default=32, help="[%(default)s]")
     add("--rounds", type=int, default=7, help="[%(default)s]")

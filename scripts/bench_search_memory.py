@@ -1,20 +1,20 @@
 """Measure the memory that scoring a retrieval task takes: ``python -m scripts.bench_search_memory``.
 
 Passages are generated, the encoder adds up a fixed random vector a word, everything between them is what ``evaluate``
-uses. Each size runs in a process of its own, side by side; memory is that process's peak, before the search and after.
+uses. Each size runs in a process of its own; memory is that process's peak, before the search and after.
 Writes ``experiments/own/bench/search_memory.{json,md}``; what is to be recorded is moved to ``experiments/bench``.
 """
 
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from scripts.bench_record import origin, own_record, peak_mb, write_record
+from one_embedder.errors import OneEmbedderError
+from scripts.bench_record import of_process, origin, own_record, peak_mb, write_record
 
 SIZES = ((100_000, 200), (1_000_000, 200), (100_000, 1_000))
 """Passages and queries."""
@@ -31,10 +31,10 @@ def main() -> None:
     from one_embedder.reproduction.show.grid import Grid
 
     child = [sys.executable, "-m", "scripts.bench_search_memory"]
-    children = [
-        subprocess.Popen([*child, str(passages), str(queries)], stdout=subprocess.PIPE) for passages, queries in SIZES
-    ]
-    rows = [json.loads(child.communicate()[0]) for child in children]
+    try:
+        rows = [json.loads(of_process([*child, str(passages), str(queries)])[0]) for passages, queries in SIZES]
+    except OneEmbedderError as error:
+        sys.exit(f"error: {error}")
     grid = Grid(list(rows[0]), [[f"{value:,}" for value in row.values()] for row in rows])
     note = f"{DIMENSION} dimensions, an encoder that adds up word vectors. Written by scripts/bench_search_memory.py."
     text = f"# Memory of a search\n\n{note}\n\n{grid.markdown()}\n"

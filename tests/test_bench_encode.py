@@ -90,6 +90,13 @@ def test_a_backend_of_another_environment_needs_its_python_and_the_wall_clock(gi
         pass
 
 
+@pytest.mark.slow
+def test_without_files_an_installed_package_has_enough_texts_of_both_kinds() -> None:
+    short, long = (bench_encode._texts(None, 64, kind) for kind in ("short", "long"))
+    assert len(short) == len(long) == 64
+    assert max(map(len, short)) < 300 and min(map(len, long)) > 1000
+
+
 def test_too_few_texts_are_refused(tmp_path: Path) -> None:
     (tmp_path / "one.txt").write_text("alone\n")
     with pytest.raises(DataError, match=r"one.txt:text has 1 long texts, too few"):
