@@ -1,13 +1,13 @@
 """Measure ``encode`` against sentence-transformers, on the same folder and the same texts.
 
     python -m scripts.bench_encode [--shape small] [--short FILE:FIELD --long FILE:FIELD] [--threads 1 --clock cpu]
-    python -m scripts.bench_encode --peer-python PYTHON --peer-backend openvino [--peer-dtype bfloat16]
+    python -m scripts.bench_encode --peer-python PYTHON --peer-backend openvino
 
 Both encode the short texts, the long ones and a mix of the two, with one instruction and one batch size, turn and turn
 about, so that whatever else the machine does falls on both. Without files the texts are an installed
-package's documentation, which is there for everybody. Ours computes in float32 and in bfloat16, theirs in float32
-unless told; processors without arithmetic for bfloat16 are very slow at it (``--dtypes float32`` leaves it out). The
-embeddings have to be equal, those of bfloat16 nearly so, else nothing is recorded.
+package's documentation, which is there for everybody. Both compute in float32 unless told; ``--dtypes float32
+bfloat16`` adds ours in bfloat16, at which processors without arithmetic for it are very slow. The embeddings have to be
+equal, those of bfloat16 nearly so, else nothing is recorded.
 Its backends onnx and openvino need other versions than this project has, so they run in an environment of their own,
 whose Python is given; texts and embeddings then pass between two processes, which is in the peer's time (milliseconds).
 Writes ``experiments/own/bench/encode.{json,md}``; ``--record experiments/bench/encode`` records instead.
@@ -285,7 +285,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--rounds", type=int, default=7, help="[%(default)s]")
     add("--threads", type=int, help="of torch [its own choice]")
     add("--clock", choices=CLOCKS, default="wall", help="cpu: the process's own seconds, for a busy CPU [%(default)s]")
-    add("--dtypes", nargs="+", choices=tuple(LEAST_COSINE), default=list(LEAST_COSINE), help="of ours [both]")
+    add("--dtypes", nargs="+", choices=tuple(LEAST_COSINE), default=["float32"], help="of ours [float32]")
     add("--peer-backend", choices=("torch", "onnx", "openvino"), default="torch", help="[%(default)s]")
     add("--peer-dtype", choices=tuple(LEAST_COSINE), default="float32", help="[%(default)s]")
     add("--peer-python", metavar="PYTHON", help="of an environment with sentence-transformers and that backend")

@@ -25,7 +25,10 @@ def test_the_command_records_both_speeds_for_three_kinds_of_text(
     (tmp_path / "texts.jsonl").write_text("\n".join(texts))
     source, record = f"{tmp_path / 'texts.jsonl'}:body", tmp_path / "bench" / "encode"
     arguments = ["--encoder", tmp_path / "model", "--short", source, "--long", source, "--record", record]
-    monkeypatch.setattr("sys.argv", ["bench_encode.py", *map(str, arguments), "--texts", "32", "--rounds", "2"])
+    monkeypatch.setattr(
+        "sys.argv",
+        ["bench_encode.py", *map(str, arguments), "--texts", "32", "--rounds", "2", "--dtypes", "float32", "bfloat16"],
+    )
     bench_encode.main()
     written = json.loads(record.with_suffix(".json").read_text())
     counts = [("short", 32), ("long", 4), ("mixed", 18)]
