@@ -1,10 +1,11 @@
-"""The default data and an evaluation, now and at an earlier commit.
+"""The default data, evaluations and short trainings, now and at an earlier commit.
 
     python -m scripts.bench_earlier_commit 73940e7 [--rounds 5]
 
 Clones both commits and takes turns: ``build_medi`` into an empty folder, then ``evaluate`` of the untrained encoder
-with and without instructions, each a process with this environment's packages and one thread. Processor time. Both
-have to make data of the same hash and the same scores, else nothing is recorded.
+and ``train`` with and without instructions, each a process with this environment's packages and one thread. Processor
+time, start-up included. Both have to make data of the same hash and the same scores, else nothing is recorded; that the
+trainings do the same is for whoever names the commit to know.
 Writes ``experiments/own/bench/earlier_commit.{json,md}``, or with ``--record experiments/bench/earlier_commit`` there.
 """
 
@@ -23,10 +24,19 @@ from one_embedder.errors import OneEmbedderError
 from scripts.bench_clone import clone, plain_environment
 from scripts.bench_record import of_process, origin, own_record, run
 
+TRAINING = (  # as the default profile was at first: what a profile sets may differ between commits
+    "trainer.max_steps=60",
+    "trainer.max_length=48",
+    "trainer.precision=32-true",
+    "sampler.global_batch_size=24",
+    "optimizer.frozen_layers=3",
+)
 COMMANDS = {
     "building the default data": ["build_medi"],
     "evaluation": ["evaluate", "instructions=none", "output=results/plain"],
     "evaluation with instructions": ["evaluate", "output=results/instructed"],
+    "training": ["train", "with_instructions=false", "output=results/trained", *TRAINING],
+    "training with instructions": ["train", "with_instructions=true", "output=results/trained_instructed", *TRAINING],
 }
 """What is timed -> a verb and its settings."""
 DATA = Path("data", "documentation")
