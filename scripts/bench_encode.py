@@ -59,8 +59,10 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
 
     Raises:
         DataError: if a file of texts cannot be read or holds too few.
-        OneEmbedderError: if the two give different embeddings.
+        OneEmbedderError: if the two give different embeddings, or ours would be compared with less exact ones.
     """
+    if arguments.peer_dtype == "bfloat16" and arguments.dtypes != ["bfloat16"]:
+        raise OneEmbedderError("--peer-dtype bfloat16 needs --dtypes bfloat16: float32 does other work")
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     short = _texts(arguments.short, arguments.texts, "short")
@@ -82,7 +84,7 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
                 {"texts": kind, "dtype": dtype}
                 | compared(texts, encode, theirs, arguments.rounds, CLOCKS[arguments.clock], dtype)
                 for dtype, encode in ours.items()
-                if dtype in arguments.dtypes and arguments.peer_dtype in ("float32", dtype)
+                if dtype in arguments.dtypes
                 for kind, texts in {"short": short, "long": long, "mixed": mixed(short, long)}.items()
             ]
     return record | {"peer": versions, "rows": rows}

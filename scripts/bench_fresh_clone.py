@@ -16,6 +16,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -62,7 +63,9 @@ def _seconds(command: str, folder: Path) -> float:
     done = subprocess.run(command.split(), cwd=folder, env=plain_environment(), check=False)
     if done.returncode:
         raise OneEmbedderError(f"{command} ended with {done.returncode} in {folder}, which is left as it is")
-    return round(time.monotonic() - began, 1)
+    seconds = round(time.monotonic() - began, 1)
+    sys.stderr.write(f"{command}: {seconds} s\n")  # a command after it may fail
+    return seconds
 
 
 def rendered(record: dict[str, Any]) -> str:

@@ -100,6 +100,12 @@ def test_without_files_an_installed_package_has_enough_texts_of_both_kinds() -> 
     assert max(map(len, short)) < 300 and min(map(len, long)) > 1000
 
 
+def test_float32_is_not_compared_with_a_peer_in_bfloat16() -> None:
+    arguments = bench_encode._parser().parse_args(["--peer-dtype", "bfloat16"])
+    with pytest.raises(OneEmbedderError, match="needs --dtypes bfloat16"):
+        bench_encode.bench(arguments)
+
+
 def test_too_few_texts_are_refused(tmp_path: Path) -> None:
     (tmp_path / "one.txt").write_text("alone\n")
     with pytest.raises(DataError, match=r"one.txt:text has 1 long texts, too few"):
