@@ -92,7 +92,8 @@ def make_environment(
         check_wheelhouse(wheelhouse)
     system_torch = system_torch or (folder / SYSTEM_TORCH).is_file()
     prepare(folder, system_torch)
-    install = [str(folder / "bin" / "python"), "-m", "pip", "install"]
+    # Bytecode is made when a module is first imported; of all modules, tests of packages included, it takes a minute.
+    install = [str(folder / "bin" / "python"), "-m", "pip", "install", "--no-compile"]
     if wheelhouse is not None:
         install += ["--no-index", "--find-links", str(wheelhouse / WHEELS)]
     if system_torch:
