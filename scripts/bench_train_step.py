@@ -7,7 +7,7 @@ without dropout, of its encoder or of a random one of T5's shape. ``padded``: a 
 side, each padded to its own longest text, with this project's loss.
 ``sentence-transformers``: the same with that package's modules, called as its trainer calls them.
 ``released``: every text padded to 512 tokens and the loss in Python loops, as the published script does it (measured on
-one batch). All take turns in one process. The gradients have to agree, else nothing is recorded.
+one batch). All take turns in one process. In float64 the gradients have to agree, else nothing is recorded.
 The arithmetic of our step is counted too, and set against what a large matrix product reaches in the same run.
 Writes ``experiments/own/bench/train_step.{json,md}``; ``--record experiments/bench/train_step`` records instead.
 """
@@ -82,7 +82,9 @@ def _row(with_instructions: bool, arguments: argparse.Namespace) -> dict[str, An
     weights = [weight for weight in module.parameters() if weight.requires_grad]
     ours, padded = (_own(module, skip_padding=skip) for skip in (True, False))
     ways = {"ours": ours, "padded": padded, "sentence-transformers": _sentence_transformers(module)}
+    module.double()  # in float32 rounding alone turns a unit on or off now and then, and with it a gradient
     distance = max(_distance(ours(batch), way(batch), weights) for way in ways.values() for batch in batches)
+    module.float()
     if not distance <= TOLERANCE:
         raise OneEmbedderError(f"the gradients differ by {distance:.1e} of their length: not the same work")
     seconds = _seconds(ways, batches, weights, arguments.rounds, CLOCKS[arguments.clock])
@@ -226,8 +228,8 @@ def rendered(record: dict[str, Any]) -> str:
         f"{settings['batches']} batches of {settings['rows']} rows of its data, "
         f"{settings['threads']} thread(s), {hardware['gpu'] or hardware['cpu']}; {settings['clock']} time, medians "
         f"(range) over {settings['rounds']} rounds in which the ways take turns; `released` on one batch. All but the "
-        f"last have our loss, and gradients that differ by at most {distance:.0e} of their length. Share of the peak: "
-        "what our step's matrix products, without those of attention, make of the "
+        f"last have our loss, and in float64 gradients that differ by at most {distance:.0e} of their length. Share "
+        "of the peak: what our step's matrix products, without those of attention, make of the "
         f"{peak / 1e9:.0f} billion operations a second that one of {PEAK_SIZE} x {PEAK_SIZE} reaches. "
         f"transformers {environment['transformers']}, sentence-transformers {environment['sentence-transformers']}, "
         f"torch {environment['torch']}, commit {str(record['code']['commit'])[:7]}. "
