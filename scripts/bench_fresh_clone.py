@@ -23,11 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from one_embedder.errors import OneEmbedderError
-from scripts.bench_clone import clone, plain_environment
+from one_embedder.files.location import PROJECT_ROOT
 from scripts.bench_record import origin, own_record, run
 
 SETUP, TABLE, AGAIN, TESTS = "make setup", "make reproduce-table1", "make reproduce-table1, again", "make test"
 OWN_TABLE = Path("experiments", "own", "table1", "documentation.json")
+_ONES_OWN = ("PYTHONPATH", "VIRTUAL_ENV", "OMP_NUM_THREADS")
+_OWN_BEGINNINGS = ("MAKE", "MFLAGS", "MALLOC_", "HF_")
 
 
 def main() -> None:
@@ -46,7 +48,7 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
         raise OneEmbedderError(
             "this checkout has changes that its last commit, which is measured, has not: commit first"
         )
-    load = os.getloadavg()[1]
+    load = os.getloadavg()[0]
     place = Path(tempfile.mkdtemp(dir=arguments.place))
     folder = clone(str(now["code"]["commit"]), place / "clone")
     seconds = {name: _seconds(name.partition(",")[0], folder) for name in (SETUP, TABLE)}
@@ -66,6 +68,28 @@ def _seconds(command: str, folder: Path) -> float:
     seconds = round(time.monotonic() - began, 1)
     sys.stderr.write(f"{command}: {seconds} s\n")  # a command after it may fail
     return seconds
+
+
+def clone(commit: str, place: Path) -> Path:
+    """The repository at a commit, in a folder that is not there yet.
+
+    Raises:
+        OneEmbedderError: if it has no such commit.
+    """
+    for arguments in (["clone", "--quiet", "--no-checkout", PROJECT_ROOT, place], ["-C", place, "checkout", commit]):
+        done = subprocess.run(["git", *map(str, arguments)], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise OneEmbedderError(f"{commit}: cannot be cloned into {place}: {done.stderr.strip()}")
+    return place
+
+
+def plain_environment() -> dict[str, str]:
+    """This process's environment without what tells Python, torch, make or the hub how to work."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in _ONES_OWN and not name.startswith(_OWN_BEGINNINGS)
+    }
 
 
 def rendered(record: dict[str, Any]) -> str:

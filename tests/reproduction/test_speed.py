@@ -28,7 +28,6 @@ RECORDS: dict[str, dict[str, Any]] = {
         "loss": {"ours_s": 0.01, "loops_s": 20.0},
         "ratios": [1.25, 1.6, 1.0],
     },
-    "earlier_commit": {"then": "0123456789", "seconds": {"building": {"then": [10.0, 30.0], "now": [5.0, 10.0]}}},
 }
 
 
@@ -52,7 +51,6 @@ def test_every_comparison_is_a_line_with_the_range_of_its_rounds(records: Path) 
         f"| the loss of 1,024 rows | the released script's loops | 2,000 {end} [large_batch](large_batch.md) |",
         "| the gradient of 1,024 rows, in chunks | at once | 0.80 (0.62 to 1.00) "
         f"{end} [large_batch](large_batch.md) |",
-        f"| building | commit 0123456 | 2.50 (2.00 to 3.00) {end} [earlier_commit](earlier_commit.md) |",
     ]
 
 

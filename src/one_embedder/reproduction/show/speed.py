@@ -116,16 +116,9 @@ def _large_batch(record: Record) -> Iterator[Line]:
     yield f"the gradient of {rows:,} rows, in chunks", "at once", _times([1 / ratio for ratio in record["ratios"]])
 
 
-def _earlier_commit(record: Record) -> Iterator[Line]:
-    for command, seconds in record["seconds"].items():
-        ratios = [then / now for then, now in zip(seconds["then"], seconds["now"], strict=True)]
-        yield command, f"commit {record['then'][:7]}", _times(ratios)
-
-
 _LINES: Mapping[str, Callable[[Record], Iterator[Line]]] = {
     "train_step": _training_steps,
     "encode": _encoding,
     "large_batch": _large_batch,
-    "earlier_commit": _earlier_commit,
 }
 """How the names of records begin -> what is told of them."""

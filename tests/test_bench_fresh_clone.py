@@ -1,16 +1,15 @@
-"""What a benchmark of whole commands runs in, compares and tells."""
+"""A clone that is measured has the commit that was asked for, nothing of this environment, and a record."""
 
 from __future__ import annotations
 
-import json
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from one_embedder.errors import OneEmbedderError
-from scripts import bench_clone, bench_earlier_commit, bench_fresh_clone
-from scripts.bench_clone import clone, plain_environment
+from scripts import bench_fresh_clone
+from scripts.bench_fresh_clone import clone, plain_environment
 
 ORIGIN = {
     "code": {"commit": "89abcdef0"},
@@ -30,7 +29,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / "which").write_text(number)
         subprocess.run([*git, "add", "."], check=True)
         subprocess.run([*git, "commit", "--quiet", "-m", number], check=True)
-    monkeypatch.setattr(bench_clone, "PROJECT_ROOT", folder)
+    monkeypatch.setattr(bench_fresh_clone, "PROJECT_ROOT", folder)
     return folder
 
 
@@ -62,29 +61,3 @@ def test_a_fresh_clone_is_told_with_the_stages_of_its_table() -> None:
     text = bench_fresh_clone.rendered(record)
     lines = ["make reproduce-table1 | 1,500", "- data | 100", "- train | 1,300", "make reproduce-table1, again | 12"]
     assert "\n".join(f"| {line} |" for line in lines) in text and "commit 89abcde" in text and "AVX2, 2 threads" in text
-
-
-def _made(folder: Path, sha256: str, score: float) -> Path:
-    for path, content in {
-        bench_earlier_commit.DATA / "medi" / "manifest.json": {"sha256": sha256},
-        Path("results", "plain", "results", "SomeTask.json"): {"one_embedder": {"main_score": score}},
-    }.items():
-        (folder / path).parent.mkdir(parents=True)
-        (folder / path).write_text(json.dumps(content))
-    return folder
-
-
-def test_commits_that_do_other_work_are_not_compared(tmp_path: Path) -> None:
-    first = _made(tmp_path / "first", "aa", 0.5)
-    same = bench_earlier_commit._require_the_same
-    assert same(first, _made(tmp_path / "same", "aa", 0.5001)) == "aa"
-    with pytest.raises(OneEmbedderError, match="the data differ"):
-        same(first, _made(tmp_path / "data", "bb", 0.5))
-    with pytest.raises(OneEmbedderError, match=r"SomeTask: 0.5000 and 0.6000"):
-        same(first, _made(tmp_path / "scores", "aa", 0.6))
-
-
-def test_a_ratio_is_that_of_one_round() -> None:
-    seconds = {name: {"then": [10.0, 30.0, 12.0], "now": [5.0, 10.0, 6.0]} for name in bench_earlier_commit.COMMANDS}
-    text = bench_earlier_commit.rendered({"then": "0123456789", "medi_sha256": "ab" * 32, "seconds": seconds, **ORIGIN})
-    assert "| building the default data | 12 | 6 | 2.00 (2.00 to 3.00) |" in text and "0123456, s" in text
