@@ -220,6 +220,7 @@ def test_filling_the_readme_writes_the_tables_of_ablations_anew(root: Path, proj
     assert [table.read_text() for table in tables] != before
     shutil.copyfile(project_root / "README.md", root / "README.md")
     shutil.copytree(project_root / "docs", root / "docs")
+    shutil.copytree(project_root / "experiments" / "bench", root / "experiments" / "bench", dirs_exist_ok=True)
     main(root)
     assert [table.read_text() for table in tables] == before
     assert all((root / page).read_text() == (project_root / page).read_text() for page in PAGES)
