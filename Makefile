@@ -105,7 +105,7 @@ wheelhouse: $(READY) ## Collect packages and PROFILE's models in WHEELHOUSE=FOLD
 	$(BIN)/python -m scripts.make_wheelhouse "$(WHEELHOUSE)" --torch-index "$(TORCH_INDEX)" $(if $(SYSTEM_TORCH),--system-torch) profile=$(PROFILE) $(ARGS)
 
 .PHONY: test
-test: $(READY) ## The fast tests: CPU, no network, about ten minutes on two cores
+test: $(READY) ## The fast tests: CPU, no network, seven to thirteen minutes on two cores
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m "not slow and not gpu and not network" $(ARGS)
 
 .PHONY: test-slow
