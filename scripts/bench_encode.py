@@ -78,26 +78,25 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work) / "model"
         save_encoder(chosen_encoder(arguments.encoder, arguments.shape), folder)
-        ours = own_encoders(folder, arguments.batch_size)
+        ours = own_encoders(folder, arguments.batch_size, arguments.dtypes)
         with peer(arguments, folder) as (theirs, versions):
             rows = [
                 {"texts": kind, "dtype": dtype}
                 | compared(texts, encode, theirs, arguments.rounds, CLOCKS[arguments.clock], dtype)
                 for dtype, encode in ours.items()
-                if dtype in arguments.dtypes
                 for kind, texts in {"short": short, "long": long, "mixed": mixed(short, long)}.items()
             ]
     return record | {"peer": versions, "rows": rows}
 
 
-def own_encoders(folder: Path, batch_size: int) -> dict[str, Encode]:
+def own_encoders(folder: Path, batch_size: int, dtypes: Sequence[str]) -> dict[str, Encode]:
     """Our ``encode`` by dtype, reading an encoder's folder."""
 
     def ours(dtype: str) -> Encode:
         embedder = InstructionEmbedder(folder, dtype=dtype)
         return lambda texts: embedder.encode(texts, INSTRUCTION, batch_size=batch_size, show_progress_bar=False)
 
-    return {dtype: ours(dtype) for dtype in LEAST_COSINE}
+    return {dtype: ours(dtype) for dtype in dtypes}
 
 
 @contextmanager

@@ -1,11 +1,11 @@
-"""What the README's commands take on this machine, from an empty folder.
+"""What ``make reproduce-table1`` takes on this machine, from an empty folder.
 
-    python -m scripts.bench_fresh_clone [--place FOLDER] [--tests]
+    python -m scripts.bench_fresh_clone [--place FOLDER]
 
-Clones the last commit and runs in the clone ``make setup``, ``make reproduce-table1``, the same again, and with
-``--tests`` ``make test``, one after the other, as a new user does: nothing of this checkout is used, and what the
-environment says of threads and folders is left out. It takes as long as they do. Where the machine has other work, the
-times say little; the load before it is recorded. If a command fails, its clone stays to be looked at.
+Clones the last commit and runs in the clone ``make setup``, ``make reproduce-table1`` and the same again, one after the
+other, as a new user does: nothing of this checkout is used, and what the environment says of threads and folders is
+left out. It takes as long as they do. Where the machine has other work, the times say little; the load before it is
+recorded. If a command fails, its clone stays to be looked at.
 Writes ``experiments/own/bench/fresh_clone.{json,md}``; ``--record experiments/bench/fresh_clone`` records instead.
 """
 
@@ -26,7 +26,7 @@ from one_embedder.errors import OneEmbedderError
 from one_embedder.files.location import PROJECT_ROOT
 from scripts.bench_record import origin, own_record, run
 
-SETUP, TABLE, AGAIN, TESTS = "make setup", "make reproduce-table1", "make reproduce-table1, again", "make test"
+SETUP, TABLE, AGAIN = "make setup", "make reproduce-table1", "make reproduce-table1, again"
 OWN_TABLE = Path("experiments", "own", "table1", "documentation.json")
 _ONES_OWN = ("PYTHONPATH", "VIRTUAL_ENV", "OMP_NUM_THREADS")
 _OWN_BEGINNINGS = ("MAKE", "MFLAGS", "MALLOC_", "HF_")
@@ -51,9 +51,9 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
     load = os.getloadavg()[0]
     place = Path(tempfile.mkdtemp(dir=arguments.place))
     folder = clone(str(now["code"]["commit"]), place / "clone")
-    seconds = {name: _seconds(name.partition(",")[0], folder) for name in (SETUP, TABLE)}
+    seconds = {SETUP: _seconds(SETUP, folder), TABLE: _seconds(TABLE, folder)}
     table = json.loads((folder / OWN_TABLE).read_text(encoding="utf-8"))
-    seconds |= {name: _seconds(name.partition(",")[0], folder) for name in (AGAIN, TESTS)[: 1 + arguments.tests]}
+    seconds[AGAIN] = _seconds(TABLE, folder)
     shutil.rmtree(place)
     of_table = {"stages": table["cost"]["stages"], "hardware": table["hardware"]}  # which knows torch's arithmetic
     return {"seconds": seconds, "load_average": round(load, 1), **now, **of_table}
@@ -119,7 +119,6 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="an existing folder to clone below, with 8 GB free [the system's for temporary files]",
     )
-    add("--tests", action="store_true", help="make test, too")
     add("--record", type=Path, default=own_record("fresh_clone"), help="where to write .json and .md [%(default)s]")
     return parser
 
